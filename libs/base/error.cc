@@ -52,8 +52,7 @@ absl::Status Make(absl::StatusCode code, absl::string_view reason, absl::string_
 }
 
 absl::Status NotFound(absl::string_view resource_name) {
-  return Make(absl::StatusCode::kNotFound, "NOT_FOUND",
-              absl::StrCat("not found: ", resource_name),
+  return Make(absl::StatusCode::kNotFound, "NOT_FOUND", absl::StrCat("not found: ", resource_name),
               {{"resource", std::string(resource_name)}});
 }
 
@@ -128,7 +127,10 @@ void FieldErrors::AddStatus(absl::string_view prefix, const absl::Status& status
   const auto inner = FieldViolations(status);
   if (inner.empty()) return Add(prefix, status.message());
   for (const auto& [field, what] : inner) {
-    Add(prefix.empty() ? field : field.empty() ? std::string(prefix) : absl::StrCat(prefix, ".", field), what);
+    Add(prefix.empty()  ? field
+        : field.empty() ? std::string(prefix)
+                        : absl::StrCat(prefix, ".", field),
+        what);
   }
 }
 

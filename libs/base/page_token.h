@@ -22,9 +22,10 @@ class PageTokens {
   // `secret` is the suite's key; every replica must have the same one.
   explicit PageTokens(absl::string_view secret);
 
-  // `list` names everything that determines the list: method, parent, filter, order. `key` holds the
-  // sort key of the last row given out.
-  std::string Encode(const std::vector<std::string>& list, const std::vector<std::string>& key) const;
+  // `list` names everything that determines the list: method, parent, filter, order. `key` holds
+  // the sort key of the last row given out.
+  std::string Encode(const std::vector<std::string>& list,
+                     const std::vector<std::string>& key) const;
 
   // The key; empty for an empty token. INVALID_ARGUMENT on `page_token` when the token was not made
   // for this list or by this suite.

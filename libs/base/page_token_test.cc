@@ -35,7 +35,9 @@ TEST(PageTokenTest, EveryFlippedByteIsRefused) {
     bad[i] = bad[i] == 'A' ? 'B' : 'A';
     // The last base64 character may hold unused bits only; then the token is still the same token.
     const auto key = tokens.Decode(kList, bad);
-    if (key.ok()) EXPECT_EQ(i, token.size() - 1);
+    if (key.ok()) {
+      EXPECT_EQ(i, token.size() - 1);
+    }
   }
 }
 

@@ -21,8 +21,8 @@ bool ValidSegment(absl::string_view s) {
 }
 
 absl::Status BadName(absl::string_view field, absl::string_view pattern) {
-  return error::InvalidField(
-      field, absl::StrCat("is not a name of the form ", absl::StrReplaceAll(pattern, {{"*", "{id}"}})));
+  return error::InvalidField(field, absl::StrCat("is not a name of the form ",
+                                                 absl::StrReplaceAll(pattern, {{"*", "{id}"}})));
 }
 
 }  // namespace
@@ -71,7 +71,8 @@ absl::StatusOr<EntityKey> ParseEntityName(absl::string_view field, absl::string_
   const std::string pattern = absl::StrCat("tenants/*/", collection, "/*");
   CLM_ASSIGN_OR_RETURN(std::vector<std::string> ids, ParseResourceName(field, pattern, name));
   const auto id = Uuid::Parse(ids[1]);
-  if (!id) return error::InvalidField(field, absl::StrCat("ends in '", ids[1], "', which is not a UUID"));
+  if (!id)
+    return error::InvalidField(field, absl::StrCat("ends in '", ids[1], "', which is not a UUID"));
   return EntityKey{std::move(ids[0]), *id};
 }
 

@@ -15,8 +15,9 @@
 namespace clm {
 
 // Matches `name` against `pattern` ("tenants/*/contacts/*") and returns the segments that stand for
-// the stars, in order. INVALID_ARGUMENT naming `field` and the expected pattern otherwise. A segment
-// has 1 to 63 characters of [A-Za-z0-9._~-]; the first one, the tenant, is checked by ValidTenantId.
+// the stars, in order. INVALID_ARGUMENT naming `field` and the expected pattern otherwise. A
+// segment has 1 to 63 characters of [A-Za-z0-9._~-]; the first one, the tenant, is checked by
+// ValidTenantId.
 absl::StatusOr<std::vector<std::string>> ParseResourceName(absl::string_view field,
                                                            absl::string_view pattern,
                                                            absl::string_view name);

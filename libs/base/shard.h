@@ -1,5 +1,6 @@
-// Which journal shard an aggregate belongs to. Every service uses this one function for what belongs
-// to a customer, so that a consumer's batch from one source shard touches one shard of its own.
+// Which journal shard an aggregate belongs to. Every service uses this one function for what
+// belongs to a customer, so that a consumer's batch from one source shard touches one shard of its
+// own.
 #ifndef CLM_LIBS_BASE_SHARD_H_
 #define CLM_LIBS_BASE_SHARD_H_
 

@@ -17,11 +17,10 @@ TEST(UuidTest, TextRoundTrips) {
 }
 
 TEST(UuidTest, RefusesEverythingElse) {
-  for (const char* bad : {"", "0190163d", "0190163d-8694-739b-aea5-966c26f8ad9",
-                          "0190163d-8694-739b-aea5-966c26f8ad911",
-                          "0190163dx8694-739b-aea5-966c26f8ad91",
-                          "g190163d-8694-739b-aea5-966c26f8ad91",
-                          "0190163d8694-739b-aea5-966c26f8ad91--"}) {
+  for (const char* bad :
+       {"", "0190163d", "0190163d-8694-739b-aea5-966c26f8ad9",
+        "0190163d-8694-739b-aea5-966c26f8ad911", "0190163dx8694-739b-aea5-966c26f8ad91",
+        "g190163d-8694-739b-aea5-966c26f8ad91", "0190163d8694-739b-aea5-966c26f8ad91--"}) {
     EXPECT_FALSE(Uuid::Parse(bad).has_value()) << bad;
   }
 }

@@ -18,7 +18,8 @@ struct Migration {
 
 // What a service's database is called and made of.
 struct Schema {
-  std::string service;  // "contact": database clm_contact, roles clm_contact_owner, clm_contact_app.
+  std::string
+      service;  // "contact": database clm_contact, roles clm_contact_owner, clm_contact_app.
   std::vector<Migration> migrations;
 };
 

@@ -64,8 +64,8 @@ class Args {
   std::vector<std::optional<std::string>> values_;
 };
 
-// One row of a result; valid while its Result lives. Reading a column as a type it does not hold, or
-// a null by a non-optional reader, is a programming error and aborts in debug builds.
+// One row of a result; valid while its Result lives. Reading a column as a type it does not hold,
+// or a null by a non-optional reader, is a programming error and aborts in debug builds.
 class Row {
  public:
   bool IsNull(int column) const;
@@ -110,7 +110,8 @@ struct Scope {
   // One or several tenants. A lane's transaction serves several.
   static Scope Tenants(std::vector<std::string> tenants) { return {std::move(tenants), false}; }
   static Scope Tenant(std::string tenant) { return {{std::move(tenant)}, false}; }
-  // Every tenant: feeds, due-time scans, consumers, operators. Never on behalf of a tenant's caller.
+  // Every tenant: feeds, due-time scans, consumers, operators. Never on behalf of a tenant's
+  // caller.
   static Scope Suite() { return {{}, true}; }
 
   std::vector<std::string> tenants;
@@ -152,9 +153,9 @@ class Pool {
   virtual ~Pool() = default;
 
   // Runs `body` in one READ COMMITTED transaction and commits if it returns OK. Serialization
-  // failures and deadlocks (40001, 40P01) run the body again, three times at most, so a body keeps no
-  // state between runs. UNAVAILABLE (reason DATABASE_UNAVAILABLE) when there is no connection or it
-  // broke; when it broke during COMMIT the reason is COMMIT_UNKNOWN.
+  // failures and deadlocks (40001, 40P01) run the body again, three times at most, so a body keeps
+  // no state between runs. UNAVAILABLE (reason DATABASE_UNAVAILABLE) when there is no connection or
+  // it broke; when it broke during COMMIT the reason is COMMIT_UNKNOWN.
   virtual absl::Status Transact(const TxOptions& options,
                                 absl::FunctionRef<absl::Status(Tx&)> body) = 0;
   // The same for reading: a READ ONLY transaction; `repeatable` gives all statements one snapshot.
