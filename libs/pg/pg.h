@@ -4,6 +4,7 @@
 #define CLM_LIBS_PG_PG_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,8 @@ class Args {
   Args& AddArray(const std::vector<std::optional<std::string>>& values);
   Args& AddArray(const std::vector<int64_t>& values);
   Args& AddArray(const std::vector<std::optional<int64_t>>& values);
+  Args& AddArray(const std::vector<double>& values);
+  Args& AddArray(const std::vector<std::optional<double>>& values);
   Args& AddArray(const std::vector<bool>& values);
   Args& AddArray(const std::vector<absl::Time>& values);
   Args& AddArray(const std::vector<std::optional<absl::Time>>& values);
@@ -73,14 +76,17 @@ class Row {
   int64_t Int(int column) const;
   double Double(int column) const;
   bool Bool(int column) const;
-  absl::Time Time(int column) const;  // timestamptz
+  absl::Time Time(int column) const;  // timestamptz, its infinities included
   absl::CivilDay Day(int column) const;
   clm::Uuid Uuid(int column) const;
   std::string Bytes(int column) const;  // bytea
+  // One dimension; a null element reads as "NULL".
   std::vector<std::string> TextArray(int column) const;
   std::optional<std::string> OptText(int column) const;
   std::optional<int64_t> OptInt(int column) const;
+  std::optional<double> OptDouble(int column) const;
   std::optional<absl::Time> OptTime(int column) const;
+  std::optional<absl::CivilDay> OptDay(int column) const;
   std::optional<clm::Uuid> OptUuid(int column) const;
 
  private:
@@ -100,12 +106,13 @@ class Result {
   int64_t affected() const;
 
  private:
-  friend class Tx;
+  friend class ResultMaker;
   explicit Result(std::shared_ptr<const void> rows);
   std::shared_ptr<const void> rows_;
 };
 
-// Whose rows a transaction may see (row level security, clm.tenant).
+// Whose rows a transaction may see (row level security, clm.tenant). A scope of nobody, or of a
+// tenant id with a comma or an asterisk in it, is refused as INTERNAL.
 struct Scope {
   // One or several tenants. A lane's transaction serves several.
   static Scope Tenants(std::vector<std::string> tenants) { return {std::move(tenants), false}; }
@@ -124,14 +131,17 @@ struct TxOptions {
   absl::Time deadline = absl::InfiniteFuture();
 };
 
-// One transaction. Used by one thread at a time, never after its body returned.
+// One transaction. Used by one thread at a time, never after its body returned. Once a statement
+// has failed, the others are not sent and answer with the same failure, and so does the transaction
+// if its body returns OK all the same.
 class Tx {
  public:
   virtual ~Tx() = default;
   virtual absl::StatusOr<Result> Exec(const Statement& statement, const Args& args = {}) = 0;
   // For SQL composed at run time from fixed parts (list filters); values still only by `args`.
   virtual absl::StatusOr<Result> ExecDynamic(const std::string& sql, const Args& args = {}) = 0;
-  // COPY table (columns) FROM STDIN; values are text as Args would bind them, nullopt is NULL.
+  // COPY table (columns) FROM STDIN; values are text as Args would bind them, nullopt is NULL. By
+  // INSERT where the table has row level security, which COPY does not support.
   virtual absl::Status Copy(const std::string& table, const std::vector<std::string>& columns,
                             const std::vector<std::vector<std::optional<std::string>>>& rows) = 0;
   // Widens the scope of this transaction; takes effect for the following statements.
@@ -153,14 +163,25 @@ class Pool {
   virtual ~Pool() = default;
 
   // Runs `body` in one READ COMMITTED transaction and commits if it returns OK. Serialization
-  // failures and deadlocks (40001, 40P01) run the body again, three times at most, so a body keeps
-  // no state between runs. UNAVAILABLE (reason DATABASE_UNAVAILABLE) when there is no connection or
-  // it broke; when it broke during COMMIT the reason is COMMIT_UNKNOWN.
+  // failures, deadlocks (40001, 40P01) and Retry() run the body again, three times at most, so a
+  // body keeps no state between runs. UNAVAILABLE (reason DATABASE_UNAVAILABLE) when there is no
+  // connection or it broke; when it broke during COMMIT the reason is COMMIT_UNKNOWN. A pooled
+  // connection that proves dead before COMMIT costs one more run on a new one, not an error, so a
+  // restarted server goes unnoticed. Nothing is sent before the body's first statement, which
+  // shares its round trip with BEGIN.
   virtual absl::Status Transact(const TxOptions& options,
                                 absl::FunctionRef<absl::Status(Tx&)> body) = 0;
   // The same for reading: a READ ONLY transaction; `repeatable` gives all statements one snapshot.
   virtual absl::Status Read(const TxOptions& options, absl::FunctionRef<absl::Status(Tx&)> body,
                             bool repeatable = false) = 0;
+
+  // One reading statement in a transaction of its own: one round trip instead of two.
+  virtual absl::StatusOr<Result> Query(const TxOptions& options, const Statement& statement,
+                                       const Args& args = {}) = 0;
+
+  // Prepares the statements on one connection and returns the first failure: proof that they fit
+  // the schema.
+  virtual absl::Status Prepare(const std::vector<const Statement*>& statements) = 0;
 
   struct Stats {
     int in_use = 0;
@@ -170,18 +191,36 @@ class Pool {
   virtual Stats stats() const = 0;
 };
 
-// Connects lazily: succeeds while PostgreSQL is down.
+// Connects lazily: succeeds while PostgreSQL is down. To servers that are neither on a Unix socket
+// nor on this machine with sslmode=verify-full, unless the DSN names another mode.
 std::unique_ptr<Pool> NewPool(Pool::Options options);
 
-// What a service demands of its database before it becomes ready: fsync and full_page_writes on, a
-// role that is neither superuser nor BYPASSRLS nor owner of a table.
-// FAILED_PRECONDITION naming the setting and the fix otherwise.
-absl::Status CheckServer(Pool& pool);
+// What a service demands of its database before it becomes ready: fsync and full_page_writes on
+// (unless not `durable`, for tests), a role that is neither superuser nor BYPASSRLS nor owner of a
+// table. FAILED_PRECONDITION naming the setting and the fix otherwise.
+absl::Status CheckServer(Pool& pool, bool durable = true);
+
+// Returned by a body that must run again, because a concurrent transaction has overtaken it.
+absl::Status Retry();
 
 // The SQLSTATE of a status that came from PostgreSQL ("23505"); empty when it did not.
 std::string SqlState(const absl::Status& status);
 // The constraint a 23xxx status names; empty when there is none.
 std::string ConstraintName(const absl::Status& status);
+
+// What a failure was, for the operator's log; statuses never tell.
+struct ErrorDetail {
+  std::string statement;   // Its name, "BEGIN", "COMMIT", "connect" ...
+  std::string sqlstate;    // Empty when the server did not answer.
+  std::string constraint;  // Of a 23xxx.
+  // The first line of the message. It may quote a value: not above debug level.
+  std::string message;
+};
+using ErrorLog = std::function<void(const ErrorDetail&)>;
+
+// Sets the hook that is told every failure, from the thread that met it. Once per process, later
+// calls change nothing; none by default.
+void SetErrorLog(ErrorLog log);
 
 }  // namespace clm::pg
 

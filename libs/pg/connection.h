@@ -1,0 +1,63 @@
+// One connection with its prepared statements. Throws what libpqxx throws: for pool.cc and
+// migrate.cc only.
+#ifndef CLM_LIBS_PG_CONNECTION_H_
+#define CLM_LIBS_PG_CONNECTION_H_
+
+#include <memory>
+#include <pqxx/pqxx>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "libs/pg/pg.h"
+
+namespace clm::pg {
+
+// Used by one thread at a time.
+class Connection {
+ public:
+  // Connects and sets what all sessions have in common: UTC, ISO dates, UTF-8, plain string
+  // literals, and an end to transactions that stay idle. `dsn` as FormatDsn writes it.
+  explicit Connection(const std::string& dsn);
+
+  bool open() const { return connection_.is_open(); }
+  absl::Time expires() const { return expires_; }
+  void set_expires(absl::Time expires) { expires_ = expires; }
+  // For the watchdog: cuts the line, so that a wait for a server that hangs ends.
+  int socket() const { return connection_.sock(); }
+
+  // The statement's name on the server, prepared there now if it was not yet.
+  const std::string& Prepared(const Statement& statement);
+
+  pqxx::result Exec(const std::string& sql);
+  pqxx::result ExecPrepared(const std::string& name, const Args& args);
+  pqxx::result ExecParams(const std::string& sql, const Args& args);
+  // By COPY, or by INSERT where row level security forbids COPY.
+  void Copy(const std::string& table, const std::vector<std::string>& columns,
+            const std::vector<std::vector<std::optional<std::string>>>& rows);
+
+ private:
+  bool HasRowSecurity(const std::string& table);
+  void InsertRows(const std::string& table, const std::vector<std::string>& columns,
+                  const std::vector<std::vector<std::optional<std::string>>>& rows);
+
+  pqxx::connection connection_;
+  // BEGIN and COMMIT are ours: they share a round trip with other statements, and the outcome of a
+  // commit is decided here.
+  std::unique_ptr<pqxx::nontransaction> session_;
+  absl::flat_hash_map<const Statement*, std::string> prepared_;
+  absl::Time expires_ = absl::InfiniteFuture();
+};
+
+// 'value', for a session with standard_conforming_strings. A text in wrong UTF-8 makes the server
+// refuse the whole string before it looks for quotes.
+void AppendLiteral(std::string& sql, absl::string_view value);
+std::string QuoteIdentifier(absl::string_view name);
+
+// EXECUTE "name"('a',NULL): `name` as Prepared returned it.
+void AppendExecute(std::string& sql, const std::string& name, const Args& args);
+
+}  // namespace clm::pg
+
+#endif  // CLM_LIBS_PG_CONNECTION_H_

@@ -1,0 +1,24 @@
+// Connection strings, key=value and postgresql:// alike, as key=value with parts replaced.
+#ifndef CLM_LIBS_PG_DSN_H_
+#define CLM_LIBS_PG_DSN_H_
+
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace clm::pg {
+
+using DsnOptions = std::map<std::string, std::string>;
+
+// INVALID_ARGUMENT when libpq cannot read it.
+absl::StatusOr<DsnOptions> ParseDsn(const std::string& dsn);
+std::string FormatDsn(const DsnOptions& options);
+
+// Adds what every connection of the suite wants and the DSN does not say: short connect time,
+// keepalives, a writable server, TLS with a verified name to other machines.
+DsnOptions WithDefaults(DsnOptions options, const std::string& application_name);
+
+}  // namespace clm::pg
+
+#endif  // CLM_LIBS_PG_DSN_H_

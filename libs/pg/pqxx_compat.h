@@ -1,0 +1,167 @@
+// The one place that knows which libpqxx this is: everything that differs between 6.4, 7.x and 8.x.
+// Only .cc files of libs/pg include this header or <pqxx/...>.
+#ifndef CLM_LIBS_PG_PQXX_COMPAT_H_
+#define CLM_LIBS_PG_PQXX_COMPAT_H_
+
+#include <optional>
+#include <pqxx/pqxx>
+#include <string>
+#include <vector>
+
+#if PQXX_VERSION_MAJOR < 7
+#include <pqxx/tablewriter>
+#endif
+
+namespace clm::pg::compat {
+
+using Values = std::vector<std::optional<std::string>>;
+
+#if PQXX_VERSION_MAJOR < 7
+
+inline pqxx::result ExecPrepared(pqxx::transaction_base& tx, const std::string& name,
+                                 const Values& values) {
+  return tx.exec_prepared(name, pqxx::prepare::make_dynamic_params(values));
+}
+
+inline pqxx::result ExecParams(pqxx::transaction_base& tx, const std::string& sql,
+                               const Values& values) {
+  return tx.exec_params(sql, pqxx::prepare::make_dynamic_params(values));
+}
+
+// Sends the statement to the server now; 6.x would wait for its first use.
+inline void Prepare(pqxx::connection& connection, const std::string& name, const std::string& sql) {
+  connection.prepare(name, sql);
+  connection.prepare_now(name);
+}
+
+// Error texts with every field, no notices on stderr, and no silent reconnect: settings and
+// prepared statements would vanish, and a transaction would go on outside of itself.
+inline void Configure(pqxx::connection& connection) {
+  connection.set_verbosity(pqxx::connection_base::verbose);
+  connection.set_variable("client_min_messages", "warning");
+  new pqxx::quiet_errorhandler(connection);  // Owned by the connection.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  connection.inhibit_reactivation(true);
+#pragma GCC diagnostic pop
+}
+
+// One row in COPY's text format; 6.x writes only tuples itself.
+inline std::string CopyLine(const Values& row) {
+  std::string line;
+  for (size_t i = 0; i < row.size(); ++i) {
+    const auto& value = row[i];
+    if (i > 0) line += '\t';
+    if (!value) {
+      line += "\\N";
+      continue;
+    }
+    for (const char c : *value) {
+      switch (c) {
+        case '\\':
+          line += "\\\\";
+          break;
+        case '\t':
+          line += "\\t";
+          break;
+        case '\n':
+          line += "\\n";
+          break;
+        case '\r':
+          line += "\\r";
+          break;
+        default:
+          line += c;
+      }
+    }
+  }
+  return line;
+}
+
+inline void Copy(pqxx::transaction_base& tx, const std::string& table,
+                 const std::vector<std::string>& columns, const std::vector<Values>& rows) {
+  std::vector<std::string> quoted;
+  for (const std::string& column : columns) quoted.push_back(tx.quote_name(column));
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  pqxx::tablewriter writer(tx, tx.quote_name(table), quoted.begin(), quoted.end());
+#pragma GCC diagnostic pop
+  for (const Values& row : rows) writer.write_raw_line(CopyLine(row));
+  writer.complete();
+}
+
+// Errors of class 40 carry no SQLSTATE in 6.x, only a class. Null for other exceptions.
+inline const char* RollbackState(const std::exception& e) {
+  if (dynamic_cast<const pqxx::serialization_failure*>(&e) != nullptr) return "40001";
+  if (dynamic_cast<const pqxx::deadlock_detected*>(&e) != nullptr) return "40P01";
+  if (dynamic_cast<const pqxx::statement_completion_unknown*>(&e) != nullptr) return "40003";
+  if (dynamic_cast<const pqxx::transaction_rollback*>(&e) != nullptr) return "40000";
+  return nullptr;
+}
+
+#else
+
+inline pqxx::params ToParams(const Values& values) {
+  pqxx::params params;
+  params.reserve(values.size());
+  for (const auto& value : values) {
+    if (value) {
+      params.append(*value);
+    } else {
+      params.append();
+    }
+  }
+  return params;
+}
+
+inline pqxx::result ExecPrepared(pqxx::transaction_base& tx, const std::string& name,
+                                 const Values& values) {
+#if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 10
+  return tx.exec(pqxx::prepped{name}, ToParams(values));
+#else
+  return tx.exec_prepared(name, ToParams(values));
+#endif
+}
+
+inline pqxx::result ExecParams(pqxx::transaction_base& tx, const std::string& sql,
+                               const Values& values) {
+#if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 10
+  return tx.exec(sql, ToParams(values));
+#else
+  return tx.exec_params(sql, ToParams(values));
+#endif
+}
+
+inline void Prepare(pqxx::connection& connection, const std::string& name, const std::string& sql) {
+  connection.prepare(name, sql);
+}
+
+inline void Configure(pqxx::connection& connection) {
+  connection.set_verbosity(pqxx::error_verbosity::verbose);
+  pqxx::nontransaction(connection).exec("SET client_min_messages = warning");
+#if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 10
+  connection.set_notice_handler([](pqxx::zview) noexcept {});
+#else
+  new pqxx::quiet_errorhandler(connection);  // Owned by the connection.
+#endif
+}
+
+inline void Copy(pqxx::transaction_base& tx, const std::string& table,
+                 const std::vector<std::string>& columns, const std::vector<Values>& rows) {
+  std::string list;
+  for (const std::string& column : columns) {
+    if (!list.empty()) list += ',';
+    list += tx.quote_name(column);
+  }
+  auto stream = pqxx::stream_to::raw_table(tx, tx.quote_name(table), list);
+  for (const Values& row : rows) stream.write_row(row);
+  stream.complete();
+}
+
+inline const char* RollbackState(const std::exception&) { return nullptr; }
+
+#endif
+
+}  // namespace clm::pg::compat
+
+#endif  // CLM_LIBS_PG_PQXX_COMPAT_H_
