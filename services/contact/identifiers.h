@@ -1,0 +1,147 @@
+// What identifies a person: normal forms of e-mail addresses, phone numbers and ids of other
+// systems, values that identify nobody, and the decision which stored profiles an event or an
+// upsert belongs to. Pure: the caller looks the profiles up and passes them in.
+#ifndef CLM_SERVICES_CONTACT_IDENTIFIERS_H_
+#define CLM_SERVICES_CONTACT_IDENTIFIERS_H_
+
+#include <compare>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "libs/base/uuid.h"
+
+namespace clm::contact {
+
+// Types with a meaning of their own; every other type is the name of an external system.
+inline constexpr char kEmailType[] = "email";
+inline constexpr char kPhoneType[] = "phone";
+inline constexpr char kUserIdType[] = "user_id";
+inline constexpr char kAnonymousIdType[] = "anonymous_id";
+
+inline constexpr size_t kMaxEmailBytes = 254;
+inline constexpr size_t kMaxExternalIdBytes = 256;
+
+struct NormalizeOptions {
+  // Treat gmail.com addresses that differ by dots or a "+tag" as one. Off: what a provider does
+  // with a local part is its own affair.
+  bool provider_tricks = false;
+  // ISO 3166 region for phone numbers without a country code ("DE"); empty: such numbers are
+  // refused.
+  std::string phone_region;
+};
+
+// Errors of the three functions have an empty field path and never repeat the value.
+
+// Trimmed and in lower case, the domain in its ASCII form (IDNA 2008).
+absl::StatusOr<std::string> NormalizeEmail(absl::string_view text,
+                                           const NormalizeOptions& options = {});
+// E.164: "+4930123456". Extensions are refused.
+absl::StatusOr<std::string> NormalizePhone(absl::string_view text,
+                                           const NormalizeOptions& options = {});
+// Trimmed; case is kept. Refuses blocked values.
+absl::StatusOr<std::string> NormalizeExternalId(absl::string_view text);
+
+// True for a type that may stand in front of an external id: [a-z][a-z0-9_-]{0,62}, and neither
+// "email" nor "phone", which are fields of their own.
+bool ValidExternalIdType(absl::string_view type);
+
+// True for values that programs send when they know nobody: ^[0-]*$, -1, null, nil, none, n/a,
+// undefined, unknown, anonymous, guest, ... in any case, with blanks around them.
+bool IsBlockedValue(absl::string_view value);
+
+struct Identifier {
+  std::string type;
+  std::string value;  // Normal form.
+  friend auto operator<=>(const Identifier&, const Identifier&) = default;
+  friend bool operator==(const Identifier&, const Identifier&) = default;
+  template <class H>
+  friend H AbslHashValue(H h, const Identifier& identifier) {
+    return H::combine(std::move(h), identifier.type, identifier.value);
+  }
+};
+
+// `value` in the normal form of `type`.
+absl::StatusOr<Identifier> NormalizeIdentifier(absl::string_view type, absl::string_view value,
+                                               const NormalizeOptions& options = {});
+
+// What remains of an identifier after its person is erased: HMAC-SHA-256 with the tenant's salt, 32
+// bytes. Equal for equal identifiers of a tenant, useless without the salt.
+std::string TombstoneHash(absl::string_view salt, const Identifier& identifier);
+
+// At most `max_values` different values of a type for one person within `window`, counted from the
+// moment each was first seen.
+struct IdentifierLimit {
+  int max_values = 5;
+  absl::Duration window = absl::InfiniteDuration();
+  friend bool operator==(const IdentifierLimit&, const IdentifierLimit&) = default;
+};
+
+struct IdentityPolicy {
+  // By type; types that are not listed have `default_limit`.
+  std::map<std::string, IdentifierLimit> limits = {
+      {kUserIdType, {1, absl::InfiniteDuration()}},
+      {kAnonymousIdType, {5, absl::Hours(7 * 24)}},
+  };
+  IdentifierLimit default_limit = {5, absl::InfiniteDuration()};
+  // Types from the most to the less trusted one; types that are not listed follow in alphabetical
+  // order.
+  std::vector<std::string> priorities = {kUserIdType, kEmailType};
+  // Values beyond the built-in ones that identify nobody, in lower case.
+  std::set<std::string> blocked_values;
+};
+
+// An identifier that a stored profile has.
+struct KnownIdentifier {
+  Identifier identifier;
+  absl::Time first_seen;
+  friend bool operator==(const KnownIdentifier&, const KnownIdentifier&) = default;
+};
+
+// A stored profile that shares at least one identifier with the question.
+struct IdentityProfile {
+  Uuid id;
+  absl::Time create_time;
+  std::vector<KnownIdentifier> identifiers;
+};
+
+// Why an identifier of the event was not used. Kept as an audit list.
+struct IdentityViolation {
+  enum class Kind { kBlockedValue = 1, kInvalid = 2, kLimit = 3 };
+  Kind kind;
+  Identifier identifier;       // The one that was dropped.
+  std::string limit_type;      // kLimit: the type whose limit would have been broken.
+  std::vector<Uuid> profiles;  // kLimit: the profiles that would have been joined, oldest first.
+  friend bool operator==(const IdentityViolation&, const IdentityViolation&) = default;
+};
+
+struct IdentityDecision {
+  enum class Kind {
+    kUnidentified = 1,  // Nothing usable is left.
+    kNewProfile = 2,    // Nobody has any of `identifiers`.
+    kAdd = 3,           // profiles[0] is the person.
+    kMerge = 4,         // All of `profiles` are the person; the oldest, first, survives.
+  };
+  Kind kind = Kind::kUnidentified;
+  std::vector<Uuid> profiles;
+  std::vector<Identifier> identifiers;  // To be held by the person afterwards, by priority.
+  std::vector<IdentityViolation> violations;
+};
+
+// Decides whom identifiers belong to. When the limit of any type would be broken by joining what
+// matches, the least trusted identifier of the event is dropped and the matching is done again
+// without it. `identifiers` may be in any form; `profiles` are those found for their normal forms,
+// each once, in any order.
+IdentityDecision ResolveIdentity(const std::vector<Identifier>& identifiers,
+                                 const std::vector<IdentityProfile>& profiles,
+                                 const IdentityPolicy& policy, const NormalizeOptions& options,
+                                 absl::Time now);
+
+}  // namespace clm::contact
+
+#endif  // CLM_SERVICES_CONTACT_IDENTIFIERS_H_
