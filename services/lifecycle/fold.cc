@@ -27,7 +27,7 @@ constexpr int kMaxTimers = 100'000;
 bool Follows(const Fact& fact, const Horizon& horizon) {
   if (fact.at != horizon.at) return horizon.at < fact.at;
   switch (horizon.phase) {
-    case Horizon::Phase::kVersion:
+    case Horizon::Phase::kRevision:
       return true;
     case Horizon::Phase::kFact:
       return horizon.id < fact.id;
@@ -99,8 +99,8 @@ absl::StatusOr<std::optional<absl::Time>> MemoryHistory::Last(absl::string_view 
   return std::prev(end)->first.first;
 }
 
-// A version with everything looked up: rules by what they name, timers by stage.
-struct Plan::Version {
+// A revision with everything looked up: rules by what they name, timers by stage.
+struct Plan::Compiled {
   struct CompiledRule {
     Rule rule;
     Mask from = 0;
@@ -110,14 +110,14 @@ struct Plan::Version {
     absl::InlinedVector<int, 2> slots;  // kTimeSinceEvent: where the last events are kept.
     int timer = -1;                     // Timers: the number of the mark.
   };
-  // What an event type means to the version.
+  // What an event type means to the revision.
   struct Named {
     std::vector<int> rules;   // In the order in which they win.
     std::vector<int> timers;  // That an event of the type starts anew.
     int slot = -1;
   };
 
-  explicit Version(StageModel model) : table(std::move(model)) {}
+  explicit Compiled(StageModel model) : table(std::move(model)) {}
 
   bool From(const CompiledRule& rule, int stage) const {
     return stage == kNone ? rule.from_none : (rule.from & StageTable::Bit(stage)) != 0;
@@ -137,6 +137,7 @@ struct Plan::Version {
   }
 
   StageTable table;
+  int32_t number = 0;
   absl::Time from;
   std::map<std::string, std::string> mapping;
   std::vector<CompiledRule> rules;  // In the order in which they win.
@@ -155,133 +156,133 @@ Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
-absl::StatusOr<Plan> Plan::Compile(std::vector<PublishedModel> versions, Compiler compiler) {
-  if (versions.empty()) return error::Internal("a plan needs at least one version");
+absl::StatusOr<Plan> Plan::Compile(std::vector<Revision> revisions, Compiler compiler) {
+  if (revisions.empty()) return error::Internal("a plan needs at least one revision");
   Plan plan;
-  for (PublishedModel& published : versions) {
-    CLM_RETURN_IF_ERROR(ValidateModel(published.model));
-    CLM_RETURN_IF_ERROR(ValidateRules(published.rules, published.model));
-    auto version = std::make_unique<Version>(std::move(published.model));
-    if (!plan.versions_.empty()) {
-      const Version& before = *plan.versions_.back();
-      if (before.table.model().id != version->table.model().id ||
-          before.table.model().version >= version->table.model().version ||
-          before.from >= published.from) {
-        return error::Internal("versions of a plan must be of one model and rise");
+  for (Revision& revision : revisions) {
+    CLM_RETURN_IF_ERROR(ValidateModel(revision.model));
+    CLM_RETURN_IF_ERROR(ValidateRules(revision.rules, revision.model));
+    auto compiled = std::make_unique<Compiled>(std::move(revision.model));
+    if (!plan.revisions_.empty()) {
+      const Compiled& before = *plan.revisions_.back();
+      if (before.table.model().id != compiled->table.model().id ||
+          before.number >= revision.number || before.from >= revision.from) {
+        return error::Internal("revisions of a plan must be of one model and rise");
       }
-      version->from = published.from;
+      compiled->from = revision.from;
     } else {
-      version->from = absl::InfinitePast();
+      compiled->from = absl::InfinitePast();
     }
-    version->mapping = std::move(published.mapping);
-    const StageTable& table = version->table;
-    std::sort(published.rules.begin(), published.rules.end(), [](const Rule& a, const Rule& b) {
+    compiled->number = revision.number;
+    compiled->mapping = std::move(revision.mapping);
+    const StageTable& table = compiled->table;
+    std::sort(revision.rules.begin(), revision.rules.end(), [](const Rule& a, const Rule& b) {
       return a.priority != b.priority ? a.priority > b.priority : a.id < b.id;
     });
-    version->timers_by_stage.resize(table.size() + 1);
-    for (Rule& rule : published.rules) {
+    compiled->timers_by_stage.resize(table.size() + 1);
+    for (Rule& rule : revision.rules) {
       if (!rule.enabled) continue;
-      const int number = static_cast<int>(version->rules.size());
-      Version::CompiledRule compiled;
-      compiled.from_none = rule.from_stages.empty() && !rule.reactivate;
-      for (const std::string& id : rule.from_stages)
-        compiled.from |= StageTable::Bit(table.Find(id));
+      const int number = static_cast<int>(compiled->rules.size());
+      Compiled::CompiledRule entry;
+      entry.from_none = rule.from_stages.empty() && !rule.reactivate;
+      for (const std::string& id : rule.from_stages) entry.from_none |= id == kNoStage;
+      for (const std::string& id : rule.from_stages) entry.from |= StageTable::Bit(table.Find(id));
       if (rule.from_stages.empty()) {
         for (int i = 0; i < table.size(); ++i) {
           const bool terminal = table.stage(i).kind == StageKind::kTerminal;
-          if (terminal == rule.reactivate) compiled.from |= StageTable::Bit(i);
+          if (terminal == rule.reactivate) entry.from |= StageTable::Bit(i);
         }
       }
-      compiled.move = {.verb = rule.reactivate ? Verb::kReactivate : Verb::kEnter,
-                       .to = table.Find(rule.to_stage),
-                       .allow_regress = rule.allow_regress,
-                       .has_reason = true,
-                       .has_role = true};
+      entry.move = {.verb = rule.reactivate ? Verb::kReactivate : Verb::kEnter,
+                    .to = table.Find(rule.to_stage),
+                    .allow_regress = rule.allow_regress,
+                    .has_reason = true,
+                    .has_role = true};
       if (!rule.condition.empty()) {
-        CLM_ASSIGN_OR_RETURN(compiled.condition, compiler(rule.condition));
-        version->reads_facts = true;
+        CLM_ASSIGN_OR_RETURN(entry.condition, compiler(rule.condition));
+        compiled->reads_facts = true;
       }
       using Kind = Trigger::Kind;
       switch (rule.trigger.kind) {
         case Kind::kEventCount:
         case Kind::kEventSum:
-          version->windows = true;
+          compiled->windows = true;
           [[fallthrough]];
         case Kind::kEvent:
-          version->events[rule.trigger.types[0]].rules.push_back(number);
+          compiled->events[rule.trigger.types[0]].rules.push_back(number);
           break;
         case Kind::kAttributeChange:
-          version->attributes[rule.trigger.attribute].push_back(number);
+          compiled->attributes[rule.trigger.attribute].push_back(number);
           break;
         case Kind::kTimeSinceEvent:
           for (const std::string& type : rule.trigger.types) {
-            Version::Named& named = version->events[type];
-            named.timers.push_back(static_cast<int>(version->timer_rules.size()));
+            Compiled::Named& named = compiled->events[type];
+            named.timers.push_back(static_cast<int>(compiled->timer_rules.size()));
             if (named.slot < 0) {
-              named.slot = static_cast<int>(version->slot_types.size());
-              version->slot_types.push_back(type);
+              named.slot = static_cast<int>(compiled->slot_types.size());
+              compiled->slot_types.push_back(type);
             }
-            compiled.slots.push_back(named.slot);
+            entry.slots.push_back(named.slot);
           }
           [[fallthrough]];
         case Kind::kTimeInStage:
-          compiled.timer = static_cast<int>(version->timer_rules.size());
-          version->timer_rules.push_back(number);
+          entry.timer = static_cast<int>(compiled->timer_rules.size());
+          compiled->timer_rules.push_back(number);
           for (int stage = kNone; stage < table.size(); ++stage) {
             if (stage == kNone && rule.trigger.kind == Kind::kTimeInStage) continue;
-            if (version->From(compiled, stage)) {
-              version->timers_by_stage[stage + 1].push_back(number);
+            if (compiled->From(entry, stage)) {
+              compiled->timers_by_stage[stage + 1].push_back(number);
             }
           }
           break;
       }
-      compiled.rule = std::move(rule);
-      version->rules.push_back(std::move(compiled));
+      entry.rule = std::move(rule);
+      compiled->rules.push_back(std::move(entry));
     }
     for (const Stage& stage : table.model().stages) {
       for (const std::string& expression : {stage.entry_gate, stage.exit_gate}) {
-        if (expression.empty() || version->gates.contains(expression)) continue;
+        if (expression.empty() || compiled->gates.contains(expression)) continue;
         CLM_ASSIGN_OR_RETURN(Predicate gate, compiler(expression));
-        version->gates.emplace(expression, std::move(gate));
-        version->reads_facts = true;
+        compiled->gates.emplace(expression, std::move(gate));
+        compiled->reads_facts = true;
       }
     }
-    plan.versions_.push_back(std::move(version));
+    plan.revisions_.push_back(std::move(compiled));
   }
   return plan;
 }
 
-const std::string& Plan::model_id() const { return versions_.front()->table.model().id; }
+const std::string& Plan::model_id() const { return revisions_.front()->table.model().id; }
 
 const StageTable& Plan::table(absl::Time at) const {
-  size_t v = versions_.size() - 1;
-  while (v > 0 && versions_[v]->from > at) --v;
-  return versions_[v]->table;
+  size_t v = revisions_.size() - 1;
+  while (v > 0 && revisions_[v]->from > at) --v;
+  return revisions_[v]->table;
 }
 
 bool Plan::needs_history() const {
-  // A later version may have to look up the last event of a type that no earlier one kept.
-  return versions_.size() > 1 || versions_.front()->windows || versions_.front()->reads_facts;
+  // A later revision may have to look up the last event of a type that no earlier one kept.
+  return revisions_.size() > 1 || revisions_.front()->windows || revisions_.front()->reads_facts;
 }
 
 bool Plan::Touches(int32_t reached, absl::Time began_at, const Fact& fact) const {
-  // From the version that judges the fact to the one that the customer has reached: a later one may
-  // look back at it through a window or a timer.
-  size_t v = versions_.size() - 1;
-  while (v > 0 && versions_[v]->from > fact.at) --v;
-  for (; v < versions_.size(); ++v) {
-    const Version& version = *versions_[v];
-    if (version.Names(fact)) return true;
-    if (version.table.initial() != kNone && fact.kind != Fact::Kind::kMove && fact.at <= began_at) {
+  // From the revision that judges the fact to the one that the customer has reached: a later one
+  // may look back at it through a window or a timer.
+  size_t v = revisions_.size() - 1;
+  while (v > 0 && revisions_[v]->from > fact.at) --v;
+  for (; v < revisions_.size(); ++v) {
+    const Compiled& revised = *revisions_[v];
+    if (revised.Names(fact)) return true;
+    if (revised.table.initial() != kNone && fact.kind != Fact::Kind::kMove && fact.at <= began_at) {
       return true;
     }
-    if (version.table.model().version >= reached) break;
+    if (revised.number >= reached) break;
   }
   return false;
 }
 
 bool Plan::Concerns(const ModelState& state, const Fact& fact) const {
-  return Touches(state.version, state.began_at, fact);
+  return Touches(state.revision, state.began_at, fact);
 }
 
 bool Plan::IsLate(const ModelState& state, const Fact& fact) const {
@@ -295,14 +296,14 @@ class Folder {
 
   absl::Status Load(const ModelState& state);
   absl::Status Apply(const Fact& fact);
-  // Publishes and fires what falls due before `limit`, or also at it. Versions come before facts of
-  // their instant, so they are published at `limit` in either case.
+  // Publishes and fires what falls due before `limit`, or also at it. Revisions come before facts
+  // of their instant, so they are published at `limit` in either case.
   absl::Status Run(absl::Time limit, bool inclusive);
   FoldResult Finish();
 
  private:
-  using Version = Plan::Version;
-  using CompiledRule = Plan::Version::CompiledRule;
+  using Compiled = Plan::Compiled;
+  using CompiledRule = Plan::Compiled::CompiledRule;
   enum class Timer { kNever, kRule, kOverdue, kReset };
   enum MarkValue : uint8_t { kArmed, kTried, kFired };
   struct Due {
@@ -311,10 +312,10 @@ class Folder {
     int rule = -1;
   };
 
-  const Version& version() const { return *plan_.versions_[v_]; }
-  const StageTable& table() const { return version().table; }
+  const Compiled& revised() const { return *plan_.revisions_[v_]; }
+  const StageTable& table() const { return revised().table; }
 
-  void SetVersion(size_t v);
+  void SetRevision(size_t v);
   absl::Time DueAt(const CompiledRule& rule) const;
   Due Next() const;
   absl::Status Fire(const Due& due);
@@ -346,32 +347,31 @@ class Folder {
   absl::InlinedVector<MarkValue, 8> marks_;  // By timer.
   Horizon loaded_;
   absl::Time at_;  // With phase_ and fact_: the horizon now.
-  Horizon::Phase phase_ = Horizon::Phase::kVersion;
+  Horizon::Phase phase_ = Horizon::Phase::kRevision;
   const Fact* fact_ = nullptr;  // Null: not moved since Load, or phase_ is no fact.
   bool moved_ = false;
   int timers_ = 0;
   FoldResult result_;
 };
 
-void Folder::SetVersion(size_t v) {
+void Folder::SetRevision(size_t v) {
   v_ = v;
-  last_.assign(version().slot_types.size(), absl::InfinitePast());
-  marks_.assign(version().timer_rules.size(), kArmed);
+  last_.assign(revised().slot_types.size(), absl::InfinitePast());
+  marks_.assign(revised().timer_rules.size(), kArmed);
 }
 
 absl::Status Folder::Load(const ModelState& state) {
   size_t v = 0;
-  if (state.version != 0) {
-    while (v < plan_.versions_.size() &&
-           plan_.versions_[v]->table.model().version != state.version) {
+  if (state.revision != 0) {
+    while (v < plan_.revisions_.size() && plan_.revisions_[v]->number != state.revision) {
       ++v;
     }
-    if (v == plan_.versions_.size()) {
+    if (v == plan_.revisions_.size()) {
       return error::Internal(
-          absl::StrCat("model ", plan_.model_id(), " has no version ", state.version));
+          absl::StrCat("model ", plan_.model_id(), " has no revision ", state.revision));
     }
   }
-  SetVersion(v);
+  SetRevision(v);
   standing_ = {.stage = table().Find(state.stage),
                .progress = table().Find(state.progress_stage),
                .episode = state.episode,
@@ -388,12 +388,12 @@ absl::Status Folder::Load(const ModelState& state) {
   began_at_ = state.began_at;
   sequence_ = state.sequence;
   for (const auto& [type, at] : state.last_events) {
-    const auto named = version().events.find(type);
-    if (named != version().events.end() && named->second.slot >= 0) last_[named->second.slot] = at;
+    const auto named = revised().events.find(type);
+    if (named != revised().events.end() && named->second.slot >= 0) last_[named->second.slot] = at;
   }
   for (const ModelState::Mark& mark : state.marks) {
     for (size_t t = 0; t < marks_.size(); ++t) {
-      if (version().rules[version().timer_rules[t]].rule.id == mark.rule_id) {
+      if (revised().rules[revised().timer_rules[t]].rule.id == mark.rule_id) {
         marks_[t] = mark.fired ? kFired : kTried;
       }
     }
@@ -406,7 +406,7 @@ absl::Status Folder::Load(const ModelState& state) {
 FoldResult Folder::Finish() {
   const StageTable& t = table();
   ModelState& state = result_.state;
-  state.version = t.model().version;
+  state.revision = revised().number;
   state.stage = t.Id(standing_.stage);
   state.entered_at = entered_at_;
   state.episode = standing_.episode;
@@ -419,21 +419,21 @@ FoldResult Folder::Finish() {
   state.sequence = sequence_;
   for (size_t i = 0; i < last_.size(); ++i) {
     if (last_[i] != absl::InfinitePast()) {
-      state.last_events.emplace_back(version().slot_types[i], last_[i]);
+      state.last_events.emplace_back(revised().slot_types[i], last_[i]);
     }
   }
   std::sort(state.last_events.begin(), state.last_events.end());
   for (size_t i = 0; i < marks_.size(); ++i) {
     if (marks_[i] == kArmed) continue;
-    state.marks.push_back({version().rules[version().timer_rules[i]].rule.id, marks_[i] == kFired});
+    state.marks.push_back({revised().rules[revised().timer_rules[i]].rule.id, marks_[i] == kFired});
   }
   std::sort(state.marks.begin(), state.marks.end(),
             [](const auto& a, const auto& b) { return a.rule_id < b.rule_id; });
   state.applied =
       moved_ ? Horizon{at_, phase_, fact_ == nullptr ? std::string() : fact_->id} : loaded_;
   result_.next_due = Next().at;
-  if (v_ + 1 < plan_.versions_.size()) {
-    result_.next_due = std::min(result_.next_due, plan_.versions_[v_ + 1]->from);
+  if (v_ + 1 < plan_.revisions_.size()) {
+    result_.next_due = std::min(result_.next_due, plan_.revisions_[v_ + 1]->from);
   }
   return std::move(result_);
 }
@@ -441,28 +441,28 @@ FoldResult Folder::Finish() {
 absl::Time Folder::DueAt(const CompiledRule& rule) const {
   if (marks_[rule.timer] != kArmed) return absl::InfiniteFuture();
   if (rule.rule.trigger.kind == Trigger::Kind::kTimeInStage) {
-    return std::max(entered_at_ + rule.rule.trigger.duration, version().from);
+    return std::max(entered_at_ + rule.rule.trigger.duration, revised().from);
   }
   absl::Time last = absl::InfinitePast();
   for (const int slot : rule.slots) last = std::max(last, last_[slot]);
   if (last == absl::InfinitePast()) return absl::InfiniteFuture();
-  return std::max({last + rule.rule.trigger.duration, entered_at_, version().from});
+  return std::max({last + rule.rule.trigger.duration, entered_at_, revised().from});
 }
 
 Folder::Due Folder::Next() const {
   Due next;
-  for (const int number : version().TimersAt(standing_.stage)) {
-    const absl::Time at = DueAt(version().rules[number]);
+  for (const int number : revised().TimersAt(standing_.stage)) {
+    const absl::Time at = DueAt(revised().rules[number]);
     if (at < next.at) next = {at, Timer::kRule, number};
   }
   if (standing_.stage == kNone) return next;
   const Stage& stage = table().stage(standing_.stage);
   if (stage.target_days.has_value() && !overdue_) {
-    const absl::Time at = std::max(entered_at_ + Days(*stage.target_days), version().from);
+    const absl::Time at = std::max(entered_at_ + Days(*stage.target_days), revised().from);
     if (at < next.at) next = {at, Timer::kOverdue, -1};
   }
   if (stage.reset_after_days.has_value()) {
-    const absl::Time at = std::max(entered_at_ + Days(*stage.reset_after_days), version().from);
+    const absl::Time at = std::max(entered_at_ + Days(*stage.reset_after_days), revised().from);
     if (at < next.at) next = {at, Timer::kReset, -1};
   }
   return next;
@@ -481,7 +481,7 @@ absl::Status Folder::Fire(const Due& due) {
   moved_ = true;
   switch (due.timer) {
     case Timer::kRule: {
-      const CompiledRule& rule = version().rules[due.rule];
+      const CompiledRule& rule = revised().rules[due.rule];
       // Marked before it is tried, so that a move does not clear it as a refusal.
       marks_[rule.timer] = kFired;
       CLM_ASSIGN_OR_RETURN(const bool fired, Try(rule, due.at, nullptr));
@@ -513,16 +513,16 @@ absl::Status Folder::FireBefore(absl::Time limit, bool inclusive) {
 }
 
 absl::Status Folder::Run(absl::Time limit, bool inclusive) {
-  while (v_ + 1 < plan_.versions_.size() && plan_.versions_[v_ + 1]->from <= limit) {
-    CLM_RETURN_IF_ERROR(FireBefore(plan_.versions_[v_ + 1]->from, /*inclusive=*/false));
+  while (v_ + 1 < plan_.revisions_.size() && plan_.revisions_[v_ + 1]->from <= limit) {
+    CLM_RETURN_IF_ERROR(FireBefore(plan_.revisions_[v_ + 1]->from, /*inclusive=*/false));
     CLM_RETURN_IF_ERROR(Publish());
   }
   return FireBefore(limit, inclusive);
 }
 
 absl::Status Folder::Publish() {
-  const Version& before = version();
-  const Version& after = *plan_.versions_[v_ + 1];
+  const Compiled& before = revised();
+  const Compiled& after = *plan_.revisions_[v_ + 1];
   const auto mapped = [&](int stage) {
     const std::string& id = before.table.Id(stage);
     const auto it = after.mapping.find(id);
@@ -541,7 +541,7 @@ absl::Status Folder::Publish() {
 
   const auto old_last = last_;
   const auto old_marks = marks_;
-  SetVersion(v_ + 1);
+  SetRevision(v_ + 1);
   for (size_t slot = 0; slot < last_.size(); ++slot) {
     const auto kept = before.events.find(after.slot_types[slot]);
     if (kept != before.events.end() && kept->second.slot >= 0) {
@@ -557,12 +557,12 @@ absl::Status Folder::Publish() {
     const CompiledRule& rule = after.rules[after.timer_rules[t]];
     for (size_t u = 0; u < old_marks.size(); ++u) {
       const CompiledRule& old = before.rules[before.timer_rules[u]];
-      // A rule that was rewritten starts afresh; what it said is the version's, not the rule id's.
+      // A rule that was rewritten starts afresh; what it said is the revision's, not the rule id's.
       if (old.rule == rule.rule) marks_[t] = old_marks[u];
     }
   }
   at_ = after.from;
-  phase_ = Horizon::Phase::kVersion;
+  phase_ = Horizon::Phase::kRevision;
   fact_ = nullptr;
   moved_ = true;
   if (!moves) return absl::OkStatus();
@@ -584,7 +584,7 @@ absl::Status Folder::Publish() {
        .from = from,
        .to = to,
        .direction = stage == kNone ? Direction::kClear : Direction::kNone,
-       .cause = Cause::kVersion});
+       .cause = Cause::kRevision});
   return absl::OkStatus();
 }
 
@@ -621,7 +621,7 @@ absl::StatusOr<bool> Folder::Triggered(const CompiledRule& rule, const Fact& fac
 absl::StatusOr<Verdict> Folder::JudgeNow(const Move& move, const Situation& now) const {
   return Judge(table(), standing_, move,
                [&](const Stage&, absl::string_view expression) -> absl::StatusOr<bool> {
-                 return version().gates.find(expression)->second(now);
+                 return revised().gates.find(expression)->second(now);
                });
 }
 
@@ -643,8 +643,8 @@ absl::StatusOr<bool> Folder::Try(const CompiledRule& rule, absl::Time at, const 
 
 absl::StatusOr<bool> Folder::TryAll(const std::vector<int>& rules, const Fact& fact) {
   for (const int number : rules) {
-    const CompiledRule& rule = version().rules[number];
-    if (!version().From(rule, standing_.stage)) continue;
+    const CompiledRule& rule = revised().rules[number];
+    if (!revised().From(rule, standing_.stage)) continue;
     CLM_ASSIGN_OR_RETURN(const bool triggered, Triggered(rule, fact));
     if (!triggered) continue;
     CLM_ASSIGN_OR_RETURN(const bool settled, Try(rule, fact.at, &fact));
@@ -688,7 +688,7 @@ void Folder::Commit(const Move& move, const Verdict& verdict, LoggedTransition e
   entered_at_ = entry.at;
   overdue_ = false;
   for (size_t t = 0; t < marks_.size(); ++t) {
-    const auto kind = version().rules[version().timer_rules[t]].rule.trigger.kind;
+    const auto kind = revised().rules[revised().timer_rules[t]].rule.trigger.kind;
     if (marks_[t] == kTried || kind == Trigger::Kind::kTimeInStage) marks_[t] = kArmed;
   }
   Log(entry);
@@ -698,7 +698,7 @@ absl::Status Folder::Apply(const Fact& fact) {
   if (fact.at == absl::InfinitePast() || fact.at == absl::InfiniteFuture()) {
     return error::Internal("a fact needs a finite instant");
   }
-  if (!plan_.Touches(table().model().version, began_at_, fact)) return absl::OkStatus();
+  if (!plan_.Touches(revised().number, began_at_, fact)) return absl::OkStatus();
   if (!FollowsAll(fact)) {
     return error::Precondition(
         "FACT_LATE", "the fact belongs before what was folded; fold again from an earlier state",
@@ -713,15 +713,15 @@ absl::Status Folder::Apply(const Fact& fact) {
   if (fact.kind == Fact::Kind::kMove) return ApplyMove(fact);
   bool settled = false;
   if (fact.kind == Fact::Kind::kEvent) {
-    const auto named = version().events.find(fact.type);
-    if (named != version().events.end()) {
+    const auto named = revised().events.find(fact.type);
+    if (named != revised().events.end()) {
       if (named->second.slot >= 0) last_[named->second.slot] = fact.at;
       for (const int timer : named->second.timers) marks_[timer] = kArmed;
       CLM_ASSIGN_OR_RETURN(settled, TryAll(named->second.rules, fact));
     }
   } else {
-    const auto named = version().attributes.find(fact.type);
-    if (named != version().attributes.end()) {
+    const auto named = revised().attributes.find(fact.type);
+    if (named != revised().attributes.end()) {
       CLM_ASSIGN_OR_RETURN(settled, TryAll(named->second, fact));
     }
   }
@@ -754,7 +754,7 @@ absl::Status Folder::ApplyMove(const Fact& fact) {
 bool Folder::FollowsAll(const Fact& fact) const {
   if (!moved_) return Follows(fact, loaded_);
   if (fact.at != at_) return at_ < fact.at;
-  return phase_ == Horizon::Phase::kVersion ||
+  return phase_ == Horizon::Phase::kRevision ||
          (phase_ == Horizon::Phase::kFact && fact_->id < fact.id);
 }
 
@@ -809,8 +809,8 @@ absl::string_view Name(Cause cause) {
       return "INITIAL";
     case Cause::kReset:
       return "RESET";
-    case Cause::kVersion:
-      return "VERSION";
+    case Cause::kRevision:
+      return "REVISION";
   }
   return "";
 }

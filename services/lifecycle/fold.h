@@ -2,8 +2,8 @@
 // facts, living through them one by one, and rebuilding after a late arrival give the same log,
 // because every decision depends on the facts before it and on nothing else.
 //
-// Order. Facts are ordered by (effective instant, id). At one instant come first the publication of
-// a model version, then the facts in order of id, then the timers: a purchase at the very instant
+// Order. Facts are ordered by (effective instant, id). At one instant come first a new revision of
+// model and rules, then the facts in order of id, then the timers: a purchase at the very instant
 // at which "90 days without purchase" falls due keeps the customer. Timers between two facts fire
 // in virtual time, each at its exact instant; of timers due at one instant the rule that wins goes
 // first, then the overdue notice of the stage, then its reset.
@@ -26,7 +26,9 @@
 // Manual moves are facts. One that the model refuses at its place in the order, perhaps only since
 // a late fact arrived before it, changes nothing and is reported.
 //
-// Versions. The version in force at an instant judges it; the first also judges everything before.
+// Revisions. The revision of model and rules in force at an instant judges it; the first also
+// judges everything before. A customer whose stage a new revision maps to another moves at its
+// instant.
 //
 // Plan is immutable and may be shared between threads; the rest are values.
 #ifndef CLM_SERVICES_LIFECYCLE_FOLD_H_
@@ -72,9 +74,9 @@ struct Fact {
 
 // A place in the order of a customer's facts.
 struct Horizon {
-  enum class Phase { kVersion, kFact, kTimer };
+  enum class Phase { kRevision, kFact, kTimer };
   absl::Time at = absl::InfinitePast();
-  Phase phase = Phase::kVersion;
+  Phase phase = Phase::kRevision;
   std::string id;  // Of the fact, for kFact.
 
   bool operator==(const Horizon&) const = default;
@@ -143,12 +145,14 @@ struct Situation {
 // Must depend on nothing but the situation. May be called from several threads.
 using Predicate = std::function<absl::StatusOr<bool>(const Situation&)>;
 
-// One published version of a model.
-struct PublishedModel {
+// A model and its rules as they stood for a time. A change of the rules alone is a revision of its
+// own, with the model's version as it was.
+struct Revision {
+  int32_t number = 1;
+  absl::Time from = absl::InfinitePast();  // In force from here until the next revision.
   StageModel model;
   std::vector<Rule> rules;
-  absl::Time from = absl::InfinitePast();      // In force from here until the next version.
-  std::map<std::string, std::string> mapping;  // As in PlanMigration, from the version before.
+  std::map<std::string, std::string> mapping;  // As in PlanMigration, from the revision before.
 };
 
 // Where one customer is in one model: all that a fold must remember. Small; store it as it is.
@@ -160,7 +164,7 @@ struct ModelState {
     bool operator==(const Mark&) const = default;
   };
 
-  int32_t version = 0;                           // Of the model; 0: nothing folded yet.
+  int32_t revision = 0;                          // That judged last; 0: nothing folded yet.
   std::string stage;                             // Empty: none.
   absl::Time entered_at = absl::InfinitePast();  // Into `stage`, or into none.
   int32_t episode = 1;
@@ -173,17 +177,17 @@ struct ModelState {
   int64_t sequence = 0;                          // Of the latest transition.
   std::vector<std::pair<std::string, absl::Time>> last_events;  // By type, types that timers name.
   std::vector<Mark> marks;                                      // By rule id.
-  Horizon applied;  // The last fact, timer or version that took effect.
+  Horizon applied;  // The last fact, timer or revision that took effect.
 
   bool operator==(const ModelState&) const = default;
 };
 
 enum class Cause {
-  kRule,     // A rule; `fact_id` is empty when time was its trigger.
-  kMove,     // A manual move.
-  kInitial,  // The model's initial stage, at the first fact.
-  kReset,    // The stage's reset_after_days.
-  kVersion,  // A new version of the model mapped the stage to another.
+  kRule,      // A rule; `fact_id` is empty when time was its trigger.
+  kMove,      // A manual move.
+  kInitial,   // The model's initial stage, at the first fact.
+  kReset,     // The stage's reset_after_days.
+  kRevision,  // A new revision of the model mapped the stage to another.
 };
 
 struct LoggedTransition {
@@ -227,21 +231,22 @@ struct FoldResult {
   absl::Time next_due = absl::InfiniteFuture();
 };
 
-// A model with its rules in all its versions, prepared for folding.
+// A model with its rules in all its revisions, prepared for folding.
 class Plan {
  public:
   // Turns an expression into a predicate; called once per non-empty condition and gate.
   using Compiler = absl::FunctionRef<absl::StatusOr<Predicate>(absl::string_view expression)>;
 
-  // `versions`: of one model, by rising version and `from`, valid, without duplicates in rule ids.
-  static absl::StatusOr<Plan> Compile(std::vector<PublishedModel> versions, Compiler compiler);
+  // `revisions`: of one model, by rising number and `from`. The first one's `from` is not looked
+  // at: it judges everything before, too.
+  static absl::StatusOr<Plan> Compile(std::vector<Revision> revisions, Compiler compiler);
 
   Plan(Plan&&) noexcept;
   Plan& operator=(Plan&&) noexcept;
   ~Plan();
 
   const std::string& model_id() const;
-  // The table of the version in force at `at`.
+  // The table of the revision in force at `at`.
   const StageTable& table(absl::Time at) const;
   // Whether Fold may ask the history at all; if not, an empty MemoryHistory will do.
   bool needs_history() const;
@@ -254,10 +259,10 @@ class Plan {
 
  private:
   friend class Folder;
-  struct Version;
+  struct Compiled;
   Plan();
   bool Touches(int32_t reached, absl::Time began_at, const Fact& fact) const;
-  std::vector<std::unique_ptr<const Version>> versions_;
+  std::vector<std::unique_ptr<const Compiled>> revisions_;
 };
 
 // Applies `facts`, which must be in order, to `checkpoint`, and then lets time run to `until`

@@ -394,24 +394,25 @@ TEST(FoldTest, AReactivationByRuleOpensANewEpisode) {
   EXPECT_THAT(result.state.visited, ElementsAre("b"));
 }
 
-TEST(FoldTest, ANewVersionMapsStagesAtItsInstantAndJudgesFromThenOn) {
+TEST(FoldTest, ANewRevisionMapsStagesAtItsInstantAndJudgesFromThenOn) {
   StageModel second = Letters();
   second.version = 2;
   second.stages[0].id = "alpha";
-  std::vector<PublishedModel> versions;
-  versions.push_back({.model = Letters(), .rules = {On("r1", "buy", {}, "a")}});
-  versions.push_back(
-      {.model = second,
-       .rules = {On("r2", "buy", {"alpha"}, "b"), Since("quiet", "login", 30, {"alpha"}, "n")},
+  std::vector<Revision> revisions;
+  revisions.push_back({.model = Letters(), .rules = {On("r1", "buy", {}, "a")}});
+  revisions.push_back(
+      {.number = 2,
        .from = Day(10),
+       .model = second,
+       .rules = {On("r2", "buy", {"alpha"}, "b"), Since("quiet", "login", 30, {"alpha"}, "n")},
        .mapping = {{"a", "alpha"}}});
-  auto plan = Plan::Compile(std::move(versions), Constant);
+  auto plan = Plan::Compile(std::move(revisions), Constant);
   ASSERT_TRUE(plan.ok()) << plan.status();
   const FoldResult result = FoldAll(
       *plan, {Event(0, "e0", "login"), Event(1, "e1", "buy"), Event(20, "e2", "seen")}, Day(100));
   ASSERT_THAT(Path(result), ElementsAre(">a", "a>alpha", "alpha>n"));
   EXPECT_EQ(result.transitions[1].at, Day(10));
-  EXPECT_EQ(result.transitions[1].cause, Cause::kVersion);
+  EXPECT_EQ(result.transitions[1].cause, Cause::kRevision);
   EXPECT_EQ(result.transitions[1].model_version, 2);
   EXPECT_EQ(result.transitions[2].at, Day(30));
   EXPECT_EQ(FoldAll(*plan, {Event(1, "e1", "buy")}).next_due, Day(10));

@@ -4,35 +4,25 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "libs/base/error.h"
+#include "libs/base/resource_name.h"
 
 namespace clm::lifecycle {
 namespace {
 
-constexpr size_t kMaxIdLength = 63;
-constexpr size_t kMaxLabelLength = 100;
+constexpr size_t kMaxLabelLength = 200;
 constexpr size_t kMaxDescriptionLength = 2000;
 constexpr size_t kMaxExpressionLength = 4000;
 constexpr size_t kMaxTypes = 20;
 constexpr size_t kMaxTypeLength = 100;
 
-bool IsId(absl::string_view id) {
-  if (id.empty() || id.size() > kMaxIdLength ||
-      !(absl::ascii_islower(id[0]) || absl::ascii_isdigit(id[0])))
-    return false;
-  return std::all_of(id.begin(), id.end(), [](char c) {
-    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-' || c == '_';
-  });
-}
-
 void CheckId(absl::string_view field, absl::string_view id, error::FieldErrors& errors) {
-  if (!IsId(id)) {
+  if (!ValidResourceId(id)) {
     errors.Add(field,
-               "must be 1 to 63 lower-case letters, digits, '-' or '_', beginning with a letter or "
-               "digit");
+               "must be 1 to 63 characters of a-z, 0-9, '-' and '_', beginning with a letter and "
+               "ending with a letter or digit");
   }
 }
 
@@ -89,6 +79,9 @@ void CheckStage(const Stage& stage, absl::string_view path, error::FieldErrors& 
 }
 
 void CheckEdges(const StageModel& model, error::FieldErrors& errors) {
+  if (model.edges.size() > kMaxEdges) {
+    errors.Add("edges", absl::StrCat("a model has at most ", kMaxEdges));
+  }
   if (model.policy != Policy::kGraph && !model.edges.empty()) {
     errors.Add("edges", "only a GRAPH model has edges");
   }
@@ -130,7 +123,9 @@ void CheckTrigger(const Trigger& trigger, error::FieldErrors& errors) {
     }
   }
   if (trigger.kind == Kind::kEventCount || trigger.kind == Kind::kEventSum) {
-    CheckSpan("trigger.window", trigger.window, errors);
+    if (trigger.window != absl::InfiniteDuration()) {
+      CheckSpan("trigger.window", trigger.window, errors);
+    }
     if (trigger.at_least < 1) errors.Add("trigger.at_least", "must be at least 1");
   }
   if (trigger.kind == Kind::kAttributeChange &&
@@ -190,7 +185,11 @@ absl::Status ValidateRule(const Rule& rule, const StageModel& model) {
   for (size_t i = 0; i < rule.from_stages.size(); ++i) {
     const std::string path = absl::StrCat("from_stages[", i, "]");
     const Stage* from = FindStage(model, rule.from_stages[i]);
-    if (from == nullptr) {
+    if (rule.from_stages[i] == kNoStage) {
+      if (rule.reactivate) {
+        errors.Add(path, "a rule that reactivates starts from terminal stages only");
+      }
+    } else if (from == nullptr) {
       errors.Add(path, "is not a stage of the model");
     } else if (rule.reactivate && from->kind != StageKind::kTerminal) {
       errors.Add(path, "a rule that reactivates starts from terminal stages only");

@@ -24,6 +24,9 @@ namespace clm::lifecycle {
 // A model fits into one machine word of stages, which makes every judgement a few bit operations.
 inline constexpr int kMaxStages = 64;
 inline constexpr int kMaxRules = 500;
+inline constexpr int kMaxEdges = 512;
+// Stands in Rule::from_stages for having no stage.
+inline constexpr char kNoStage[] = "-";
 // The longest duration of a trigger and the longest target of a stage.
 inline constexpr int kMaxDays = 36500;
 
@@ -126,10 +129,11 @@ struct Trigger {
   };
   Kind kind = Kind::kEvent;
   std::vector<std::string> types;
-  absl::Duration window;  // The window ending at the event: (at - window, at].
-  int64_t at_least = 0;   // Events, or minor units, or units of `property`.
-  std::string property;   // kEventSum: an integer property; empty: the amount of the event.
-  std::string currency;   // kEventSum of amounts: only this currency. Empty: amounts of any.
+  // The window ending at the event: (at - window, at]. Infinite: all time.
+  absl::Duration window = absl::InfiniteDuration();
+  int64_t at_least = 0;  // Events, or minor units, or units of `property`.
+  std::string property;  // kEventSum: an integer property; empty: the amount of the event.
+  std::string currency;  // kEventSum of amounts: only this currency. Empty: amounts of any.
   std::string attribute;
   absl::Duration duration;
 
@@ -140,7 +144,8 @@ struct Rule {
   std::string id;
   int32_t priority = 0;  // The highest wins; ties go to the smallest id.
   std::string model_id;
-  std::vector<std::string> from_stages;  // Empty: from any stage and from none.
+  // Empty: from any stage that is not terminal, and from none. With kNoStage: from none also.
+  std::vector<std::string> from_stages;
   std::string to_stage;
   Trigger trigger;
   std::string condition;       // A filter expression; empty holds always.
