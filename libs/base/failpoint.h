@@ -1,0 +1,33 @@
+// Places at which a chaos test may make the process die. Nothing happens unless the environment
+// variable CLM_FAILPOINT names one: "lane.appended:kill@3" sends SIGKILL to the process itself the
+// third time it passes the place.
+#ifndef CLM_LIBS_BASE_FAILPOINT_H_
+#define CLM_LIBS_BASE_FAILPOINT_H_
+
+#include <array>
+
+namespace clm {
+
+// Every failpoint there is. The chaos suite runs each of them, so a new durable step is tested by
+// being listed here; passing an unlisted name aborts.
+inline constexpr std::array kFailpoints = {
+    "lane.locked",         // Shard heads locked, nothing decided.
+    "lane.applied",        // All mutations decided, nothing written.
+    "lane.flushed",        // Rows written, journal not.
+    "lane.appended",       // Journal and answers written, not committed.
+    "lane.committed",      // Committed, nobody told.
+    "feed.read",           // Records read, not sent.
+    "consumer.fetched",    // Records received, not applied.
+    "consumer.committed",  // Effects and offset committed, next fetch not begun.
+    "lease.claimed",       // Shards claimed, not yet consumed.
+    "timer.fired",         // A due customer found, not yet folded.
+    "import.chunk",        // A chunk of a file stored.
+    "import.batch",        // A batch of rows applied, progress not recorded.
+};
+
+// Thread-safe; a load of one atomic when no failpoint is set.
+void Failpoint(const char* name);
+
+}  // namespace clm
+
+#endif  // CLM_LIBS_BASE_FAILPOINT_H_

@@ -1,0 +1,372 @@
+#include "libs/journal/consumer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "libs/base/error.h"
+#include "libs/base/failpoint.h"
+#include "libs/base/status_macros.h"
+#include "libs/journal/statements.h"
+
+namespace clm::journal {
+namespace {
+
+constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
+constexpr absl::Duration kLongestRetry = absl::Seconds(5);
+// After so many failures of one event alone it is parked.
+constexpr int kAttempts = 5;
+
+absl::Status Undecodable() {
+  return error::Make(absl::StatusCode::kDataLoss, "EVENT_UNREADABLE",
+                     "the record is not an event this program can read");
+}
+
+// Applies one event; parks it when it cannot be applied. Only transient failures are returned.
+absl::Status ApplyOne(EventHandler& handler, const std::string& source, int shard,
+                      const event::v1::Record& record, const event::v1::Event& event,
+                      const absl::Status& verdict, Work& work, Recorder& recorder) {
+  const bool blocked = recorder.Blocked(source, event.tenant(), event.subject());
+  absl::Status status = verdict;
+  if (status.ok() && !blocked) {
+    status = handler.Apply(event, work, recorder);
+    if (error::IsTransient(status) || !pg::SqlState(status).empty()) return status;
+  }
+  if (!status.ok()) work.Discard();
+  if (!status.ok() || blocked) {
+    const bool waiting = status.ok();
+    recorder.Park(
+        {source, shard, record.offset(), event.tenant(), event.id(), event.subject(),
+         record.event(), waiting ? "WAITING" : error::Reason(status),
+         waiting ? "an earlier event of the same subject is parked" : std::string(status.message()),
+         waiting});
+  } else {
+    work.Keep();
+  }
+  return absl::OkStatus();
+}
+
+class ConsumeMutation : public Mutation {
+ public:
+  using DoneFn = absl::AnyInvocable<void(const absl::StatusOr<Answer>&)>;
+
+  ConsumeMutation(MutationInfo info, EventHandler* handler, int shard, int64_t fence,
+                  std::vector<event::v1::Record> records, std::optional<absl::Status> park_because,
+                  std::function<void(const event::v1::Event&, const absl::Status&)> on_parked,
+                  DoneFn done)
+      : Mutation(std::move(info)),
+        handler_(handler),
+        shard_(shard),
+        fence_(fence),
+        records_(std::move(records)),
+        park_because_(std::move(park_because)),
+        on_parked_(std::move(on_parked)),
+        done_(std::move(done)) {
+    events_.resize(records_.size());
+    verdicts_.resize(records_.size());
+    for (size_t i = 0; i < records_.size(); ++i) {
+      if (!events_[i].ParseFromString(records_[i].event())) verdicts_[i] = Undecodable();
+    }
+    if (park_because_ && !verdicts_.empty()) verdicts_[0] = *park_because_;
+  }
+
+  void Declare(Work& work) override {
+    for (size_t i = 0; i < events_.size(); ++i) {
+      if (verdicts_[i].ok()) handler_->Declare(events_[i], work);
+    }
+  }
+
+  absl::StatusOr<std::string> Apply(Work& work, Recorder& recorder) override {
+    const std::string& source = info().source;
+    const auto position = recorder.Consumed(source, shard_);
+    if (!position || position->fence != fence_) {
+      return error::Make(absl::StatusCode::kAborted, "FENCED",
+                         "another process has taken the shard over");
+    }
+    int64_t last = position->off;
+    for (size_t i = 0; i < records_.size(); ++i) {
+      if (records_[i].offset() <= last) continue;  // Applied before; delivered again.
+      if (records_[i].offset() != last + 1) {
+        return error::Make(absl::StatusCode::kAborted, "FEED_GAP",
+                           "the feed does not go on where this consumer stands");
+      }
+      const absl::Status status = ApplyOne(*handler_, source, shard_, records_[i], events_[i],
+                                           verdicts_[i], work, recorder);
+      if (!status.ok()) {
+        // What was applied before it is kept in the unit of work, so its offset must go with it.
+        if (last == position->off) return status;
+        work.Discard();
+        break;
+      }
+      last = records_[i].offset();
+    }
+    recorder.Advance(source, shard_, last);
+    return absl::StrCat(last);
+  }
+
+  void Done(absl::StatusOr<Answer> answer) override {
+    if (answer.ok() && on_parked_) {
+      for (size_t i = 0; i < events_.size(); ++i) {
+        if (!verdicts_[i].ok()) on_parked_(events_[i], verdicts_[i]);
+      }
+    }
+    done_(answer);
+  }
+
+ private:
+  EventHandler* const handler_;
+  const int shard_;
+  const int64_t fence_;
+  const std::vector<event::v1::Record> records_;
+  const std::optional<absl::Status> park_because_;
+  const std::function<void(const event::v1::Event&, const absl::Status&)> on_parked_;
+  std::vector<event::v1::Event> events_;
+  std::vector<absl::Status> verdicts_;
+  DoneFn done_;
+};
+
+}  // namespace
+
+Consumer::Consumer(Options options)
+    : options_(std::move(options)),
+      leases_(options_.pool, options_.source, Uuid::V7(absl::Now()), options_.lease_ttl) {}
+
+Consumer::~Consumer() { Stop(); }
+
+void Consumer::Start() {
+  loop_ = std::thread([this] { Loop(); });
+}
+
+void Consumer::Stop() {
+  {
+    absl::MutexLock lock(&mu_);
+    stop_ = true;
+  }
+  if (!loop_.joinable()) return;
+  loop_.join();
+  {
+    absl::MutexLock lock(&mu_);
+    const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return in_flight_ == 0; };
+    mu_.Await(absl::Condition(&idle));
+    shards_.clear();
+  }
+  const absl::Status left = leases_.Leave();
+  if (!left.ok() && options_.on_trouble) options_.on_trouble(left);
+}
+
+Consumer::Stats Consumer::stats() const {
+  absl::MutexLock lock(&mu_);
+  Stats stats;
+  stats.applied = applied_;
+  stats.owned = static_cast<int>(shards_.size());
+  for (const auto& [_, shard] : shards_)
+    stats.lag += std::max<int64_t>(0, shard.head - shard.applied);
+  return stats;
+}
+
+void Consumer::Loop() {
+  for (;;) {
+    const absl::Duration pause = Round();
+    absl::MutexLock lock(&mu_);
+    const auto stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_; };
+    if (mu_.AwaitWithTimeout(absl::Condition(&stopped), pause)) return;
+  }
+}
+
+void Consumer::Refresh() {
+  const absl::Time now = absl::Now();
+  if (now < next_refresh_) return;
+  auto owned = leases_.Refresh();
+  next_refresh_ = now + options_.lease_ttl / 4;
+  if (!owned.ok()) {
+    if (options_.on_trouble) options_.on_trouble(owned.status());
+    // The leases run out by themselves; effects that come too late fail by the fence.
+    return;
+  }
+  absl::MutexLock lock(&mu_);
+  for (auto it = shards_.begin(); it != shards_.end();) {
+    const auto mine = owned->find(it->first);
+    const bool kept = mine != owned->end() && mine->second.fence == it->second.fence;
+    it = kept ? std::next(it) : shards_.erase(it);
+  }
+  for (const auto& [shard, lease] : *owned) {
+    if (shards_.count(shard) != 0) continue;
+    Shard fresh;
+    fresh.fence = lease.fence;
+    fresh.applied = fresh.fetched = fresh.head = lease.off;
+    shards_[shard] = fresh;
+  }
+}
+
+absl::Duration Consumer::Round() {
+  Refresh();
+  event::v1::FetchRequest request;
+  request.set_source(options_.source);
+  request.set_max_records(options_.max_records);
+  bool held_back = false;
+  {
+    absl::MutexLock lock(&mu_);
+    if (stop_) return absl::ZeroDuration();
+    const absl::Time now = absl::Now();
+    for (const auto& [number, shard] : shards_) {
+      const bool room = shard.fetched - shard.applied < options_.max_ahead &&
+                        (shard.limit == 0 || shard.fetched == shard.applied);
+      if (!room || shard.retry_at > now) {
+        held_back = true;
+        continue;
+      }
+      auto* position = request.add_positions();
+      position->set_shard(number);
+      position->set_after_offset(shard.fetched);
+    }
+  }
+  if (request.positions().empty())
+    return held_back ? absl::Milliseconds(5) : options_.lease_ttl / 8;
+  absl::Duration wait = std::min(options_.wait, options_.lease_ttl / 4);
+  if (held_back) wait = std::min(wait, absl::Milliseconds(20));
+  request.set_wait_millis(static_cast<int32_t>(absl::ToInt64Milliseconds(wait)));
+
+  auto response = options_.fetch(request, absl::Now() + wait + absl::Seconds(5));
+  if (!response.ok()) {
+    if (options_.on_trouble) options_.on_trouble(response.status());
+    return absl::Milliseconds(100);
+  }
+  Failpoint("consumer.fetched");
+  for (auto& records : *response->mutable_shards()) {
+    int64_t fence;
+    std::optional<absl::Status> park_because;
+    std::vector<event::v1::Record> batch;
+    {
+      absl::MutexLock lock(&mu_);
+      const auto it = shards_.find(records.shard());
+      if (it == shards_.end() || records.records().empty()) continue;
+      Shard& shard = it->second;
+      if (records.records(0).offset() != shard.fetched + 1) {
+        // Not dense: the source was restored to an earlier state, or serves another database.
+        if (options_.on_trouble) {
+          options_.on_trouble(error::Make(absl::StatusCode::kDataLoss, "FEED_GAP",
+                                          "the feed does not go on where this consumer stands"));
+        }
+        shard.retry_at = absl::Now() + kLongestRetry;
+        continue;
+      }
+      size_t take = records.records_size();
+      if (shard.limit > 0) take = std::min<size_t>(take, shard.limit);
+      if (shard.park_next) {
+        take = 1;
+        park_because = shard.failure;
+        shard.park_next = false;
+      }
+      for (size_t i = 0; i < take; ++i) batch.push_back(std::move(*records.mutable_records(i)));
+      fence = shard.fence;
+      shard.fetched = batch.back().offset();
+      shard.head = std::max(shard.head, std::max(records.head_offset(), shard.fetched));
+      ++in_flight_;
+    }
+    Submit(records.shard(), fence, std::move(batch), std::move(park_because));
+  }
+  return absl::ZeroDuration();
+}
+
+void Consumer::Submit(int shard, int64_t fence, std::vector<event::v1::Record> records,
+                      std::optional<absl::Status> park_because) {
+  MutationInfo info;
+  info.shards.set(shard);
+  info.source = options_.source;
+  info.actor = options_.source;
+  info.weight = static_cast<int>(records.size());
+  const int64_t last = records.back().offset();
+  const int count = info.weight;
+  options_.lanes->Submit(std::make_unique<ConsumeMutation>(
+      std::move(info), options_.handler, shard, fence, std::move(records), std::move(park_because),
+      options_.on_parked, [this, shard, fence, last, count](const absl::StatusOr<Answer>& answer) {
+        Finished(shard, fence, last, count, answer);
+      }));
+}
+
+void Consumer::Finished(int number, int64_t fence, int64_t last, int count,
+                        const absl::StatusOr<Answer>& answer) {
+  if (answer.ok()) Failpoint("consumer.committed");
+  if (!answer.ok() && error::Reason(answer.status()) != "FENCED" && options_.on_trouble) {
+    options_.on_trouble(answer.status());
+  }
+  absl::MutexLock lock(&mu_);
+  --in_flight_;
+  const auto it = shards_.find(number);
+  if (it == shards_.end() || it->second.fence != fence) return;
+  Shard& shard = it->second;
+  int64_t reached = 0;
+  if (answer.ok() && absl::SimpleAtoi(answer->response, &reached)) {
+    applied_ += std::max<int64_t>(0, reached - shard.applied);
+    shard.applied = std::max(shard.applied, reached);
+    if (reached < last) {
+      shard.fetched = shard.applied;
+      shard.retry_at = absl::Now() + kFirstRetry;
+      return;
+    }
+    shard.failures = 0;
+    if (shard.limit > 0) {
+      shard.limit = shard.limit >= options_.max_records ? 0 : shard.limit * 2;
+    }
+    return;
+  }
+  // Whatever was fetched beyond the failure is fetched again; what had been applied is skipped.
+  shard.fetched = shard.applied;
+  ++shard.failures;
+  shard.retry_at =
+      absl::Now() + std::min(kLongestRetry, kFirstRetry * (1 << std::min(shard.failures, 10)));
+  const std::string reason = error::Reason(answer.status());
+  if (error::IsTransient(answer.status()) || reason == "FEED_GAP" || reason == "FENCED") return;
+  // Not the database's mood: narrow the batch down until the event at fault stands alone.
+  if (count > 1) {
+    shard.limit = std::max(1, count / 2);
+    shard.failures = 0;
+    shard.retry_at = absl::InfinitePast();
+  } else if (shard.failures >= kAttempts) {
+    shard.failure = answer.status();
+    shard.park_next = true;
+    shard.retry_at = absl::InfinitePast();
+  }
+}
+
+absl::StatusOr<int> Consumer::Replay(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
+                                     const std::string& source, const std::string& tenant,
+                                     const std::string& subject, bool skip) {
+  pg::Args args;
+  args.Add(tenant).Add(source).Add(subject);
+  const pg::TxOptions tx{pg::Scope::Tenant(tenant), absl::Now() + absl::Seconds(10)};
+  CLM_ASSIGN_OR_RETURN(const pg::Result parked, pool.Query(tx, kParked, args));
+  int went = 0;
+  for (int i = 0; i < parked.size(); ++i) {
+    const int shard = static_cast<int>(parked[i].Int(0));
+    const int64_t off = parked[i].Int(1);
+    event::v1::Event event;
+    if (!event.ParseFromString(parked[i].Bytes(2)) && !skip) return Undecodable();
+    MutationInfo info;
+    info.shards.set(shard);
+    info.actor = source;
+    info.deadline = absl::Now() + absl::Seconds(30);
+    const bool give_up = skip && i == 0;
+    const auto answer = lanes.Run<Work>(
+        std::move(info),
+        [&](Work& work) {
+          if (!give_up) handler.Declare(event, work);
+        },
+        [&](Work& work, Recorder& recorder) -> absl::StatusOr<std::string> {
+          if (!give_up) CLM_RETURN_IF_ERROR(handler.Apply(event, work, recorder));
+          recorder.Unpark(source, shard, off, tenant);
+          return std::string();
+        });
+    if (!answer.ok()) {
+      if (went > 0) return went;
+      return answer.status();
+    }
+    ++went;
+    if (give_up) break;
+  }
+  return went;
+}
+
+}  // namespace clm::journal

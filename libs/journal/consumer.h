@@ -1,0 +1,119 @@
+// Applies another service's journal to this service: effect and offset in one transaction, so that
+// every event takes effect exactly once, in order per shard.
+#ifndef CLM_LIBS_JOURNAL_CONSUMER_H_
+#define CLM_LIBS_JOURNAL_CONSUMER_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "clm/event/v1/event_feed_service.pb.h"
+#include "libs/journal/lanes.h"
+#include "libs/journal/lease.h"
+#include "libs/journal/mutation.h"
+
+namespace clm::journal {
+
+// What a service does with an event. Both run under the lock of the event's shard (the same number
+// in the consumer's database), on a lane's thread.
+class EventHandler {
+ public:
+  virtual ~EventHandler() = default;
+  // Tells `work` what Apply will need. Called for every event of a batch before any is applied.
+  virtual void Declare(const event::v1::Event& event, Work& work) = 0;
+  // Stages the effect. Unknown types are OK and change nothing. A transient status is tried again;
+  // any other parks the event, and with it everything later of the same subject.
+  virtual absl::Status Apply(const event::v1::Event& event, Work& work, Recorder& recorder) = 0;
+};
+
+// Where the events come from.
+using FetchFn = std::function<absl::StatusOr<event::v1::FetchResponse>(
+    const event::v1::FetchRequest& request, absl::Time deadline)>;
+
+// Consumes one source. Several processes share its shards by leases. Thread-safe.
+class Consumer {
+ public:
+  struct Options {
+    std::string source;
+    pg::Pool* pool = nullptr;  // Of the consuming service.
+    Lanes* lanes = nullptr;    // Of the consuming service.
+    EventHandler* handler = nullptr;
+    FetchFn fetch;
+    absl::Duration lease_ttl = absl::Seconds(5);
+    // Records per shard and fetch, and the most that are fetched ahead of what is applied.
+    int max_records = 512;
+    int max_ahead = 2048;
+    // Longest wait for new events in one fetch.
+    absl::Duration wait = absl::Seconds(1);
+    // Told once per event that was parked.
+    std::function<void(const event::v1::Event&, const absl::Status&)> on_parked;
+    // Told when something keeps the consumer from working; it goes on trying.
+    std::function<void(const absl::Status&)> on_trouble;
+  };
+
+  explicit Consumer(Options options);
+  ~Consumer();
+
+  void Start();
+  // Lets the batches under way finish and gives the leases up. Idempotent.
+  void Stop();
+
+  struct Stats {
+    int64_t applied = 0;  // Events, since the start.
+    int64_t lag = 0;      // Records known to exist and not applied; owned shards only.
+    int owned = 0;        // Shards.
+  };
+  Stats stats() const;
+
+  // Applies the parked events of a subject again, in order, and forgets those that succeed; stops
+  // at the first that fails, with its status when nothing succeeded before it. With `skip` gives
+  // the first one up instead. Returns how many went.
+  static absl::StatusOr<int> Replay(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
+                                    const std::string& source, const std::string& tenant,
+                                    const std::string& subject, bool skip);
+
+ private:
+  struct Shard {
+    int64_t fence = 0;
+    int64_t applied = 0;  // Offset known to be committed.
+    int64_t fetched = 0;  // Offset handed to the lanes.
+    int64_t head = 0;
+    // While a batch keeps failing: at most so many records in one mutation.
+    int limit = 0;
+    int failures = 0;
+    absl::Time retry_at = absl::InfinitePast();
+    bool park_next = false;
+    absl::Status failure;
+  };
+
+  void Loop();
+  void Refresh();
+  // One round: returns how long to wait before the next.
+  absl::Duration Round();
+  void Submit(int shard, int64_t fence, std::vector<event::v1::Record> records,
+              std::optional<absl::Status> park_because);
+  void Finished(int shard, int64_t fence, int64_t last, int count,
+                const absl::StatusOr<Answer>& answer);
+
+  const Options options_;
+  Leases leases_;
+  mutable absl::Mutex mu_;
+  std::map<int, Shard> shards_ ABSL_GUARDED_BY(mu_);
+  int64_t applied_ ABSL_GUARDED_BY(mu_) = 0;
+  int in_flight_ ABSL_GUARDED_BY(mu_) = 0;
+  bool stop_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Time next_refresh_ = absl::InfinitePast();
+  std::thread loop_;
+};
+
+}  // namespace clm::journal
+
+#endif  // CLM_LIBS_JOURNAL_CONSUMER_H_

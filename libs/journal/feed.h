@@ -1,0 +1,60 @@
+// The journal as others read it: by shard and offset, waiting for what is not there yet.
+#ifndef CLM_LIBS_JOURNAL_FEED_H_
+#define CLM_LIBS_JOURNAL_FEED_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "clm/event/v1/event_feed_service.pb.h"
+#include "libs/journal/heads.h"
+#include "libs/pg/pg.h"
+
+namespace clm::journal {
+
+// Reads one database's journal. Thread-safe.
+class Feed {
+ public:
+  struct Options {
+    pg::Pool* pool = nullptr;
+    // Raised by this process's lanes and by doorbells of other processes; not owned.
+    Heads* heads = nullptr;
+    // How often the heads are read from the database while somebody waits: the longest delay for
+    // an event whose doorbell got lost.
+    absl::Duration poll = absl::Milliseconds(200);
+  };
+  explicit Feed(Options options);
+  ~Feed();
+
+  // The records after `positions`, at most `max_records` per shard; empty when there are none.
+  // Blocks on the database.
+  absl::StatusOr<event::v1::FetchResponse> Read(const Offsets& positions, int max_records);
+
+  // Calls `ready(true)` when there is something after `positions`, `ready(false)` when `until` has
+  // passed; once, from some thread, possibly at once. The callee then reads.
+  void Wait(Offsets positions, absl::Time until, absl::AnyInvocable<void(bool)> ready);
+
+ private:
+  struct Waiting {
+    int64_t id;
+    absl::Time until;
+    std::shared_ptr<absl::AnyInvocable<void(bool)>> ready;
+  };
+  void Poll();
+
+  const Options options_;
+  absl::Mutex mu_;
+  std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mu_);
+  bool stop_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread poller_;
+};
+
+}  // namespace clm::journal
+
+#endif  // CLM_LIBS_JOURNAL_FEED_H_
