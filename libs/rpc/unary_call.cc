@@ -1,0 +1,54 @@
+#include "libs/rpc/unary_call.h"
+
+#include <utility>
+
+namespace clm::rpc::internal {
+
+grpc::ServerUnaryReactor* UnaryCall::Start(const UnaryHandler* handler,
+                                           grpc::CallbackServerContext* context,
+                                           google::protobuf::Message* request, bool malformed,
+                                           google::protobuf::Message* response) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  handler_ = handler;
+  request_ = request;
+  response_ = response;
+  malformed_ = malformed;
+  reactor_ = reactor;
+  session_.Open(handler->host, handler->method, context);
+  if (absl::Status status = session_.Admit(); !status.ok()) {
+    Finish(std::move(status));
+    return reactor;
+  }
+  if (const auto identified = session_.Identify(); identified.has_value()) {
+    Continue(*identified, false);
+  } else if (!handler->host->workers().Post(
+                 [this] { Continue(session_.IdentifySlowly(), true); })) {
+    Finish(session_.Shed("QUEUE_FULL"));
+  }
+  return reactor;
+}
+
+void UnaryCall::Continue(const absl::Status& identified, bool on_worker) {
+  absl::Status status = identified.ok() ? session_.Check(*request_, malformed_) : identified;
+  if (!status.ok()) return Finish(std::move(status));
+  if (on_worker || !handler_->blocking()) return handler_->Invoke(*this, *request_, *response_);
+  const bool posted = handler_->host->workers().Post([this] {
+    if (absl::Status wanted = session_.StillWanted(); !wanted.ok()) return Finish(wanted);
+    handler_->Invoke(*this, *request_, *response_);
+  });
+  if (!posted) Finish(session_.Shed("QUEUE_FULL"));
+}
+
+void UnaryCall::Finish(absl::Status status) {
+  // This object may be gone as soon as the reactor has been told.
+  grpc::ServerUnaryReactor* const reactor = reactor_;
+  reactor->Finish(session_.Close(status));
+}
+
+void UnaryCall::FinishBytes(std::string serialized) {
+  const grpc::Slice slice(serialized);
+  bytes_.emplace(&slice, 1);
+  Finish(absl::OkStatus());
+}
+
+}  // namespace clm::rpc::internal
