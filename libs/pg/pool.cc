@@ -20,11 +20,6 @@
 
 namespace clm::pg {
 
-class ResultMaker {
- public:
-  static Result Make(pqxx::result result) { return Result(MakeRows(std::move(result))); }
-};
-
 namespace {
 
 constexpr int kRuns = 3;

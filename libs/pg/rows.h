@@ -7,6 +7,8 @@
 #include <pqxx/pqxx>
 #include <vector>
 
+#include "libs/pg/pg.h"
+
 namespace clm::pg {
 
 // Immutable once made. libpqxx copies its result handle for every cell access; this pays that once.
@@ -23,6 +25,11 @@ struct Rows {
 };
 
 std::shared_ptr<const Rows> MakeRows(pqxx::result result);
+
+class ResultMaker {
+ public:
+  static Result Make(pqxx::result result) { return Result(MakeRows(std::move(result))); }
+};
 
 }  // namespace clm::pg
 
