@@ -22,8 +22,8 @@
 namespace clm::filter {
 namespace {
 
-constexpr int kRows = 300;
-constexpr int kExpressions = 4000;
+constexpr int kRows = 250;
+constexpr int kExpressions = 3000;
 
 uint64_t Seed() {
   uint64_t seed;
@@ -36,10 +36,10 @@ uint64_t Seed() {
 class Dice {
  public:
   explicit Dice(uint64_t seed) : engine_(seed) {}
-  int operator()(int n) { return static_cast<int>(engine_() % static_cast<uint64_t>(n)); }
+  int operator()(int n) const { return static_cast<int>(engine_() % static_cast<uint64_t>(n)); }
 
  private:
-  std::mt19937_64 engine_;
+  mutable std::mt19937_64 engine_;
 };
 
 // A JSON number or bool where ->> gives the same text back, sometimes; else a JSON string.
@@ -154,14 +154,15 @@ class FilterDifferentialTest : public ::testing::Test {
     return ids;
   }
 
-  // Empty when both agree on `text`.
-  std::string Disagreement(pg::Tx& tx, const std::string& text) {
+  // Empty when both agree on `text`; `matches` grows by what they found.
+  std::string Disagreement(pg::Tx& tx, const std::string& text, int64_t* matches = nullptr) {
     const auto expression = sample::Read(text);
     if (!expression.ok()) return std::string(expression.status().message());
     std::string sql;
     const auto selected = Select(tx, *expression, sql);
     if (!selected.ok()) return absl::StrCat(selected.status().ToString(), "\n", sql);
     const std::vector<int64_t> found = Find(*expression);
+    if (matches != nullptr) *matches += static_cast<int64_t>(found.size());
     if (*selected == found) return "";
     return absl::StrCat("only SQL: ", Difference(*selected, found),
                         "\nonly in memory: ", Difference(found, *selected), "\n", sql);
@@ -179,15 +180,14 @@ TEST_F(FilterDifferentialTest, BothBackEndsFindTheSameRows) {
   const absl::Status status = Transact([&](pg::Tx& tx) {
     for (int i = 0; i < kExpressions; ++i) {
       const std::string text = sample::RandomText(dice_, 1 + i % 4, true);
-      const auto expression = sample::Read(text);
-      if (!expression.ok()) continue;
-      const std::string disagreement = Disagreement(tx, text);
+      // A few have more terms than are allowed.
+      if (!sample::Read(text).ok()) continue;
+      const std::string disagreement = Disagreement(tx, text, &matches);
       if (!disagreement.empty()) {
         ADD_FAILURE() << "CLM_TEST_SEED=" << seed_ << "\n" << text << "\n" << disagreement;
         return absl::OkStatus();
       }
       ++compared;
-      matches += static_cast<int64_t>(Find(*expression).size());
     }
     return absl::OkStatus();
   });

@@ -6,7 +6,7 @@ namespace clm::filter::sample {
 
 const char kSampleTables[] = R"(
     CREATE TABLE filter_row (
-      id integer PRIMARY KEY, name text, email text, active boolean, visits bigint,
+      id integer PRIMARY KEY, name text COLLATE "und-x-icu", email text, active boolean, visits bigint,
       balance numeric, score numeric, created_at timestamptz, birthday date, status smallint,
       tags text[], attributes jsonb NOT NULL, properties jsonb NOT NULL);
     CREATE TABLE filter_event (row_id integer NOT NULL, type text NOT NULL, at timestamptz NOT NULL))";

@@ -6,7 +6,7 @@
 
 namespace clm::filter::sample {
 
-// Creates filter_row and filter_event.
+// Creates filter_row and filter_event. The collation of name orders otherwise than by bytes.
 extern const char kSampleTables[];
 
 const Columns& SampleColumns();
