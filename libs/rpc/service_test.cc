@@ -482,6 +482,19 @@ TEST_F(ServiceTest, CallsAreCountedByCode) {
   EXPECT_EQ(metrics.handled(3).value(), 1u);
 }
 
+TEST_F(ServiceTest, ANetworkCallIsKnownByItsAddressAndByItsTransport) {
+  std::string peer;
+  size_t transports = 0;
+  handlers_.get = [&](const Call& call, const access::GetTenantRequest&) {
+    peer = call.context->peer();
+    transports = call.context->auth_context()->FindPropertyValues("transport_security_type").size();
+    return access::Tenant();
+  };
+  ASSERT_TRUE(Get(*foreign_, "tenants/acme", "Bearer acme-reader").ok());
+  EXPECT_EQ(peer.substr(0, 5), "ipv4:");
+  EXPECT_EQ(transports, 1u);
+}
+
 TEST_F(ServiceTest, AnInProcessCallIsTheSuitesOwn) {
   const auto stub = access::AccessService::NewStub(server_->InProcessChannel(ChannelArguments()));
   EXPECT_TRUE(Get(*stub, "tenants/acme").ok());

@@ -27,13 +27,19 @@ constexpr absl::Duration kTooLate = absl::Milliseconds(5);
 constexpr absl::Duration kPushback = absl::Milliseconds(100);
 // One in so many ordinary errors is logged; the metrics count all.
 constexpr uint64_t kErrorSample = 1000;
+// The property by which gRPC names the security of a transport, "insecure" included.
+constexpr char kTransportSecurity[] = "transport_security_type";
 
 absl::string_view View(grpc::string_ref ref) { return {ref.data(), ref.size()}; }
 
 // The suite's processes talk over Unix sockets in a private folder, or in process. Anything else
 // needs a token, also a kind of address that does not exist yet.
-bool IsPrivate(const std::string& peer) {
-  return absl::StartsWith(peer, "unix:") || absl::StartsWith(peer, "inproc");
+bool IsPrivate(const grpc::CallbackServerContext& context) {
+  const std::string peer = context.peer();
+  if (absl::StartsWith(peer, "unix:")) return true;
+  // An in-process call has neither an address nor a transport; a network call always has both.
+  return peer == "unknown" &&
+         context.auth_context()->FindPropertyValues(kTransportSecurity).empty();
 }
 
 bool ValidServiceName(absl::string_view name) {
@@ -94,7 +100,7 @@ std::optional<absl::Status> Session::Identify() {
   }
   call_.traceparent = obs::ChildTraceparent(trace);
   if (authorization.empty()) {
-    if (!IsPrivate(context_->peer())) return TokenMissing();
+    if (!IsPrivate(*context_)) return TokenMissing();
     if (ValidServiceName(service)) call_.caller.actor = std::string(service);
     return absl::OkStatus();
   }
