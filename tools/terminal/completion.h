@@ -1,0 +1,28 @@
+// Shell completion and spelling help from the tree of a CLI11 App: subcommands, options, and the
+// values of options that are limited to a set (CLI::IsMember). What is in the empty group is
+// hidden. Not thread-safe while the App is being changed.
+#ifndef CLM_TOOLS_TERMINAL_COMPLETION_H_
+#define CLM_TOOLS_TERMINAL_COMPLETION_H_
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace clm::terminal {
+
+// The script for `shell` ("bash", "zsh", "fish"; INVALID_ARGUMENT for another), to be sourced or
+// put where the shell looks. `program` is the command's name.
+absl::StatusOr<std::string> CompletionScript(const CLI::App& app, absl::string_view program,
+                                             absl::string_view shell);
+
+// For a command line that did not parse: the first unknown subcommand or option and what was
+// probably meant, "unknown command 'contcats'; did you mean 'contacts'?"; empty when every word is
+// known. `args` without the program's name.
+std::string UnknownWordText(const CLI::App& app, const std::vector<std::string>& args);
+
+}  // namespace clm::terminal
+
+#endif  // CLM_TOOLS_TERMINAL_COMPLETION_H_
