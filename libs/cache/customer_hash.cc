@@ -1,0 +1,172 @@
+#include "libs/cache/customer_hash.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "libs/base/status_macros.h"
+#include "libs/cache/fake_cache.h"
+#include "libs/cache/flights.h"
+#include "libs/cache/slots.h"
+
+namespace clm::cache {
+namespace {
+
+std::string HashKey(const EntityKey& customer) {
+  return absl::StrCat("h:{", customer.tenant, "}:", customer.id.ToString());
+}
+
+Slot SlotOf(const EntityKey& customer, const std::string& field) {
+  return {customer.tenant, HashKey(customer), field};
+}
+
+Part PartIn(Entry entry) {
+  return {entry.version, absl::FromUnixMicros(entry.note), std::move(entry.payload)};
+}
+
+bool HasAll(const Parts& parts, const std::vector<std::string>& fields) {
+  return std::all_of(fields.begin(), fields.end(),
+                     [&](const std::string& field) { return parts.contains(field); });
+}
+
+class SlottedCustomerHash final : public CustomerHash {
+ public:
+  SlottedCustomerHash(std::unique_ptr<Store> owned, Store* store, Options options)
+      : slots_(std::move(owned), store, std::move(options)) {}
+
+  absl::StatusOr<Parts> Read(const EntityKey& customer) override {
+    return Await<Parts>([&](auto done) { ReadAsync(customer, std::move(done)); });
+  }
+
+  void ReadAsync(const EntityKey& customer,
+                 absl::AnyInvocable<void(absl::StatusOr<Parts>)> done) override {
+    slots_.Enter();
+    slots_.store().GetAll(HashKey(customer), [this, customer, done = std::move(done)](
+                                                 absl::StatusOr<Store::Fields> fields) mutable {
+      done(PartsIn(customer, std::move(fields)));
+      slots_.Leave();
+    });
+  }
+
+  absl::StatusOr<Parts> ReadThrough(const EntityKey& customer,
+                                    const std::vector<std::string>& fields,
+                                    PartsLoader load) override {
+    absl::StatusOr<Parts> parts = Read(customer);
+    if (parts.ok() && HasAll(*parts, fields)) {
+      ++slots_.counters().hits;
+      return parts;
+    }
+    ++slots_.counters().misses;
+    // Callers that want the same fields share.
+    std::string flight = HashKey(customer);
+    for (const std::string& field : fields) absl::StrAppend(&flight, "\n", field);
+    return flights_.Share(flight, [&] { return Complete(customer, fields, load); });
+  }
+
+  absl::Status Apply(absl::Span<const PartChange> changes) override {
+    std::vector<Slots::Write> writes;
+    writes.reserve(changes.size());
+    for (const PartChange& change : changes) {
+      writes.push_back({SlotOf(change.customer, change.field), EntryOf(change)});
+    }
+    return slots_.Apply(writes);
+  }
+
+  Stats stats() const override { return slots_.counters().Read(); }
+
+ private:
+  using Leases = std::vector<std::pair<std::string, Slots::Lease>>;
+
+  absl::StatusOr<Parts> PartsIn(const EntityKey& customer, absl::StatusOr<Store::Fields> fields) {
+    if (!fields.ok()) {
+      ++slots_.counters().unavailable;
+      return fields.status();
+    }
+    Parts parts;
+    for (auto& [field, bytes] : *fields) {
+      Slots::Seen seen = slots_.Look(SlotOf(customer, field), std::move(bytes));
+      if (seen.usable) parts.try_emplace(field, PartIn(*std::move(seen.usable)));
+    }
+    return parts;
+  }
+
+  Entry EntryOf(const PartChange& change) const {
+    if (!change.payload) return slots_.Tombstone(change.version);
+    return EntryOf(Part{change.version, change.as_of, *change.payload});
+  }
+  Entry EntryOf(const Part& part) const {
+    const int64_t as_of = absl::ToUnixMicros(part.as_of);
+    return part.version == 0 ? slots_.Negative(as_of, part.payload)
+                             : slots_.Payload(part.version, as_of, part.payload);
+  }
+
+  absl::StatusOr<Parts> Complete(const EntityKey& customer, const std::vector<std::string>& fields,
+                                 PartsLoader load) {
+    Parts parts;
+    const Leases leases = TakeLeases(customer, fields, &parts);
+    std::vector<std::string> missing;
+    for (const std::string& field : fields) {
+      if (!parts.contains(field)) missing.push_back(field);
+    }
+    if (missing.empty()) return parts;
+    ++slots_.counters().loads;
+    CLM_ASSIGN_OR_RETURN(Parts loaded, load(missing));
+    for (const auto& [field, lease] : leases) {
+      const auto it = loaded.find(field);
+      if (it != loaded.end()) {
+        slots_.Fill(SlotOf(customer, field), lease, EntryOf(it->second));
+      }
+    }
+    for (auto& [field, part] : loaded) parts.try_emplace(field, std::move(part));
+    return parts;
+  }
+
+  // The tokens for what is missing, after waiting a little for what others are loading. What turns
+  // up goes to `parts`.
+  Leases TakeLeases(const EntityKey& customer, const std::vector<std::string>& fields,
+                    Parts* parts) {
+    absl::StatusOr<Parts> present = Read(customer);
+    if (!present.ok()) return {};
+    *parts = *std::move(present);
+    Leases leases;
+    bool others = false;
+    for (const std::string& field : fields) {
+      if (parts->contains(field)) continue;
+      // Unreadable bytes are recognised by the lease's own look at them.
+      std::optional<Slots::Lease> lease = slots_.Take(SlotOf(customer, field), {});
+      if (!lease) return leases;
+      if (lease->seen.usable) {
+        parts->try_emplace(field, PartIn(*std::move(lease->seen.usable)));
+      } else if (lease->token.empty()) {
+        others = true;
+      } else {
+        leases.emplace_back(field, *std::move(lease));
+      }
+    }
+    // Who holds tokens loads at once: waiting would keep others waiting.
+    for (int i = 0; others && leases.empty() && i < slots_.options().polls; ++i) {
+      absl::SleepFor(slots_.options().poll_interval);
+      present = Read(customer);
+      if (!present.ok()) break;
+      *parts = *std::move(present);
+      others = !HasAll(*parts, fields);
+    }
+    return leases;
+  }
+
+  mutable Slots slots_;
+  Flights<Parts> flights_;
+};
+
+}  // namespace
+
+std::unique_ptr<CustomerHash> NewCustomerHash(redis::Client* client, Options options) {
+  return std::make_unique<SlottedCustomerHash>(NewRedisStore(client), nullptr, std::move(options));
+}
+
+std::unique_ptr<CustomerHash> NewFakeCustomerHash(MemoryStore* store, Options options) {
+  return std::make_unique<SlottedCustomerHash>(nullptr, store, std::move(options));
+}
+
+}  // namespace clm::cache

@@ -1,0 +1,122 @@
+#include <map>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "libs/cache/store.h"
+
+namespace clm::cache {
+namespace {
+
+using Place = std::pair<std::string, std::string>;  // Key and field.
+
+absl::string_view Version(absl::string_view bytes) { return bytes.substr(0, 8); }
+bool IsTombstone(absl::string_view bytes) {
+  return bytes[8] == static_cast<char>(EntryKind::kTombstone);
+}
+bool IsLive(absl::string_view bytes, absl::Time now) {
+  return bytes.size() >= 25 && bytes.substr(9, 8) > BigEndian(absl::ToUnixMicros(now));
+}
+
+class PrivateStore final : public MemoryStore {
+ public:
+  void Get(const std::string& key, Done<Bytes> done) override { done(Read({key, ""})); }
+
+  void GetAll(const std::string& key, Done<Fields> done) override {
+    Fields fields;
+    {
+      absl::MutexLock lock(&mu_);
+      for (auto it = entries_.lower_bound({key, ""}); it != entries_.end(); ++it) {
+        if (it->first.first != key) break;
+        fields.emplace_back(it->first.second, it->second);
+      }
+    }
+    done(std::move(fields));
+  }
+
+  void Lease(const Slot& slot, const std::string& token, const std::string& seen, absl::Time now,
+             Done<Leased> done) override {
+    const Place place(slot.key, slot.field);
+    Leased leased;
+    {
+      absl::MutexLock lock(&mu_);
+      const auto it = entries_.find(place);
+      const bool useful = it != entries_.end() && IsLive(it->second, now) &&
+                          !IsTombstone(it->second) && it->second != seen;
+      if (it != entries_.end()) leased.bytes = it->second;
+      auto& held = tokens_[place];
+      if (!useful && (held.token.empty() || held.ends <= now)) {
+        held = {token, now + kLeaseTime};
+        leased.granted = true;
+      }
+    }
+    done(std::move(leased));
+  }
+
+  void Fill(const Slot& slot, const std::string& token, const std::string& bytes,
+            const std::string& replace, absl::Duration, absl::Time now, Done<bool> done) override {
+    const Place place(slot.key, slot.field);
+    bool filled = false;
+    {
+      absl::MutexLock lock(&mu_);
+      const auto held = tokens_.find(place);
+      if (held != tokens_.end() && held->second.token == token && held->second.ends > now) {
+        tokens_.erase(held);
+        const auto it = entries_.find(place);
+        filled = it == entries_.end() || !IsLive(it->second, now) || it->second == replace ||
+                 Version(it->second) <= Version(bytes);
+        if (filled) entries_[place] = bytes;
+      }
+    }
+    done(filled);
+  }
+
+  void Write(const Slot& slot, const std::string& bytes, absl::Duration, absl::Time now,
+             Done<bool> done) override {
+    const Place place(slot.key, slot.field);
+    bool written;
+    {
+      absl::MutexLock lock(&mu_);
+      tokens_.erase(place);
+      const auto it = entries_.find(place);
+      written = it == entries_.end() || !IsLive(it->second, now) ||
+                Version(it->second) < Version(bytes) ||
+                (Version(it->second) == Version(bytes) && !IsTombstone(bytes));
+      if (written) entries_[place] = bytes;
+    }
+    done(written);
+  }
+
+  void Flush() override {
+    absl::MutexLock lock(&mu_);
+    entries_.clear();
+    tokens_.clear();
+  }
+
+  void Overwrite(const Slot& slot, std::string bytes) override {
+    absl::MutexLock lock(&mu_);
+    entries_[{slot.key, slot.field}] = std::move(bytes);
+  }
+
+ private:
+  struct Held {
+    std::string token;
+    absl::Time ends;
+  };
+
+  Bytes Read(const Place& place) {
+    absl::MutexLock lock(&mu_);
+    const auto it = entries_.find(place);
+    return it == entries_.end() ? Bytes() : Bytes(it->second);
+  }
+
+  absl::Mutex mu_;
+  std::map<Place, std::string> entries_ ABSL_GUARDED_BY(mu_);
+  std::map<Place, Held> tokens_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace
+
+std::unique_ptr<MemoryStore> NewMemoryStore() { return std::make_unique<PrivateStore>(); }
+
+}  // namespace clm::cache

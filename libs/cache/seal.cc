@@ -1,0 +1,104 @@
+#include "libs/cache/seal.h"
+
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/rand.h>
+
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+
+namespace clm::cache {
+namespace {
+
+constexpr size_t kKeyBytes = 32;
+constexpr size_t kNonceBytes = 12;
+constexpr size_t kTagBytes = 16;
+
+const unsigned char* Bytes(absl::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+
+// A context per thread: making one costs more than sealing a small value.
+EVP_CIPHER_CTX* Context() {
+  thread_local const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> context(
+      EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
+  return context.get();
+}
+
+}  // namespace
+
+std::string Hkdf(absl::string_view secret, absl::string_view salt, absl::string_view info) {
+  const std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context(
+      EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, nullptr), &EVP_PKEY_CTX_free);
+  std::string key(kKeyBytes, '\0');
+  size_t size = key.size();
+  EVP_PKEY_derive_init(context.get());
+  EVP_PKEY_CTX_set_hkdf_md(context.get(), EVP_sha256());
+  EVP_PKEY_CTX_set1_hkdf_salt(context.get(), Bytes(salt), static_cast<int>(salt.size()));
+  EVP_PKEY_CTX_set1_hkdf_key(context.get(), Bytes(secret), static_cast<int>(secret.size()));
+  EVP_PKEY_CTX_add1_hkdf_info(context.get(), Bytes(info), static_cast<int>(info.size()));
+  if (EVP_PKEY_derive(context.get(), reinterpret_cast<unsigned char*>(key.data()), &size) != 1) {
+    // A known key would be worse than a cache that nobody can read: this one is never seen again.
+    RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), kKeyBytes);
+  }
+  return key;
+}
+
+std::string Sealer::KeyOf(absl::string_view tenant) const {
+  {
+    absl::ReaderMutexLock lock(&mu_);
+    const auto it = keys_.find(tenant);
+    if (it != keys_.end()) return it->second;
+  }
+  std::string key = Hkdf(secret_, "clm cache 1", tenant);
+  absl::MutexLock lock(&mu_);
+  return keys_.try_emplace(std::string(tenant), std::move(key)).first->second;
+}
+
+std::string Sealer::Seal(absl::string_view tenant, absl::string_view bound,
+                         absl::string_view plain) const {
+  const std::string key = KeyOf(tenant);
+  std::string out(kNonceBytes + plain.size() + kTagBytes, '\0');
+  auto* nonce = reinterpret_cast<unsigned char*>(out.data());
+  unsigned char* body = nonce + kNonceBytes;
+  unsigned char* tag = body + plain.size();
+  int written = 0;
+  EVP_CIPHER_CTX* context = Context();
+  static const EVP_CIPHER* const cipher = EVP_aes_256_gcm();
+  const bool sealed = RAND_bytes(nonce, kNonceBytes) == 1 &&
+                      EVP_EncryptInit_ex(context, cipher, nullptr, Bytes(key), nonce) == 1 &&
+                      EVP_EncryptUpdate(context, nullptr, &written, Bytes(bound),
+                                        static_cast<int>(bound.size())) == 1 &&
+                      EVP_EncryptUpdate(context, body, &written, Bytes(plain),
+                                        static_cast<int>(plain.size())) == 1 &&
+                      EVP_EncryptFinal_ex(context, tag, &written) == 1 &&
+                      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, kTagBytes, tag) == 1;
+  // Nothing in clear text ever leaves; an empty value is one that nobody can open: a miss.
+  return sealed ? out : std::string();
+}
+
+std::optional<std::string> Sealer::Open(absl::string_view tenant, absl::string_view bound,
+                                        absl::string_view sealed) const {
+  if (sealed.size() < kNonceBytes + kTagBytes) return std::nullopt;
+  const std::string key = KeyOf(tenant);
+  const absl::string_view body =
+      sealed.substr(kNonceBytes, sealed.size() - kNonceBytes - kTagBytes);
+  std::string tag(sealed.substr(sealed.size() - kTagBytes));
+  std::string plain(body.size(), '\0');
+  auto* out = reinterpret_cast<unsigned char*>(plain.data());
+  int written = 0;
+  EVP_CIPHER_CTX* context = Context();
+  static const EVP_CIPHER* const cipher = EVP_aes_256_gcm();
+  const bool opened =
+      EVP_DecryptInit_ex(context, cipher, nullptr, Bytes(key), Bytes(sealed)) == 1 &&
+      EVP_DecryptUpdate(context, nullptr, &written, Bytes(bound), static_cast<int>(bound.size())) ==
+          1 &&
+      EVP_DecryptUpdate(context, out, &written, Bytes(body), static_cast<int>(body.size())) == 1 &&
+      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) == 1 &&
+      EVP_DecryptFinal_ex(context, out + body.size(), &written) == 1;
+  if (!opened) return std::nullopt;
+  return plain;
+}
+
+}  // namespace clm::cache

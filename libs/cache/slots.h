@@ -1,0 +1,99 @@
+// What the two caches share: entries in slots of a store, judged by a clock, counted.
+#ifndef CLM_LIBS_CACHE_SLOTS_H_
+#define CLM_LIBS_CACHE_SLOTS_H_
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "libs/base/clock.h"
+#include "libs/cache/cache.h"
+#include "libs/cache/entry.h"
+#include "libs/cache/seal.h"
+#include "libs/cache/store.h"
+
+namespace clm::cache {
+
+struct Counters {
+  std::atomic<int64_t> hits{0};
+  std::atomic<int64_t> misses{0};
+  std::atomic<int64_t> loads{0};
+  std::atomic<int64_t> fills{0};
+  std::atomic<int64_t> refused_fills{0};
+  std::atomic<int64_t> unreadable{0};
+  std::atomic<int64_t> unavailable{0};
+  std::atomic<int64_t> sampled{0};
+  std::atomic<int64_t> stale{0};
+  Stats Read() const;
+};
+
+// Thread-safe.
+class Slots {
+ public:
+  // Either owns the store or borrows it.
+  Slots(std::unique_ptr<Store> owned, Store* store, Options options);
+  // Waits for the calls between Enter and Leave.
+  ~Slots();
+
+  // Around whatever the store will call back, so that it finds its caller alive.
+  void Enter();
+  void Leave();
+
+  // What the bytes of a slot are worth.
+  struct Seen {
+    std::optional<Entry> usable;  // A live payload or negative entry.
+    std::string bytes;
+    // There are bytes that nobody can use, whatever their version says: they may be replaced.
+    bool worthless = false;
+  };
+  Seen Look(const Slot& slot, const Store::Bytes& bytes);
+
+  // The right to fill a slot.
+  struct Lease {
+    Seen seen;
+    std::string token;  // Empty: another reader has it.
+  };
+  // `seen` is what the caller found before. nullopt when the store did not answer.
+  std::optional<Lease> Take(const Slot& slot, const Seen& seen);
+  void Fill(const Slot& slot, const Lease& lease, Entry entry);
+
+  struct Write {
+    Slot slot;
+    Entry entry;
+  };
+  // In one round trip. The first failure.
+  absl::Status Apply(const std::vector<Write>& writes);
+
+  Entry Payload(int64_t version, int64_t note, std::string payload) const;
+  Entry Negative(int64_t note, std::string payload) const;
+  Entry Tombstone(int64_t version) const;
+
+  absl::Time Now() const { return clock_.Now(); }
+  Store& store() { return store_; }
+  const Options& options() const { return options_; }
+  Counters& counters() { return counters_; }
+
+ private:
+  const Options options_;
+  const std::unique_ptr<Store> owned_;
+  Store& store_;
+  const SystemClock machine_{};
+  const Clock& clock_;
+  const Sealer sealer_;
+  Counters counters_;
+  absl::Mutex mu_;
+  int inside_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+// In (0, 1). Thread-safe.
+double RandomShare();
+
+}  // namespace clm::cache
+
+#endif  // CLM_LIBS_CACHE_SLOTS_H_
