@@ -31,10 +31,11 @@ std::string BarOf(const Screen& screen, double share, int width) {
   return bar + kEighths[eighths % 8];
 }
 
-int LongestLabel(const std::vector<std::string>& labels) {
+// Columns for the labels: at most a third of the screen.
+int LongestLabel(const Screen& screen, const std::vector<std::string>& labels) {
   int width = 0;
   for (const std::string& label : labels) width = std::max(width, TextWidth(label));
-  return std::min(width, kLongestLabel);
+  return std::min({width, kLongestLabel, std::max(8, WidthOf(screen) / 3)});
 }
 
 std::string Label(const Screen& screen, const std::string& label, int width) {
@@ -87,7 +88,7 @@ std::string BarChart(const Screen& screen, const std::vector<Bar>& bars) {
     text_width = std::max(text_width, TextWidth(texts.back()));
     if (std::isfinite(bar.value)) greatest = std::max(greatest, bar.value);
   }
-  const int label_width = LongestLabel(labels);
+  const int label_width = LongestLabel(screen, labels);
   const int width =
       std::clamp(WidthOf(screen) - label_width - text_width - 4, kShortestBar, kLongestBar);
   std::string out;
@@ -110,8 +111,9 @@ std::string Funnel(const Screen& screen, const std::vector<FunnelStep>& steps) {
     count_width = std::max(count_width, TextWidth(CountText(step.count)));
     greatest = std::max(greatest, step.count);
   }
-  const int label_width = LongestLabel(labels);
+  const int label_width = LongestLabel(screen, labels);
   const int width = std::clamp(WidthOf(screen) - label_width - count_width - 12, kShortestBar, 40);
+  const int note_width = WidthOf(screen) - label_width - count_width - 4;
   const double top = static_cast<double>(steps[0].count);
   std::string out;
   for (size_t i = 0; i < steps.size(); ++i) {
@@ -127,7 +129,7 @@ std::string Funnel(const Screen& screen, const std::vector<FunnelStep>& steps) {
         absl::StrAppend(&note, ", median ", DurationText(*steps[i].median_time));
       }
       absl::StrAppend(&out, std::string(label_width + count_width + 4, ' '),
-                      Paint(screen, Tone::kMuted, note), "\n");
+                      Paint(screen, Tone::kMuted, Truncate(note, note_width, screen.utf8)), "\n");
     }
     const std::string bar =
         BarOf(screen, greatest > 0 ? count / static_cast<double>(greatest) : 0, width);
@@ -151,15 +153,14 @@ std::string HeatTable(const Screen& screen, const std::string& cohort_title,
     size_width = std::max(size_width, TextWidth(CountText(row.size)));
     ages = std::max(ages, row.shares.size());
   }
-  const int label_width = LongestLabel(labels);
+  const int label_width = LongestLabel(screen, labels);
   size_t shown = ages;
   if (screen.width > 0) {
     const int room = (screen.width - label_width - size_width - 2) / kCell;
     shown = std::min(ages, static_cast<size_t>(std::max(1, room)));
   }
   std::string out =
-      absl::StrCat(Paint(screen, Tone::kStrong, labels[0]),
-                   std::string(std::max(0, label_width - TextWidth(labels[0])), ' '), "  ",
+      absl::StrCat(Paint(screen, Tone::kStrong, Label(screen, labels[0], label_width)), "  ",
                    Paint(screen, Tone::kStrong, Pad("SIZE", size_width, Align::kRight)));
   for (size_t age = 0; age < shown; ++age) {
     absl::StrAppend(&out,
@@ -186,7 +187,8 @@ std::string HeatTable(const Screen& screen, const std::string& cohort_title,
   if (shown < ages) {
     absl::StrAppend(&out,
                     Paint(screen, Tone::kMuted,
-                          absl::StrCat("(", ages - shown, " more ages do not fit; try -o csv)")),
+                          Truncate(absl::StrCat("(", ages - shown, " more ages: -o csv)"),
+                                   screen.width, screen.utf8)),
                     "\n");
   }
   return out;
