@@ -205,7 +205,8 @@ absl::StatusOr<Expression> Parse(absl::string_view text, const Schema& schema,
 // evaluated from left to right, and no more of them than needed. Does not allocate.
 bool Evaluate(const Expression& expression, const Record& record, absl::Time now);
 
-// The canonical text: parsing it with the same schema gives an equal expression.
+// The canonical text: parsing it with the same schema gives an equal expression. It may be longer
+// than the text that was parsed, so what people wrote is what is stored.
 std::string ToString(const Expression& expression);
 
 // Each field and each call of the expression once, in the order of first appearance. Valid while

@@ -1,5 +1,6 @@
 // Both back ends answer alike: thousands of random expressions, each asked of PostgreSQL and of
 // Evaluate about the same random rows. CLM_TEST_SEED repeats a run.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "libs/base/status_macros.h"
+#include "libs/base/time_text.h"
 #include "libs/filter/sample_columns.h"
 #include "libs/filter/sample_schema.h"
 #include "libs/filter/sql.h"
@@ -230,6 +232,74 @@ TEST_F(FilterDifferentialTest, HostileTextsSelectWhatTheySay) {
     return absl::OkStatus();
   });
   ASSERT_TRUE(status.ok()) << status;
+}
+
+// The regular expressions that guard the casts know every calendar.
+TEST_F(FilterDifferentialTest, EveryDayThatExistsIsADayAndNoOther) {
+  const absl::Status status = Transact([&](pg::Tx& tx) {
+    CLM_RETURN_IF_ERROR(tx.ExecDynamic("DELETE FROM filter_row").status());
+    CLM_RETURN_IF_ERROR(
+        tx.ExecDynamic(
+              "INSERT INTO filter_row (id, name, attributes, properties) "
+              "SELECT row_number() OVER (), text, '{}', jsonb_build_object('p', text, 'q', text || "
+              "'T00:00:00Z') FROM (SELECT lpad(y::text, 4, '0') || md AS text FROM "
+              "generate_series(0, 9999) AS y, unnest(ARRAY['-01-31', '-02-28', '-02-29', '-02-30', "
+              "'-04-30', '-04-31', '-06-31', '-09-31', '-11-31', '-12-31', '-12-32', '-00-10', "
+              "'-13-10', '-10-00']) AS md) AS days")
+            .status());
+    for (const char* text :
+         {"properties.p < 2026-11-21 OR properties.p >= 2026-11-21",
+          "properties.q < 2026-11-21T08:30:00Z OR properties.q >= 2026-11-21T08:30:00Z"}) {
+      pg::Args args;
+      CLM_ASSIGN_OR_RETURN(
+          const std::string condition,
+          ToSql(*sample::Read(text), sample::SampleColumns(), sample::Now(), args));
+      CLM_ASSIGN_OR_RETURN(
+          const pg::Result result,
+          tx.ExecDynamic(absl::StrCat("SELECT name, (", condition, ") IS TRUE FROM filter_row"),
+                         args));
+      EXPECT_EQ(result.size(), 140'000);
+      for (int i = 0; i < result.size(); ++i) {
+        const absl::string_view day = result[i].Text(0);
+        EXPECT_EQ(result[i].Bool(1), ParseDay(day).has_value()) << day << ": " << text;
+      }
+    }
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_F(FilterDifferentialTest, AnIndexServesAComparisonThatIsNotNegated) {
+  const absl::Status status = Transact([&](pg::Tx& tx) {
+    for (const char* statement :
+         {"CREATE INDEX by_visits ON filter_row (visits)",
+          "CREATE INDEX by_tags ON filter_row USING gin (tags)",
+          "CREATE INDEX by_attributes ON filter_row USING gin (attributes jsonb_path_ops)",
+          "CREATE INDEX by_plan ON filter_row ((attributes->>'plan'))",
+          "SET LOCAL enable_seqscan = off"}) {
+      CLM_RETURN_IF_ERROR(tx.ExecDynamic(statement).status());
+    }
+    constexpr std::pair<const char*, const char*> kCases[] = {
+        {"visits = 7 OR visits = 8", "by_visits"}, {"visits > 7 -active", "by_visits"},
+        {"tags:vip NOT visits = 8", "by_tags"},    {"attributes.topics:vip", "by_attributes"},
+        {"attributes.plan = gold", "by_plan"},
+    };
+    for (const auto& [text, index] : kCases) {
+      pg::Args args;
+      CLM_ASSIGN_OR_RETURN(
+          const std::string condition,
+          ToSql(*sample::Read(text), sample::SampleColumns(), sample::Now(), args));
+      CLM_ASSIGN_OR_RETURN(
+          const pg::Result result,
+          tx.ExecDynamic(absl::StrCat("EXPLAIN SELECT id FROM filter_row WHERE ", condition),
+                         args));
+      std::string plan;
+      for (int i = 0; i < result.size(); ++i) absl::StrAppend(&plan, result[i].Text(0), "\n");
+      EXPECT_THAT(plan, ::testing::HasSubstr(index)) << text;
+    }
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 }  // namespace
