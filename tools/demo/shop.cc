@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -105,7 +106,7 @@ int64_t ToWakingHours(int64_t seconds) {
 }
 
 int64_t ToMinor(double major) {
-  const auto minor = static_cast<int64_t>(major * 100 + 0.5);
+  const int64_t minor = std::llround(major * 100);
   return minor < 1 ? 1 : minor;
 }
 
@@ -382,7 +383,7 @@ class Life {
              plan.price_minor, 1);
     last_activity_ = at;
     for (int period = 1;; ++period) {
-      const int64_t due = at + period * kTruth.period_days * kDay;
+      const int64_t due = at + int64_t{period} * kTruth.period_days * kDay;
       if (!Past(due)) return;
       if (random.Chance(leave)) {
         if (random.Chance(0.25))
@@ -563,7 +564,7 @@ struct Load::State {
 Load::Load(const Options& history, absl::Time from, double per_second) {
   const int64_t micros = absl::ToUnixMicros(from);
   const uint64_t seed = Mix(history.seed ^ Mix(static_cast<uint64_t>(micros)));
-  state_.reset(new State{seed, per_second, Random(seed, 0), micros});
+  state_ = std::make_unique<State>(State{seed, per_second, Random(seed, 0), micros});
   // Arrivals of a load are numbered from a place that depends on its start, so that two loads one
   // after the other do not invent the same address.
   state_->next_index = 1'000'000 + static_cast<int>(seed % 1'000'000'000);

@@ -437,8 +437,8 @@ TEST(ShopTest, SubscribersFollowTheShiftedBetaGeometric) {
     if (!cancels.empty()) {
       spans.emplace_back(std::stoi(Property(cancels[0].second, "periods")), true);
     } else {
-      spans.emplace_back(absl::ToInt64Hours(TheShop().end - start) / (24 * kTruth.period_days),
-                         false);
+      spans.emplace_back(
+          absl::ToInt64Hours(TheShop().end - start) / (int64_t{24} * kTruth.period_days), false);
     }
   }
   ASSERT_GT(spans.size(), 450u);

@@ -80,12 +80,12 @@ std::string DurationText(absl::Duration d) {
   if (d < absl::ZeroDuration()) return absl::StrCat("-", DurationText(-d));
   // Each step rounds first, so that 59.96 s is "1 min 0 s" and not "60.0 s".
   if (d < absl::Nanoseconds(999'500)) {
-    return absl::StrFormat("%d us", static_cast<int64_t>(absl::ToDoubleMicroseconds(d) + 0.5));
+    return absl::StrFormat("%d us", std::llround(absl::ToDoubleMicroseconds(d)));
   }
   if (d < absl::Microseconds(999'950))
     return absl::StrFormat("%.1f ms", absl::ToDoubleMilliseconds(d));
   if (d < absl::Milliseconds(59'950)) return absl::StrFormat("%.1f s", absl::ToDoubleSeconds(d));
-  const auto seconds = static_cast<int64_t>(absl::ToDoubleSeconds(d) + 0.5);
+  const auto seconds = int64_t{std::llround(absl::ToDoubleSeconds(d))};
   if (seconds < 3'600) return absl::StrFormat("%d min %d s", seconds / 60, seconds % 60);
   const int64_t minutes = (seconds + 30) / 60;
   if (minutes < 1'440) return absl::StrFormat("%d h %d min", minutes / 60, minutes % 60);
