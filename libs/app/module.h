@@ -14,6 +14,7 @@
 #include "libs/base/clock.h"
 #include "libs/obs/metrics.h"
 #include "libs/pg/migrate.h"
+#include "libs/pg/pg.h"
 #include "libs/rpc/authenticator.h"
 #include "libs/rpc/client.h"
 #include "libs/rpc/host.h"
@@ -35,10 +36,13 @@ class Runtime {
   // The DSN of a service's own database, for its application role. FAILED_PRECONDITION naming the
   // flag when it is not configured.
   virtual absl::StatusOr<std::string> Dsn(const std::string& service) const = 0;
+  // A pool for a service's own database, once that has the schema's version and the settings that
+  // keep data safe (pg::CheckVersion, pg::CheckServer); FAILED_PRECONDITION otherwise.
+  // `connections` 0: as many as configured.
+  virtual absl::StatusOr<std::unique_ptr<pg::Pool>> OpenDatabase(const pg::Schema& schema,
+                                                                 int connections = 0) = 0;
   // Empty: there is no Redis.
   virtual const std::string& redis_url() const = 0;
-  // Database connections that a module may open.
-  virtual int pg_pool_size() const = 0;
 
   // During Start: adds a gRPC service. FAILED_PRECONDITION when a method of it has no policy or no
   // handler, which stops the server.

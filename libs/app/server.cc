@@ -129,7 +129,6 @@ class Server::Impl final : public Runtime {
   obs::Metrics& metrics() override { return metrics_; }
   const std::string& secret() const override { return options_.secret; }
   const std::string& redis_url() const override { return options_.redis_url; }
-  int pg_pool_size() const override { return options_.pg_pool_size; }
   const rpc::ClientIdentity& identity() const override { return identity_; }
 
   absl::StatusOr<std::string> Dsn(const std::string& service) const override {
@@ -137,6 +136,17 @@ class Server::Impl final : public Runtime {
     if (!options_.pg_admin_dsn.empty()) return pg::AppDsn(options_.pg_admin_dsn, service);
     return BadOption(
         absl::StrCat("no database for ", service, ": set --", service, "-dsn or --pg-admin-dsn"));
+  }
+
+  absl::StatusOr<std::unique_ptr<pg::Pool>> OpenDatabase(const pg::Schema& schema,
+                                                         int connections) override {
+    CLM_ASSIGN_OR_RETURN(const std::string dsn, Dsn(schema.service));
+    CLM_RETURN_IF_ERROR(pg::CheckVersion(dsn, schema));
+    auto pool = pg::NewPool({.dsn = dsn,
+                             .size = connections > 0 ? connections : options_.pg_pool_size,
+                             .application_name = absl::StrCat("clm-", schema.service)});
+    if (!options_.allow_unsafe_database) CLM_RETURN_IF_ERROR(pg::CheckServer(*pool));
+    return pool;
   }
 
   absl::Status Register(std::unique_ptr<rpc::Service> service) override {

@@ -38,6 +38,10 @@ struct ServerOptions {
   // Brings the modules' databases up to date first; needs pg_admin_dsn.
   bool migrate = false;
 
+  // Accepts a PostgreSQL that may lose data in a crash. For throwaway servers of tests only.
+  bool allow_unsafe_database = false;
+
+  // Connections per database.
   int pg_pool_size = 8;
   int workers = 8;
   int worker_queue = 256;

@@ -1,5 +1,7 @@
 #include "libs/rpc/token.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <zlib.h>
 
@@ -19,17 +21,26 @@ constexpr size_t kPrefix = sizeof("clm_live_") - 1;
 constexpr size_t kTotal = kPrefix + kKeyId + 1 + kSecret + kChecksum;
 constexpr char kAlphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-std::string RandomBase62(size_t length) {
+constexpr size_t kBlock = 64;
+using Block = unsigned char[kBlock];
+
+// Base62 text from blocks of random bytes that `next` fills.
+template <class Next>
+std::string Base62(size_t length, Next next) {
   std::string result;
   while (result.size() < length) {
-    unsigned char bytes[64];
-    if (RAND_bytes(bytes, sizeof(bytes)) != 1) std::abort();
+    Block bytes;
+    next(bytes);
     for (const unsigned char byte : bytes) {
       // 248 is the greatest multiple of 62: the rest would favour some characters.
       if (byte < 248 && result.size() < length) result.push_back(kAlphabet[byte % 62]);
     }
   }
   return result;
+}
+
+void FillRandom(Block& bytes) {
+  if (RAND_bytes(bytes, kBlock) != 1) std::abort();
 }
 
 std::string Checksum(absl::string_view text) {
@@ -49,7 +60,25 @@ bool IsBase62(absl::string_view text) {
 
 }  // namespace
 
-Token MakeToken(bool live) { return {live, RandomBase62(kKeyId), RandomBase62(kSecret)}; }
+Token MakeToken(bool live) {
+  return {live, Base62(kKeyId, FillRandom), Base62(kSecret, FillRandom)};
+}
+
+Token DeriveToken(bool live, absl::string_view key, absl::string_view context) {
+  const auto derive = [&](char part, size_t length) {
+    char counter = 0;
+    return Base62(length, [&](Block& bytes) {
+      const std::string text =
+          absl::StrCat("clm-derive", std::string(1, part), std::string(1, counter++), context);
+      if (HMAC(EVP_sha512(), key.data(), static_cast<int>(key.size()),
+               reinterpret_cast<const unsigned char*>(text.data()), text.size(), bytes,
+               nullptr) == nullptr) {
+        std::abort();
+      }
+    });
+  };
+  return {live, derive('k', kKeyId), derive('s', kSecret)};
+}
 
 std::string FormatToken(const Token& token) {
   const std::string body =

@@ -19,6 +19,9 @@ struct Token {
 
 // A new token from the system's random numbers.
 Token MakeToken(bool live);
+// The token that belongs to `context`, always the same: for a repeated request, whose token is not
+// kept. Nobody can tell it from a random one without `key`.
+Token DeriveToken(bool live, absl::string_view key, absl::string_view context);
 // What the holder presents.
 std::string FormatToken(const Token& token);
 // nullopt unless the text has the form and its checksum fits.

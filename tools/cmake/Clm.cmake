@@ -1,3 +1,5 @@
+include(${CMAKE_CURRENT_LIST_DIR}/ClmMigrations.cmake)
+
 # The whole build vocabulary: clm_library, clm_binary, clm_test, clm_fuzz.
 option(CLM_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
 set(CLM_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, empty for none")
