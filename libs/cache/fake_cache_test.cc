@@ -32,8 +32,8 @@ class MemoryBackend final : public Backend {
 
 const BackendFactory kMemory = [] { return std::make_unique<MemoryBackend>(); };
 
-INSTANTIATE_TEST_SUITE_P(Memory, CacheContract, testing::Values(kMemory));
-INSTANTIATE_TEST_SUITE_P(Memory, CustomerHashContract, testing::Values(kMemory));
+INSTANTIATE_TEST_SUITE_P(Memory, CacheContract, ::testing::Values(kMemory));
+INSTANTIATE_TEST_SUITE_P(Memory, CustomerHashContract, ::testing::Values(kMemory));
 
 }  // namespace
 }  // namespace clm::cache

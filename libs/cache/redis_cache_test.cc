@@ -1,17 +1,13 @@
 #include "libs/cache/cache_contract.h"
+#include "libs/redis/frozen.h"
 #include "libs/redis/redis.h"
-#include "libs/redis/test_server.h"
+#include "libs/testing/servers.h"
 
 namespace clm::cache {
 namespace {
 
-redis::TestServer& SharedServer() {
-  static redis::TestServer server;
-  return server;
-}
-
 // Tests share the machine with others, so answers may take long.
-std::unique_ptr<redis::Client> PatientClient(const redis::TestServer& server) {
+std::unique_ptr<redis::Client> PatientClient(const testing::RedisServer& server) {
   return *redis::NewClient({.url = server.url(),
                             .connect_timeout = absl::Seconds(20),
                             .command_timeout = absl::Seconds(20)});
@@ -42,21 +38,23 @@ class RedisBackend final : public Backend {
   }
 
  private:
-  redis::Client* NewClient() { return clients_.emplace_back(PatientClient(SharedServer())).get(); }
-  const std::unique_ptr<redis::Client> admin_ = PatientClient(SharedServer());
+  redis::Client* NewClient() {
+    return clients_.emplace_back(PatientClient(testing::RedisServer::Shared())).get();
+  }
+  const std::unique_ptr<redis::Client> admin_ = PatientClient(testing::RedisServer::Shared());
   std::vector<std::unique_ptr<redis::Client>> clients_;
 };
 
 const BackendFactory kRedis = [] { return std::make_unique<RedisBackend>(); };
 
-INSTANTIATE_TEST_SUITE_P(Redis, CacheContract, testing::Values(kRedis));
-INSTANTIATE_TEST_SUITE_P(Redis, CustomerHashContract, testing::Values(kRedis));
+INSTANTIATE_TEST_SUITE_P(Redis, CacheContract, ::testing::Values(kRedis));
+INSTANTIATE_TEST_SUITE_P(Redis, CustomerHashContract, ::testing::Values(kRedis));
 
 const Key kKey{"acme", "contact", "ada"};
 const EntityKey kAda{"acme", *Uuid::Parse("0192f000-0000-7000-8000-000000000001")};
 
 TEST(RedisCacheTest, EntriesTokensAndHashesEndByThemselves) {
-  redis::TestServer server;
+  testing::RedisServer server;
   const auto client = PatientClient(server);
   const auto cache = NewCache(client.get(), {.secret = "s"});
   const auto hash = NewCustomerHash(client.get(), {.secret = "s"});
@@ -82,7 +80,7 @@ TEST(RedisCacheTest, EntriesTokensAndHashesEndByThemselves) {
 }
 
 TEST(RedisCacheTest, AKeyOfAnotherTypeIsAMiss) {
-  redis::TestServer server;
+  testing::RedisServer server;
   const auto client = PatientClient(server);
   const auto cache = NewCache(client.get(), {.secret = "s"});
   EXPECT_TRUE(client->Command({"LPUSH", "c:{acme}:contact:ada:s1", "x"}).ok());
@@ -129,30 +127,30 @@ void ExpectCachesAgain(redis::Client* client) {
   }
 }
 
-redis::Options Brisk(const redis::TestServer& server) {
+redis::Options Brisk(const testing::RedisServer& server) {
   redis::Options options{.url = server.url()};
   options.probe_interval = absl::Milliseconds(20);
   return options;
 }
 
 TEST(RedisCacheTest, AFrozenRedisCostsTimeOnlyAndIsUsedAgainAfterwards) {
-  redis::TestServer server;
+  testing::RedisServer server;
   const auto client = *redis::NewClient(Brisk(server));
   ExpectCachesAgain(client.get());
-  server.Freeze();
+  redis::Freeze(server);
   ExpectAnswersFromTheLoaders(client.get());
   EXPECT_TRUE(client->stats().breaker_open);
-  server.Thaw();
+  redis::Thaw(server);
   ExpectCachesAgain(client.get());
 }
 
 TEST(RedisCacheTest, AKilledRedisCostsTimeOnlyAndIsUsedAgainAfterwards) {
-  redis::TestServer server;
+  testing::RedisServer server;
   const auto client = *redis::NewClient(Brisk(server));
   ExpectCachesAgain(client.get());
-  server.Kill();
+  server->Kill();
   ExpectAnswersFromTheLoaders(client.get());
-  server.Start();
+  ASSERT_TRUE(server->Restart().ok());
   ExpectCachesAgain(client.get());
 }
 

@@ -1,7 +1,8 @@
 #include "libs/redis/redis.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <latch>
@@ -13,7 +14,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libs/base/error.h"
-#include "libs/redis/test_server.h"
+#include "libs/redis/frozen.h"
+#include "libs/testing/servers.h"
 
 namespace clm::redis {
 namespace {
@@ -58,7 +60,7 @@ std::string Ask(Client& client, const Args& args) {
 }
 
 TEST(RedisTest, CommandsAreAnsweredBinarySafe) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Patient(server.url()));
   const std::string value("a\0b\r\n%s", 7);
   EXPECT_EQ(Text(client->Command({"SET", "k", value})), "OK");
@@ -68,7 +70,7 @@ TEST(RedisTest, CommandsAreAnsweredBinarySafe) {
 }
 
 TEST(RedisTest, ALargeValueGoesThereAndBack) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Patient(server.url()));
   const std::string value(8 << 20, 'x');
   EXPECT_EQ(Text(client->Command({"SET", "k", value})), "OK");
@@ -76,7 +78,7 @@ TEST(RedisTest, ALargeValueGoesThereAndBack) {
 }
 
 TEST(RedisTest, APipelineAnswersEachCommandForItself) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Patient(server.url()));
   const auto replies =
       client->Pipeline({{"SET", "k", "v"}, {"LPUSH", "k", "x"}, {}, {"SELECT", "1"}, {"GET", "k"}});
@@ -98,7 +100,7 @@ TEST(RedisTest, CommandsThatWouldHoldTheSharedConnectionAreRefused) {
 }
 
 TEST(RedisTest, AScriptSurvivesAServerThatForgotIt) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Patient(server.url()));
   const Script add("return redis.call('INCRBY', KEYS[1], ARGV[1])");
   EXPECT_EQ(Text(client->Eval(add, {"n"}, {"2"})), "2");
@@ -108,7 +110,7 @@ TEST(RedisTest, AScriptSurvivesAServerThatForgotIt) {
 }
 
 TEST(RedisTest, ManyThreadsGetTheirOwnAnswers) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Patient(server.url()));
   constexpr int kThreads = 16;
   std::latch start(kThreads);
@@ -131,7 +133,7 @@ TEST(RedisTest, ManyThreadsGetTheirOwnAnswers) {
 }
 
 TEST(RedisTest, TheAsynchronousFormAnswersInOrderAndOnOneThread) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Patient(server.url()));
   std::vector<std::string> order;  // Written by the I/O thread only.
   absl::Notification last;
@@ -147,7 +149,7 @@ TEST(RedisTest, TheAsynchronousFormAnswersInOrderAndOnOneThread) {
 }
 
 TEST(RedisTest, ABlockingCallInsideACallbackIsRefusedInsteadOfWaitingForItself) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Patient(server.url()));
   absl::Notification done;
   absl::Status inner;
@@ -160,8 +162,8 @@ TEST(RedisTest, ABlockingCallInsideACallbackIsRefusedInsteadOfWaitingForItself) 
 }
 
 TEST(RedisTest, AClientStartsWithoutAServerAndFindsItLater) {
-  TestServer server;
-  server.Kill();
+  testing::RedisServer server;
+  server->Kill();
   const auto client = Connect(Brisk(server.url()));
   while (!client->stats().breaker_open) {
     const absl::Status status = client->Command({"PING"}).status();
@@ -169,24 +171,24 @@ TEST(RedisTest, AClientStartsWithoutAServerAndFindsItLater) {
     EXPECT_EQ(error::Reason(status), "REDIS_UNAVAILABLE");
   }
   EXPECT_EQ(client->Command({"PING"}).status().code(), absl::StatusCode::kUnavailable);
-  server.Start();
+  ASSERT_TRUE(server->Restart().ok());
   AwaitAnswer(*client);
   EXPECT_FALSE(client->stats().breaker_open);
   EXPECT_EQ(client->stats().breaker_opens, 1);
 }
 
 TEST(RedisTest, AFrozenServerOpensTheBreakerAndAThawedOneClosesIt) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Brisk(server.url()));
   AwaitAnswer(*client);
-  server.Freeze();
+  Freeze(server);
   while (!client->stats().breaker_open) {
     EXPECT_EQ(error::Reason(client->Command({"PING"}).status()), "REDIS_UNAVAILABLE");
   }
   const int64_t connections = client->stats().connections;
   // Refused at once: nothing of this reaches the socket.
   for (int i = 0; i < 1000; ++i) EXPECT_FALSE(client->Command({"SET", "k", "v"}).ok());
-  server.Thaw();
+  Thaw(server);
   AwaitAnswer(*client);
   EXPECT_FALSE(client->stats().breaker_open);
   EXPECT_EQ(Ask(*client, {"EXISTS", "k"}), "0");
@@ -194,10 +196,10 @@ TEST(RedisTest, AFrozenServerOpensTheBreakerAndAThawedOneClosesIt) {
 }
 
 TEST(RedisTest, CommandsLostWithOneConnectionAreOneError) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Brisk(server.url()));
   AwaitAnswer(*client);
-  server.Freeze();
+  Freeze(server);
   const int64_t failures = client->stats().failures;
   std::vector<Args> commands(100, Args{"PING"});
   for (const auto& reply : client->Pipeline(commands)) {
@@ -205,17 +207,17 @@ TEST(RedisTest, CommandsLostWithOneConnectionAreOneError) {
   }
   EXPECT_EQ(client->stats().failures - failures, 100);
   EXPECT_EQ(client->stats().breaker_opens, 0);
-  server.Thaw();
+  Thaw(server);
   AwaitAnswer(*client);
 }
 
 TEST(RedisTest, ACommandWhoseAnswerIsLostIsNotSentAgain) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Brisk(server.url()));
   AwaitAnswer(*client);
-  server.Freeze();
+  Freeze(server);
   EXPECT_FALSE(client->Command({"INCR", "n"}).ok());
-  server.Thaw();
+  Thaw(server);
   AwaitAnswer(*client);
   // It may have been run once, from the socket's buffer.
   const std::string count = Ask(*client, {"GET", "n"});
@@ -223,24 +225,51 @@ TEST(RedisTest, ACommandWhoseAnswerIsLostIsNotSentAgain) {
 }
 
 TEST(RedisTest, ARestartedServerIsUsedAgain) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Brisk(server.url()));
   AwaitAnswer(*client);
-  server.Kill();
+  server->Kill();
   EXPECT_FALSE(client->Command({"PING"}).ok());
-  server.Start();
+  ASSERT_TRUE(server->Restart().ok());
   AwaitAnswer(*client);
   EXPECT_GE(client->stats().connections, 2);
 }
 
-TEST(RedisTest, AServerThatWantsAPasswordRefusesWithoutIt) {
-  TestServer server({"--requirepass", "secret"});
-  const auto client = Connect(Patient(server.url()));
-  EXPECT_EQ(error::MetadataValue(client->Command({"GET", "k"}).status(), "code"), "NOAUTH");
+// A TCP port that was free a moment ago.
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t size = sizeof(address);
+  bind(fd, reinterpret_cast<sockaddr*>(&address), size);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+TEST(RedisTest, TheHostPasswordAndDatabaseAreThoseOfTheUrl) {
+  testing::RedisServer server;
+  const auto admin = Connect(Patient(server.url()));
+  int port = FreePort();
+  // Somebody else may have taken the port in between.
+  while (!admin->Command({"CONFIG", "SET", "port", absl::StrCat(port)}).ok()) port = FreePort();
+  ASSERT_EQ(Text(admin->Command({"CONFIG", "SET", "requirepass", "s p@ce"})), "OK");
+  for (const char* host : {"127.0.0.1", "localhost"}) {
+    const auto knows =
+        Connect(Patient(absl::StrCat("redis://:s%20p%40ce@", host, ":", port, "/2")));
+    // The first commands may come before the name is looked up.
+    AwaitAnswer(*knows);
+    EXPECT_EQ(Text(knows->Command({"SET", "k", host})), "OK");
+    EXPECT_EQ(Text(knows->Command({"GET", "k"})), host);
+  }
+  EXPECT_EQ(Text(admin->Command({"EXISTS", "k"})), "0");
+  const auto guesses = Connect(Patient(absl::StrCat("redis://:wrong@127.0.0.1:", port)));
+  EXPECT_EQ(guesses->Command({"PING"}).status().code(), absl::StatusCode::kUnavailable);
+  const auto anonymous = Connect(Patient(absl::StrCat("redis://127.0.0.1:", port)));
+  EXPECT_EQ(error::MetadataValue(anonymous->Command({"GET", "k"}).status(), "code"), "NOAUTH");
 }
 
 TEST(RedisTest, ADatabaseOtherThanTheFirstIsSelectedBeforeAnyCommand) {
-  TestServer server;
+  testing::RedisServer server;
   const auto second = Connect(Patient(absl::StrCat(server.url(), "?db=2")));
   EXPECT_EQ(Text(second->Command({"SET", "k", "v"})), "OK");
   EXPECT_EQ(Text(Connect(Patient(server.url()))->Command({"EXISTS", "k"})), "0");
@@ -251,10 +280,10 @@ TEST(RedisTest, ADatabaseOtherThanTheFirstIsSelectedBeforeAnyCommand) {
 }
 
 TEST(RedisTest, EveryCallbackIsCalledBeforeTheClientIsGone) {
-  TestServer server;
+  testing::RedisServer server;
   auto client = Connect(Patient(server.url()));
   AwaitAnswer(*client);
-  server.Freeze();
+  Freeze(server);
   std::atomic<int> called{0};
   for (int i = 0; i < 10; ++i) {
     client->CommandAsync({"PING"}, [&](absl::StatusOr<Reply> reply) {
@@ -264,7 +293,7 @@ TEST(RedisTest, EveryCallbackIsCalledBeforeTheClientIsGone) {
   }
   client.reset();
   EXPECT_EQ(called, 10);
-  server.Thaw();
+  Thaw(server);
 }
 
 // What a listener heard, for tests to wait on.
@@ -301,7 +330,7 @@ class Heard {
 };
 
 TEST(SubscriptionTest, MessagesOfEveryChannelArriveInOrder) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Patient(server.url()));
   Heard heard;
   const auto subscription = client->Subscribe({"a", "b"}, heard.AsListener());
@@ -313,13 +342,13 @@ TEST(SubscriptionTest, MessagesOfEveryChannelArriveInOrder) {
 }
 
 TEST(SubscriptionTest, ARestartOfTheServerIsToldAndSurvived) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Brisk(server.url()));
   Heard heard;
   const auto subscription = client->Subscribe({"a"}, heard.AsListener());
   heard.AwaitLive(1);
-  server.Kill();
-  server.Start();
+  server->Kill();
+  ASSERT_TRUE(server->Restart().ok());
   heard.AwaitLive(2);
   AwaitAnswer(*client);
   EXPECT_TRUE(client->Publish("a", "again").ok());
@@ -327,15 +356,15 @@ TEST(SubscriptionTest, ARestartOfTheServerIsToldAndSurvived) {
 }
 
 TEST(SubscriptionTest, EndsWhileTheServerIsFrozenOrAbsent) {
-  TestServer server;
+  testing::RedisServer server;
   const auto client = Connect(Brisk(server.url()));
   Heard heard;
   auto subscription = client->Subscribe({"a"}, heard.AsListener());
   heard.AwaitLive(1);
-  server.Freeze();
+  Freeze(server);
   subscription.reset();
-  server.Thaw();
-  server.Kill();
+  Thaw(server);
+  server->Kill();
   subscription = client->Subscribe({"a"}, heard.AsListener());
   subscription.reset();
 }
