@@ -2,8 +2,8 @@
 
 #include <openssl/sha.h>
 
-#include <functional>
-#include <optional>
+#include <cstdlib>
+#include <memory>
 
 #include "absl/random/random.h"
 #include "absl/strings/ascii.h"

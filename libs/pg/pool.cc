@@ -1,6 +1,5 @@
 #include <sys/socket.h>
 
-#include <condition_variable>
 #include <cstring>
 #include <list>
 #include <thread>

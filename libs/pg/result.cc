@@ -1,6 +1,4 @@
 #include <cassert>
-#include <cstdlib>
-#include <limits>
 
 #include "absl/strings/numbers.h"
 #include "libs/base/time_text.h"

@@ -282,7 +282,7 @@ TEST_F(PostgresServerTest, ABadSettingIsToldWithTheLog) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("shared_buffers")));
 }
 
-TEST(RedisServerTest, KeepsItsDataWhenAppendOnlyAndForgetsWhenFlushed) {
+TEST(RedisServerTest, AnswersAgainAfterARestartAndAfterACrash) {
   const TempFolder folder;
   CLM_ASSERT_OK_AND_ASSIGN(auto server, RedisServer::Start({.folder = folder.File("redis")}));
   CLM_EXPECT_OK(server->Flush());
