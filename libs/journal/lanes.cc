@@ -575,7 +575,7 @@ absl::Status Lanes::Transact(const Batch& batch, std::vector<Outcome>& outcomes,
     Failpoint("lane.appended");
     return absl::OkStatus();
   });
-  if (status.ok() && work != nullptr) work->Committed();
+  if (status.ok() && work != nullptr) work->Committed(heads);
   return status;
 }
 

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "libs/base/shard.h"
 #include "libs/base/uuid.h"
+#include "libs/journal/heads.h"
 #include "libs/pg/pg.h"
 
 namespace clm::journal {
@@ -34,8 +35,10 @@ class Work {
   virtual void Discard() = 0;
   // Writes all that stayed, set-based.
   virtual absl::Status Flush(pg::Tx& tx) = 0;
-  // After the commit, on the lane's thread: the moment to refresh caches. Must not block.
-  virtual void Committed() {}
+  // After the commit and before any Done, on the lane's thread: the moment to refresh caches, briefly.
+  // `heads` are the new offsets of the shards that changed: a version that grows with every change
+  // of anything on the shard.
+  virtual void Committed(const Offsets& heads) { static_cast<void>(heads); }
 };
 
 // A fact for the journal.

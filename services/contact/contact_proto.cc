@@ -1,0 +1,353 @@
+#include "services/contact/contact_proto.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "libs/base/error.h"
+#include "libs/base/status_macros.h"
+#include "libs/base/time_text.h"
+#include "libs/rpc/status.h"
+
+namespace clm::contact {
+
+void ToProto(absl::Time time, google::protobuf::Timestamp* out) {
+  const int64_t micros = absl::ToUnixMicros(time);
+  int64_t seconds = micros / 1'000'000;
+  int64_t rest = micros % 1'000'000;
+  if (rest < 0) {
+    rest += 1'000'000;
+    --seconds;
+  }
+  out->set_seconds(seconds);
+  out->set_nanos(static_cast<int32_t>(rest * 1000));
+}
+
+absl::Time FromProto(const google::protobuf::Timestamp& time) {
+  // Microseconds are what the database keeps.
+  return absl::FromUnixSeconds(time.seconds()) + absl::Microseconds(time.nanos() / 1000);
+}
+
+void ToProto(const AttributeValue& value, v1::AttributeValue* out) {
+  struct Visitor {
+    v1::AttributeValue* out;
+    void operator()(const std::string& v) { out->set_string_value(v); }
+    void operator()(bool v) { out->set_bool_value(v); }
+    void operator()(int64_t v) { out->set_int64_value(v); }
+    void operator()(const Decimal& v) { out->set_decimal_value(v.ToString()); }
+    void operator()(absl::CivilDay v) { out->set_date_value(FormatDay(v)); }
+    void operator()(absl::Time v) { ToProto(v, out->mutable_timestamp_value()); }
+    void operator()(const StringSet& v) {
+      for (const auto& member : v) out->mutable_string_set_value()->add_values(member);
+    }
+  };
+  std::visit(Visitor{out}, value);
+}
+
+absl::StatusOr<std::optional<AttributeValue>> FromProto(absl::string_view field,
+                                                        const v1::AttributeValue& value) {
+  switch (value.kind_case()) {
+    case v1::AttributeValue::kStringValue:
+      return AttributeValue(value.string_value());
+    case v1::AttributeValue::kBoolValue:
+      return AttributeValue(value.bool_value());
+    case v1::AttributeValue::kInt64Value:
+      return AttributeValue(value.int64_value());
+    case v1::AttributeValue::kDecimalValue: {
+      const auto decimal = Decimal::Parse(value.decimal_value());
+      if (!decimal) {
+        return error::InvalidField(absl::StrCat(field, ".decimal_value"),
+                                   "is not a decimal number such as 12.50");
+      }
+      return AttributeValue(*decimal);
+    }
+    case v1::AttributeValue::kDateValue: {
+      const auto day = ParseDay(value.date_value());
+      if (!day) {
+        return error::InvalidField(absl::StrCat(field, ".date_value"),
+                                   "is not a day such as 2026-11-21");
+      }
+      return AttributeValue(*day);
+    }
+    case v1::AttributeValue::kTimestampValue:
+      return AttributeValue(FromProto(value.timestamp_value()));
+    case v1::AttributeValue::kStringSetValue: {
+      const auto& values = value.string_set_value().values();
+      return AttributeValue(StringSet(values.begin(), values.end()));
+    }
+    case v1::AttributeValue::KIND_NOT_SET:
+      break;
+  }
+  return std::nullopt;
+}
+
+v1::Contact ToProto(const Contact& contact, const std::vector<Uuid>& aliases) {
+  v1::Contact out;
+  out.set_name(EntityName(kContacts, contact.key));
+  out.set_email(contact.email);
+  out.set_phone(contact.phone);
+  out.set_given_name(contact.given_name);
+  out.set_family_name(contact.family_name);
+  out.set_locale(contact.locale);
+  out.set_timezone(contact.timezone);
+  for (const auto& [type, value] : contact.external_ids)
+    (*out.mutable_external_ids())[type] = value;
+  for (const auto& [id, value] : contact.attributes)
+    ToProto(value, &(*out.mutable_attributes())[id]);
+  out.set_source(contact.source);
+  out.set_status(static_cast<v1::Contact::Status>(contact.status));
+  ToProto(contact.create_time, out.mutable_create_time());
+  ToProto(contact.update_time, out.mutable_update_time());
+  out.set_etag(Etag(contact.version));
+  for (const Uuid& alias : aliases) {
+    out.add_aliases(EntityName(kContacts, {contact.key.tenant, alias}));
+  }
+  return out;
+}
+
+absl::StatusOr<ContactPatch> PatchFrom(absl::string_view field, const v1::Contact& contact) {
+  ContactPatch patch;
+  error::FieldErrors errors;
+  const auto etag = ParseEtag(absl::StrCat(field, ".etag"), contact.etag());
+  if (!etag.ok()) {
+    errors.AddStatus("", etag.status());
+  } else if (*etag > 0) {
+    patch.if_version = *etag;
+  }
+  const auto set = [](const std::string& value, std::optional<std::string>& slot) {
+    if (!value.empty()) slot = value;
+  };
+  set(contact.email(), patch.email);
+  set(contact.phone(), patch.phone);
+  set(contact.given_name(), patch.given_name);
+  set(contact.family_name(), patch.family_name);
+  set(contact.locale(), patch.locale);
+  set(contact.timezone(), patch.timezone);
+  set(contact.source(), patch.source);
+  for (const auto& [type, value] : contact.external_ids()) patch.external_ids[type] = value;
+  for (const auto& [id, value] : contact.attributes()) {
+    auto parsed = FromProto(absl::StrCat(field, ".attributes.", id), value);
+    if (!parsed.ok()) {
+      errors.AddStatus("", parsed.status());
+    } else {
+      patch.attributes[id] = *std::move(parsed);
+    }
+  }
+  if (contact.has_create_time()) patch.create_time = FromProto(contact.create_time());
+  CLM_RETURN_IF_ERROR(errors.ToStatus());
+  return patch;
+}
+
+absl::StatusOr<ContactPatch> PatchFrom(absl::string_view field, const v1::Contact& contact,
+                                       const google::protobuf::FieldMask& mask) {
+  CLM_ASSIGN_OR_RETURN(ContactPatch given, PatchFrom(field, contact));
+  std::vector<std::string> paths;
+  for (const std::string& path : mask.paths()) {
+    if (path != "name" && path != "etag") paths.push_back(path);
+  }
+  if (paths.empty() && mask.paths_size() > 0) {
+    ContactPatch nothing;
+    nothing.if_version = given.if_version;
+    return nothing;
+  }
+  return ApplyMask(given, paths);
+}
+
+v1::AttributeDefinition ToProto(const std::string& tenant, const AttributeDefinition& definition) {
+  v1::AttributeDefinition out;
+  out.set_name(absl::StrCat("tenants/", tenant, "/attributes/", definition.id));
+  out.set_type(static_cast<v1::AttributeDefinition::Type>(definition.type));
+  out.set_display_name(definition.display_name);
+  for (const auto& value : definition.enum_values) out.add_enum_values(value);
+  out.set_personal(definition.personal);
+  ToProto(definition.create_time, out.mutable_create_time());
+  return out;
+}
+
+AttributeDefinition FromProto(const std::string& id, const v1::AttributeDefinition& definition) {
+  AttributeDefinition out;
+  out.id = id;
+  out.type = static_cast<AttributeType>(definition.type());
+  out.display_name = definition.display_name();
+  out.enum_values.assign(definition.enum_values().begin(), definition.enum_values().end());
+  out.personal = definition.personal();
+  return out;
+}
+
+v1::BehaviorEvent ToProto(const EntityKey& contact, const BehaviorEvent& event) {
+  v1::BehaviorEvent out;
+  out.set_event_id(event.event_id.ToString());
+  out.set_contact(EntityName(kContacts, contact));
+  out.set_type(event.type);
+  ToProto(event.occur_time, out.mutable_occur_time());
+  if (event.receive_time != absl::InfinitePast()) {
+    ToProto(event.receive_time, out.mutable_receive_time());
+  }
+  if (event.amount_minor) out.set_amount_minor(*event.amount_minor);
+  out.set_currency(event.currency);
+  if (event.quantity) out.set_quantity(*event.quantity);
+  out.set_channel(event.channel);
+  for (const auto& [key, value] : event.properties)
+    ToProto(value, &(*out.mutable_properties())[key]);
+  return out;
+}
+
+absl::StatusOr<BehaviorEvent> FromProto(absl::string_view field, const v1::BehaviorEvent& event) {
+  BehaviorEvent out;
+  if (!event.event_id().empty()) {
+    const auto id = Uuid::Parse(event.event_id());
+    if (!id) return error::InvalidField(absl::StrCat(field, ".event_id"), "is not a UUID");
+    out.event_id = *id;
+  }
+  out.type = event.type();
+  out.occur_time = FromProto(event.occur_time());
+  if (event.has_amount_minor()) out.amount_minor = event.amount_minor();
+  out.currency = event.currency();
+  if (event.has_quantity()) out.quantity = event.quantity();
+  out.channel = event.channel();
+  error::FieldErrors errors;
+  for (const auto& [key, value] : event.properties()) {
+    auto parsed = FromProto(absl::StrCat(field, ".properties.", key), value);
+    if (!parsed.ok()) {
+      errors.AddStatus("", parsed.status());
+    } else if (*parsed) {
+      out.properties[key] = **std::move(parsed);
+    }
+  }
+  CLM_RETURN_IF_ERROR(errors.ToStatus());
+  return out;
+}
+
+v1::AcquisitionCost ToProto(const std::string& tenant, const AcquisitionCost& cost) {
+  v1::AcquisitionCost out;
+  out.set_name(EntityName("acquisitionCosts", {tenant, cost.id}));
+  if (cost.contact) out.set_contact(EntityName(kContacts, {tenant, *cost.contact}));
+  out.set_source(cost.source);
+  out.set_start_date(FormatDay(cost.start_date));
+  out.set_end_date(FormatDay(cost.end_date));
+  out.set_amount_minor(cost.amount_minor);
+  out.set_currency(cost.currency);
+  ToProto(cost.create_time, out.mutable_create_time());
+  return out;
+}
+
+absl::StatusOr<AcquisitionCost> FromProto(absl::string_view field, const std::string& tenant,
+                                          const v1::AcquisitionCost& cost) {
+  AcquisitionCost out;
+  error::FieldErrors errors;
+  if (!cost.contact().empty()) {
+    const auto key = ParseEntityName(absl::StrCat(field, ".contact"), kContacts, cost.contact());
+    if (!key.ok()) {
+      errors.AddStatus("", key.status());
+    } else if (key->tenant != tenant) {
+      errors.Add(absl::StrCat(field, ".contact"), "is of another tenant than the parent");
+    } else {
+      out.contact = key->id;
+    }
+  }
+  const auto start = ParseDay(cost.start_date());
+  const auto end = ParseDay(cost.end_date());
+  if (!start) errors.Add(absl::StrCat(field, ".start_date"), "is not a day such as 2026-11-01");
+  if (!end) errors.Add(absl::StrCat(field, ".end_date"), "is not a day such as 2026-11-30");
+  CLM_RETURN_IF_ERROR(errors.ToStatus());
+  out.source = cost.source();
+  out.start_date = *start;
+  out.end_date = *end;
+  out.amount_minor = cost.amount_minor();
+  out.currency = cost.currency();
+  return out;
+}
+
+std::string TopicName(const std::string& tenant, absl::string_view topic) {
+  return absl::StrCat("tenants/", tenant, "/topics/", topic);
+}
+
+v1::Topic ToProto(const std::string& tenant, const Topic& topic) {
+  v1::Topic out;
+  out.set_name(TopicName(tenant, topic.id));
+  out.set_display_name(topic.display_name);
+  out.set_channel(topic.channel);
+  out.set_opt_in(static_cast<v1::Topic::OptIn>(topic.opt_in));
+  ToProto(topic.create_time, out.mutable_create_time());
+  return out;
+}
+
+v1::Subscription ToProto(const std::string& tenant, const Subscription& subscription) {
+  v1::Subscription out;
+  out.set_topic(TopicName(tenant, subscription.topic));
+  out.set_state(static_cast<v1::Subscription::State>(subscription.state));
+  ToProto(subscription.change_time, out.mutable_change_time());
+  out.set_actor(subscription.actor);
+  out.set_source(subscription.source);
+  return out;
+}
+
+v1::ConsentAct ToProto(const ConsentAct& act) {
+  v1::ConsentAct out;
+  out.set_purpose(act.purpose);
+  out.set_channel(act.channel);
+  out.set_state(static_cast<v1::ConsentAct::State>(act.state));
+  ToProto(act.act_time, out.mutable_act_time());
+  if (act.expire_time != absl::InfiniteFuture())
+    ToProto(act.expire_time, out.mutable_expire_time());
+  out.set_legal_basis(act.legal_basis);
+  out.set_source(act.source);
+  out.set_text_version(act.text_version);
+  out.set_actor(act.actor);
+  ToProto(act.record_time, out.mutable_record_time());
+  return out;
+}
+
+ConsentAct FromProto(const v1::ConsentAct& act, absl::Time now) {
+  ConsentAct out;
+  out.purpose = act.purpose();
+  out.channel = act.channel();
+  out.state = static_cast<ConsentState>(act.state());
+  out.act_time = act.has_act_time() ? FromProto(act.act_time()) : now;
+  if (act.has_expire_time()) out.expire_time = FromProto(act.expire_time());
+  out.legal_basis = act.legal_basis();
+  out.source = act.source();
+  out.text_version = act.text_version();
+  out.record_time = now;
+  return out;
+}
+
+v1::Suppression ToProto(const Suppression& suppression) {
+  v1::Suppression out;
+  out.set_channel(suppression.channel);
+  out.set_address(suppression.address);
+  out.set_reason(static_cast<v1::Suppression::Reason>(suppression.reason));
+  ToProto(suppression.create_time, out.mutable_create_time());
+  out.set_actor(suppression.actor);
+  return out;
+}
+
+v1::ContactChanged ChangedPayload(const Change& change, const AttributeRegistry& registry) {
+  v1::ContactChanged out;
+  out.set_contact(EntityName(kContacts, change.after.key));
+  out.set_change(static_cast<v1::ContactChanged::Change>(change.event));
+  for (const auto& field : change.changed_fields) out.add_changed_fields(field);
+  out.set_status(static_cast<v1::Contact::Status>(change.after.status));
+  out.set_source(change.after.source);
+  ToProto(change.after.create_time, out.mutable_create_time());
+  for (const auto& [id, value] : change.after.attributes) {
+    const auto definition = registry.find(id);
+    if (definition == registry.end() || definition->second.personal) continue;
+    ToProto(value, &(*out.mutable_attributes())[id]);
+  }
+  out.set_locale(change.after.locale);
+  return out;
+}
+
+google::rpc::Status ToRpcStatus(const absl::Status& status) {
+  google::rpc::Status out;
+  if (status.ok()) return out;
+  const grpc::Status wire = rpc::ToGrpc(status);
+  if (!out.ParseFromString(wire.error_details())) {
+    out.set_code(static_cast<int>(wire.error_code()));
+    out.set_message(wire.error_message());
+  }
+  return out;
+}
+
+}  // namespace clm::contact

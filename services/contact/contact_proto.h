@@ -1,0 +1,72 @@
+// Wire <-> domain, for everything the contact service's RPCs speak of. No decisions.
+#ifndef CLM_SERVICES_CONTACT_CONTACT_PROTO_H_
+#define CLM_SERVICES_CONTACT_CONTACT_PROTO_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "clm/contact/v1/contact.pb.h"
+#include "clm/contact/v1/contact_event.pb.h"
+#include "google/protobuf/field_mask.pb.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "google/rpc/status.pb.h"
+#include "libs/base/resource_name.h"
+#include "services/contact/attributes.h"
+#include "services/contact/consent.h"
+#include "services/contact/contact.h"
+#include "services/contact/timeline.h"
+
+namespace clm::contact {
+
+namespace v1 = ::clm::contact::v1;
+
+inline constexpr char kContacts[] = "contacts";
+
+void ToProto(absl::Time time, google::protobuf::Timestamp* out);
+absl::Time FromProto(const google::protobuf::Timestamp& time);
+
+v1::Contact ToProto(const Contact& contact, const std::vector<Uuid>& aliases = {});
+// Every populated field of `contact`, as a patch; its etag becomes if_version. Field errors begin
+// with `field` ("contact").
+absl::StatusOr<ContactPatch> PatchFrom(absl::string_view field, const v1::Contact& contact);
+// The same under a mask, see ApplyMask.
+absl::StatusOr<ContactPatch> PatchFrom(absl::string_view field, const v1::Contact& contact,
+                                       const google::protobuf::FieldMask& mask);
+
+void ToProto(const AttributeValue& value, v1::AttributeValue* out);
+// nullopt for a value that is not set. INVALID_ARGUMENT on `field` for a malformed decimal or date.
+absl::StatusOr<std::optional<AttributeValue>> FromProto(absl::string_view field,
+                                                        const v1::AttributeValue& value);
+
+v1::AttributeDefinition ToProto(const std::string& tenant, const AttributeDefinition& definition);
+AttributeDefinition FromProto(const std::string& id, const v1::AttributeDefinition& definition);
+
+// Without identifiers.
+v1::BehaviorEvent ToProto(const EntityKey& contact, const BehaviorEvent& event);
+// Contact and identifiers are left to the caller. A missing event_id leaves a nil one.
+absl::StatusOr<BehaviorEvent> FromProto(absl::string_view field, const v1::BehaviorEvent& event);
+
+v1::AcquisitionCost ToProto(const std::string& tenant, const AcquisitionCost& cost);
+absl::StatusOr<AcquisitionCost> FromProto(absl::string_view field, const std::string& tenant,
+                                          const v1::AcquisitionCost& cost);
+
+std::string TopicName(const std::string& tenant, absl::string_view topic);
+v1::Topic ToProto(const std::string& tenant, const Topic& topic);
+v1::Subscription ToProto(const std::string& tenant, const Subscription& subscription);
+v1::ConsentAct ToProto(const ConsentAct& act);
+ConsentAct FromProto(const v1::ConsentAct& act, absl::Time now);
+v1::Suppression ToProto(const Suppression& suppression);
+
+// The journal's payload for a change: nothing personal in it.
+v1::ContactChanged ChangedPayload(const Change& change, const AttributeRegistry& registry);
+
+// A status as an element of an answer, details included.
+google::rpc::Status ToRpcStatus(const absl::Status& status);
+
+}  // namespace clm::contact
+
+#endif  // CLM_SERVICES_CONTACT_CONTACT_PROTO_H_

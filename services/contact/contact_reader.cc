@@ -1,0 +1,583 @@
+#include "services/contact/contact_reader.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "libs/base/error.h"
+#include "libs/base/shard.h"
+#include "libs/base/status_macros.h"
+#include "libs/filter/sql.h"
+#include "nlohmann/json.hpp"
+#include "services/contact/contact_work.h"
+
+namespace clm::contact {
+namespace {
+
+#define CLM_CONTACT_COLUMNS                                                                \
+  "c.tenant_id, c.id, c.status, c.email, c.phone, c.given_name, c.family_name, c.locale, " \
+  "c.timezone, c.external_ids, c.attributes, c.source, c.merged_into, c.create_time, "     \
+  "c.update_time, c.version, "                                                             \
+  "ARRAY(SELECT a.id::text FROM contact a WHERE a.tenant_id = c.tenant_id AND "            \
+  "a.merged_into = c.id ORDER BY a.id)"
+constexpr int kAliasColumn = 16;
+
+// An id that was merged leads to the survivor; aliases are flat, so one step is enough.
+constexpr pg::Statement kGet{"contact.get", "SELECT " CLM_CONTACT_COLUMNS R"sql(, w.ord
+  FROM unnest($2::uuid[]) WITH ORDINALITY AS w (id, ord)
+  JOIN contact n ON n.tenant_id = $1::text AND n.id = w.id
+  JOIN contact c ON c.tenant_id = $1::text AND c.id = coalesce(n.merged_into, n.id)
+  ORDER BY w.ord)sql"};
+
+constexpr pg::Statement kOwners{"contact.owners", R"sql(
+  SELECT w.ord, i.contact_id
+  FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS w (type, value, ord)
+  JOIN contact_identifier i ON i.tenant_id = $1::text AND i.type = w.type AND i.value = w.value)sql"};
+
+constexpr pg::Statement kProfiles{"contact.profiles", R"sql(
+  SELECT c.id, c.create_time, i.type, i.value, i.first_seen
+  FROM contact c JOIN contact_identifier i ON i.tenant_id = c.tenant_id AND i.contact_id = c.id
+  WHERE c.tenant_id = $1::text AND c.id = ANY ($2::uuid[]) ORDER BY c.id, i.type, i.value)sql"};
+
+constexpr pg::Statement kRegistry{"contact.registry", R"sql(
+  SELECT id, type, display_name, enum_values, personal, create_time
+  FROM attribute_definition WHERE tenant_id = $1::text ORDER BY id)sql"};
+
+constexpr pg::Statement kCosts{"contact.costs", R"sql(
+  SELECT id, contact_id, source, start_date, end_date, amount_minor, currency, create_time
+  FROM acquisition_cost
+  WHERE tenant_id = $1::text AND id > $2::uuid AND ($3::uuid IS NULL OR contact_id = $3::uuid)
+  ORDER BY id LIMIT $4::int)sql"};
+
+constexpr pg::Statement kHistory{"contact.history", R"sql(
+  SELECT version, set_time, actor, source, changes FROM attribute_change
+  WHERE tenant_id = $1::text AND contact_id = $2::uuid AND version < $3::bigint
+    AND ($4::text = '' OR changes ? $4::text)
+  ORDER BY version DESC LIMIT $5::int)sql"};
+
+constexpr pg::Statement kConsents{"contact.consents", R"sql(
+  SELECT purpose, channel, state, act_time, expire_time, legal_basis, source, text_version, actor,
+         record_time
+  FROM consent_act WHERE tenant_id = $1::text AND contact_id = $2::uuid
+  ORDER BY act_time DESC, act_id DESC)sql"};
+
+constexpr pg::Statement kSubscriptions{"contact.subscriptions", R"sql(
+  SELECT topic, state, change_time, explicit_act, actor, source
+  FROM subscription WHERE tenant_id = $1::text AND contact_id = $2::uuid ORDER BY topic)sql"};
+
+constexpr pg::Statement kAddresses{"contact.addresses", R"sql(
+  SELECT type, value FROM contact_identifier
+  WHERE tenant_id = $1::text AND contact_id = $2::uuid AND type IN ('email', 'phone'))sql"};
+
+constexpr pg::Statement kSuppressions{"contact.suppressions", R"sql(
+  SELECT s.channel, s.address, s.reason, s.create_time, s.actor
+  FROM unnest($2::text[], $3::bytea[]) AS w (channel, hash)
+  JOIN suppression s ON s.tenant_id = $1::text AND s.channel = w.channel AND s.hash = w.hash)sql"};
+
+constexpr pg::Statement kHead{"contact.head", R"sql(
+  SELECT off FROM journal_head WHERE shard = $1::smallint)sql"};
+
+constexpr pg::Statement kLastEvent{"contact.last_event", R"sql(
+  SELECT occur_time FROM event WHERE tenant_id = $1::text AND contact_id = $2::uuid
+  ORDER BY occur_time DESC, event_id DESC LIMIT 1)sql"};
+
+enum FieldId {
+  kEmail,
+  kPhone,
+  kGivenName,
+  kFamilyName,
+  kLocale,
+  kTimezone,
+  kSource,
+  kStatus,
+  kCreateTime,
+  kUpdateTime,
+  kExternalIds,
+  kAttributes,
+  kType,
+  kOccurTime,
+  kAmountMinor,
+  kCurrency,
+  kChannel,
+};
+
+const filter::Schema& ContactSchema() {
+  static const auto& kSchema = *[] {
+    auto* schema = new filter::Schema;
+    schema
+        ->AddString(kEmail, "email",
+                    [](absl::string_view text) {
+                      // A pattern or a fragment has no normal form; it is compared as it stands.
+                      auto normal = NormalizeEmail(text);
+                      return normal.ok() ? *normal : std::string(text);
+                    })
+        .Add(kPhone, "phone", filter::Type::kString)
+        .Add(kGivenName, "given_name", filter::Type::kString)
+        .Add(kFamilyName, "family_name", filter::Type::kString)
+        .Add(kLocale, "locale", filter::Type::kString)
+        .Add(kTimezone, "timezone", filter::Type::kString)
+        .Add(kSource, "source", filter::Type::kString)
+        .AddEnum(kStatus, "status", {"ACTIVE", "BLOCKED", "DEACTIVATED", "ERASED"})
+        .Add(kCreateTime, "create_time", filter::Type::kTimestamp)
+        .Add(kUpdateTime, "update_time", filter::Type::kTimestamp)
+        .AddMap(kExternalIds, "external_ids", filter::Type::kString)
+        .AddMap(kAttributes, "attributes");
+    return schema;
+  }();
+  return kSchema;
+}
+
+const filter::Columns& ContactFilterColumns() {
+  static const auto& kColumns = *[] {
+    auto* columns = new filter::Columns;
+    for (const char* text :
+         {"email", "phone", "given_name", "family_name", "locale", "timezone", "source"}) {
+      columns->Add(text, absl::StrCat("nullif(c.", text, ", '')"));
+    }
+    columns->AddEnum("status", "c.status",
+                     {{"ACTIVE", 1}, {"BLOCKED", 2}, {"DEACTIVATED", 3}, {"ERASED", 4}});
+    columns->Add("create_time", "c.create_time").Add("update_time", "c.update_time");
+    columns->AddMap("external_ids", "c.external_ids").AddMap("attributes", "c.attributes");
+    return columns;
+  }();
+  return kColumns;
+}
+
+const filter::Schema& EventSchema() {
+  static const auto& kSchema = *[] {
+    auto* schema = new filter::Schema;
+    schema->Add(kType, "type", filter::Type::kString)
+        .Add(kOccurTime, "occur_time", filter::Type::kTimestamp)
+        .Add(kAmountMinor, "amount_minor", filter::Type::kInt64)
+        .Add(kCurrency, "currency", filter::Type::kString)
+        .Add(kChannel, "channel", filter::Type::kString);
+    return schema;
+  }();
+  return kSchema;
+}
+
+const filter::Columns& EventFilterColumns() {
+  static const auto& kColumns = *[] {
+    auto* columns = new filter::Columns;
+    columns->Add("type", "e.type").Add("occur_time", "e.occur_time");
+    columns->Add("amount_minor", "e.amount_minor").Add("currency", "nullif(e.currency, '')");
+    columns->Add("channel", "nullif(e.channel, '')");
+    return columns;
+  }();
+  return kColumns;
+}
+
+// The attributes of a tenant as fields of an expression.
+class RegistryFields : public filter::DynamicFields {
+ public:
+  explicit RegistryFields(const AttributeRegistry& registry) : registry_(registry) {}
+
+  std::optional<Entry> Find(absl::string_view map, absl::string_view key) const override {
+    const auto it = registry_.find(std::string(key));
+    if (map != "attributes" || it == registry_.end()) return std::nullopt;
+    switch (it->second.type) {
+      case AttributeType::kString:
+        return Entry{filter::Type::kString, {}};
+      case AttributeType::kBool:
+        return Entry{filter::Type::kBool, {}};
+      case AttributeType::kInt64:
+        return Entry{filter::Type::kInt64, {}};
+      case AttributeType::kDecimal:
+        return Entry{filter::Type::kDecimal, {}};
+      case AttributeType::kDate:
+        return Entry{filter::Type::kDate, {}};
+      case AttributeType::kTimestamp:
+        return Entry{filter::Type::kTimestamp, {}};
+      case AttributeType::kEnum:
+        return Entry{filter::Type::kEnum, it->second.enum_values};
+      case AttributeType::kStringSet:
+        return Entry{filter::Type::kStringSet, {}};
+    }
+    return std::nullopt;
+  }
+
+  std::vector<std::string> Keys(absl::string_view map) const override {
+    std::vector<std::string> keys;
+    if (map == "attributes") {
+      for (const auto& [id, _] : registry_) keys.push_back(id);
+    }
+    return keys;
+  }
+
+ private:
+  const AttributeRegistry& registry_;
+};
+
+absl::StatusOr<StoredContact> ReadStored(const pg::Row& row, const AttributeRegistry& registry) {
+  StoredContact stored;
+  CLM_ASSIGN_OR_RETURN(stored.contact, ReadContact(row, registry));
+  for (const auto& alias : row.TextArray(kAliasColumn)) {
+    if (const auto id = Uuid::Parse(alias)) stored.aliases.push_back(*id);
+  }
+  return stored;
+}
+
+absl::StatusOr<BehaviorEvent> ReadEvent(const pg::Row& row) {
+  BehaviorEvent event;
+  event.event_id = row.Uuid(0);
+  event.type = std::string(row.Text(1));
+  event.occur_time = row.Time(2);
+  event.receive_time = row.Time(3);
+  event.amount_minor = row.OptInt(4);
+  event.currency = std::string(row.Text(5));
+  event.quantity = row.OptInt(6);
+  event.channel = std::string(row.Text(7));
+  event.source = std::string(row.Text(8));
+  if (row.Text(9) != "{}") {
+    CLM_ASSIGN_OR_RETURN(event.properties, FromTaggedJson(row.Text(9)));
+  }
+  return event;
+}
+
+}  // namespace
+
+ContactReader::ContactReader(pg::Pool* pool, std::string secret)
+    : pool_(pool), secret_(std::move(secret)) {}
+
+std::shared_ptr<const AttributeRegistry> ContactReader::Cached(const std::string& tenant) {
+  static const auto& kNone = *new std::shared_ptr<const AttributeRegistry>(new AttributeRegistry);
+  absl::MutexLock lock(&mu_);
+  const auto it = registries_.find(tenant);
+  return it == registries_.end() ? kNone : it->second;
+}
+
+absl::StatusOr<std::shared_ptr<const AttributeRegistry>> ContactReader::Registry(
+    const std::string& tenant, absl::Time deadline) {
+  pg::Args args;
+  args.Add(tenant);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kRegistry, args));
+  auto registry = std::make_shared<AttributeRegistry>();
+  for (int i = 0; i < rows.size(); ++i) {
+    AttributeDefinition d;
+    d.id = std::string(rows[i].Text(0));
+    d.type = static_cast<AttributeType>(rows[i].Int(1));
+    d.display_name = std::string(rows[i].Text(2));
+    d.enum_values = rows[i].TextArray(3);
+    d.personal = rows[i].Bool(4);
+    d.create_time = rows[i].Time(5);
+    (*registry)[d.id] = std::move(d);
+  }
+  absl::MutexLock lock(&mu_);
+  registries_[tenant] = registry;
+  return registry;
+}
+
+absl::Status ContactReader::WithRegistry(
+    const std::string& tenant, absl::Time deadline,
+    absl::FunctionRef<absl::Status(const AttributeRegistry&)> read) {
+  const absl::Status status = read(*Cached(tenant));
+  if (status.code() != absl::StatusCode::kInternal) return status;
+  // Definitions are only ever added to, so a row that does not fit is younger than what is known.
+  CLM_ASSIGN_OR_RETURN(const auto registry, Registry(tenant, deadline));
+  return read(*registry);
+}
+
+absl::StatusOr<std::vector<std::optional<StoredContact>>> ContactReader::Get(
+    const std::string& tenant, const std::vector<Uuid>& ids, absl::Time deadline) {
+  pg::Args args;
+  args.Add(tenant).AddArray(ids);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kGet, args));
+  std::vector<std::optional<StoredContact>> found;
+  CLM_RETURN_IF_ERROR(
+      WithRegistry(tenant, deadline, [&](const AttributeRegistry& registry) -> absl::Status {
+        found.assign(ids.size(), std::nullopt);
+        for (int i = 0; i < rows.size(); ++i) {
+          CLM_ASSIGN_OR_RETURN(found[rows[i].Int(kAliasColumn + 1) - 1],
+                               ReadStored(rows[i], registry));
+        }
+        return absl::OkStatus();
+      }));
+  return found;
+}
+
+absl::StatusOr<std::vector<std::optional<Uuid>>> ContactReader::Owners(
+    const std::string& tenant, const std::vector<Identifier>& identifiers, absl::Time deadline) {
+  std::vector<std::optional<Uuid>> owners(identifiers.size());
+  if (identifiers.empty()) return owners;
+  std::vector<std::string> types, values;
+  for (const auto& identifier : identifiers) {
+    types.push_back(identifier.type);
+    values.push_back(identifier.value);
+  }
+  pg::Args args;
+  args.Add(tenant).AddArray(types).AddArray(values);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kOwners, args));
+  for (int i = 0; i < rows.size(); ++i) owners[rows[i].Int(0) - 1] = rows[i].Uuid(1);
+  return owners;
+}
+
+absl::StatusOr<std::vector<IdentityProfile>> ContactReader::Profiles(const std::string& tenant,
+                                                                     const std::vector<Uuid>& ids,
+                                                                     absl::Time deadline) {
+  std::vector<IdentityProfile> profiles;
+  if (ids.empty()) return profiles;
+  pg::Args args;
+  args.Add(tenant).AddArray(ids);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kProfiles, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    const Uuid id = rows[i].Uuid(0);
+    if (profiles.empty() || profiles.back().id != id) profiles.push_back({id, rows[i].Time(1), {}});
+    profiles.back().identifiers.push_back(
+        {{std::string(rows[i].Text(2)), std::string(rows[i].Text(3))}, rows[i].Time(4)});
+  }
+  return profiles;
+}
+
+absl::StatusOr<std::string> ContactReader::Where(const ListQuery& query,
+                                                 const AttributeRegistry& registry,
+                                                 pg::Args& args) {
+  const RegistryFields fields(registry);
+  filter::ParseOptions options;
+  options.dynamic = &fields;
+  CLM_ASSIGN_OR_RETURN(const filter::Expression expression,
+                       filter::Parse(query.filter, ContactSchema(), options));
+  args.Add(query.tenant);
+  std::string where = "c.tenant_id = $1::text AND c.merged_into IS NULL";
+  if (!query.show_erased) absl::StrAppend(&where, " AND c.status <> 4");
+  if (!query.filter.empty()) {
+    CLM_ASSIGN_OR_RETURN(const std::string condition,
+                         filter::ToSql(expression, ContactFilterColumns(), absl::Now(), args));
+    absl::StrAppend(&where, " AND ", condition);
+  }
+  return where;
+}
+
+absl::StatusOr<std::vector<StoredContact>> ContactReader::List(const ListQuery& query,
+                                                               absl::Time deadline) {
+  CLM_ASSIGN_OR_RETURN(const auto registry, Registry(query.tenant, deadline));
+  pg::Args args;
+  CLM_ASSIGN_OR_RETURN(std::string where, Where(query, *registry, args));
+  if (query.after) {
+    absl::StrAppend(&where, " AND c.id ", query.descending ? "<" : ">", " $",
+                    args.values().size() + 1, "::uuid");
+    args.Add(*query.after);
+  }
+  const std::string sql = absl::StrCat("SELECT " CLM_CONTACT_COLUMNS " FROM contact c WHERE ",
+                                       where, " ORDER BY c.tenant_id, c.id ",
+                                       query.descending ? "DESC" : "ASC", " LIMIT ", query.limit);
+  std::vector<StoredContact> found;
+  CLM_RETURN_IF_ERROR(
+      pool_->Read({pg::Scope::Tenant(query.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.ExecDynamic(sql, args));
+        found.clear();
+        for (int i = 0; i < rows.size(); ++i) {
+          CLM_ASSIGN_OR_RETURN(StoredContact stored, ReadStored(rows[i], *registry));
+          found.push_back(std::move(stored));
+        }
+        return absl::OkStatus();
+      }));
+  return found;
+}
+
+absl::StatusOr<int64_t> ContactReader::Count(const ListQuery& query, absl::Time deadline) {
+  CLM_ASSIGN_OR_RETURN(const auto registry, Registry(query.tenant, deadline));
+  pg::Args args;
+  CLM_ASSIGN_OR_RETURN(const std::string where, Where(query, *registry, args));
+  int64_t count = 0;
+  CLM_RETURN_IF_ERROR(
+      pool_->Read({pg::Scope::Tenant(query.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
+        CLM_ASSIGN_OR_RETURN(
+            const pg::Result rows,
+            tx.ExecDynamic(absl::StrCat("SELECT count(*) FROM contact c WHERE ", where), args));
+        count = rows[0].Int(0);
+        return absl::OkStatus();
+      }));
+  return count;
+}
+
+absl::StatusOr<std::vector<BehaviorEvent>> ContactReader::Events(const EventsQuery& query,
+                                                                 absl::Time deadline) {
+  CLM_ASSIGN_OR_RETURN(const filter::Expression expression,
+                       filter::Parse(query.filter, EventSchema()));
+  pg::Args args;
+  args.Add(query.contact.tenant).Add(query.contact.id);
+  std::string where =
+      "e.tenant_id = $1::text AND e.contact_id = coalesce((SELECT merged_into FROM contact "
+      "WHERE tenant_id = $1::text AND id = $2::uuid), $2::uuid)";
+  if (!query.filter.empty()) {
+    CLM_ASSIGN_OR_RETURN(const std::string condition,
+                         filter::ToSql(expression, EventFilterColumns(), absl::Now(), args));
+    absl::StrAppend(&where, " AND ", condition);
+  }
+  if (query.after) {
+    const size_t at = args.values().size();
+    absl::StrAppend(&where, " AND (e.occur_time, e.event_id) < ($", at + 1, "::timestamptz, $",
+                    at + 2, "::uuid)");
+    args.Add(query.after->first).Add(query.after->second);
+  }
+  const std::string sql = absl::StrCat(
+      "SELECT e.event_id, e.type, e.occur_time, e.receive_time, e.amount_minor, e.currency, "
+      "e.quantity, e.channel, e.source, e.properties FROM event e WHERE ",
+      where, " ORDER BY e.occur_time DESC, e.event_id DESC LIMIT ", query.limit);
+  std::vector<BehaviorEvent> events;
+  CLM_RETURN_IF_ERROR(pool_->Read(
+      {pg::Scope::Tenant(query.contact.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.ExecDynamic(sql, args));
+        events.clear();
+        for (int i = 0; i < rows.size(); ++i) {
+          CLM_ASSIGN_OR_RETURN(BehaviorEvent event, ReadEvent(rows[i]));
+          events.push_back(std::move(event));
+        }
+        return absl::OkStatus();
+      }));
+  return events;
+}
+
+absl::StatusOr<std::vector<AcquisitionCost>> ContactReader::Costs(const std::string& tenant,
+                                                                  std::optional<Uuid> contact,
+                                                                  const Uuid& after, int limit,
+                                                                  absl::Time deadline) {
+  pg::Args args;
+  args.Add(tenant).Add(after).Add(contact).Add(limit);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kCosts, args));
+  std::vector<AcquisitionCost> costs;
+  for (int i = 0; i < rows.size(); ++i) {
+    AcquisitionCost cost;
+    cost.id = rows[i].Uuid(0);
+    cost.contact = rows[i].OptUuid(1);
+    cost.source = std::string(rows[i].Text(2));
+    cost.start_date = rows[i].Day(3);
+    cost.end_date = rows[i].Day(4);
+    cost.amount_minor = rows[i].Int(5);
+    cost.currency = std::string(rows[i].Text(6));
+    cost.create_time = rows[i].Time(7);
+    costs.push_back(std::move(cost));
+  }
+  return costs;
+}
+
+absl::StatusOr<ContactReader::HistoryPage> ContactReader::History(const EntityKey& contact,
+                                                                  const std::string& attribute,
+                                                                  int64_t before_version, int limit,
+                                                                  absl::Time deadline) {
+  pg::Args args;
+  args.Add(contact.tenant).Add(contact.id).Add(before_version).Add(attribute).Add(limit);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(contact.tenant), deadline}, kHistory, args));
+  HistoryPage page;
+  for (int i = 0; i < rows.size(); ++i) {
+    const absl::string_view text = rows[i].Text(4);
+    const auto changes = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
+    if (!changes.is_object()) return error::Internal("a change is stored in an unknown form");
+    for (const auto& [id, value] : changes.items()) {
+      if (!attribute.empty() && id != attribute) continue;
+      AttributeHistoryEntry entry;
+      entry.attribute = id;
+      if (!value.is_null()) {
+        CLM_ASSIGN_OR_RETURN(AttributeMap one, FromTaggedJson(nlohmann::json{{id, value}}.dump()));
+        entry.value = std::move(one[id]);
+      }
+      entry.set_time = rows[i].Time(1);
+      entry.actor = std::string(rows[i].Text(2));
+      entry.source = std::string(rows[i].Text(3));
+      page.entries.push_back(std::move(entry));
+    }
+  }
+  if (rows.size() == limit) page.next_version = rows[rows.size() - 1].Int(0);
+  return page;
+}
+
+absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& asked,
+                                                             absl::Time deadline) {
+  Whole whole;
+  ContactSurroundings& around = whole.around;
+  // One snapshot, so that the parts fit together.
+  CLM_RETURN_IF_ERROR(pool_->Read(
+      {pg::Scope::Tenant(asked.tenant), deadline},
+      [&](pg::Tx& tx) -> absl::Status {
+        around = {};
+        pg::Args get;
+        get.Add(asked.tenant).AddArray(std::vector<Uuid>{asked.id});
+        CLM_ASSIGN_OR_RETURN(const pg::Result found, tx.Exec(kGet, get));
+        if (found.empty()) return error::NotFound(EntityName("contacts", asked));
+        CLM_RETURN_IF_ERROR(
+            WithRegistry(asked.tenant, deadline, [&](const AttributeRegistry& registry) {
+              auto stored = ReadStored(found[0], registry);
+              if (stored.ok()) whole.stored = *std::move(stored);
+              return stored.status();
+            }));
+        const EntityKey& contact = whole.stored.contact.key;
+        pg::Args shard;
+        shard.Add(ShardOf(contact.tenant, contact.id));
+        CLM_ASSIGN_OR_RETURN(const pg::Result head, tx.Exec(kHead, shard));
+        around.version = head[0].Int(0);
+        pg::Args args;
+        args.Add(contact.tenant).Add(contact.id);
+        CLM_ASSIGN_OR_RETURN(const pg::Result consents, tx.Exec(kConsents, args));
+        for (int i = 0; i < consents.size(); ++i) {
+          const auto row = consents[i];
+          ConsentAct act;
+          act.purpose = std::string(row.Text(0));
+          act.channel = std::string(row.Text(1));
+          act.state = static_cast<ConsentState>(row.Int(2));
+          act.act_time = row.Time(3);
+          act.expire_time = row.Time(4);
+          act.legal_basis = std::string(row.Text(5));
+          act.source = std::string(row.Text(6));
+          act.text_version = std::string(row.Text(7));
+          act.actor = std::string(row.Text(8));
+          act.record_time = row.Time(9);
+          around.consents.push_back(std::move(act));
+        }
+        CLM_ASSIGN_OR_RETURN(const pg::Result subscriptions, tx.Exec(kSubscriptions, args));
+        for (int i = 0; i < subscriptions.size(); ++i) {
+          const auto row = subscriptions[i];
+          Subscription s;
+          s.topic = std::string(row.Text(0));
+          s.state = static_cast<SubscriptionState>(row.Int(1));
+          s.change_time = row.Time(2);
+          s.explicit_act = row.Bool(3);
+          s.actor = std::string(row.Text(4));
+          s.source = std::string(row.Text(5));
+          around.subscriptions.push_back(std::move(s));
+        }
+        CLM_ASSIGN_OR_RETURN(const pg::Result last, tx.Exec(kLastEvent, args));
+        if (!last.empty()) around.last_event_time = last[0].Time(0);
+        CLM_ASSIGN_OR_RETURN(const pg::Result addresses, tx.Exec(kAddresses, args));
+        std::vector<std::string> channels, hashes;
+        for (int i = 0; i < addresses.size(); ++i) {
+          const Identifier address{std::string(addresses[i].Text(0)),
+                                   std::string(addresses[i].Text(1))};
+          const std::string hash = ContactWork::Hash(secret_, contact.tenant, address);
+          const std::vector<std::string> served = address.type == kEmailType
+                                                      ? std::vector<std::string>{"email"}
+                                                      : std::vector<std::string>{"sms", "phone"};
+          for (const auto& channel : served) {
+            channels.push_back(channel);
+            hashes.push_back(hash);
+          }
+        }
+        if (channels.empty()) return absl::OkStatus();
+        pg::Args suppressed;
+        suppressed.Add(contact.tenant).AddArray(channels).AddBytesArray(hashes);
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kSuppressions, suppressed));
+        for (int i = 0; i < rows.size(); ++i) {
+          Suppression s;
+          s.channel = std::string(rows[i].Text(0));
+          s.address = std::string(rows[i].Text(1));
+          s.reason = static_cast<SuppressionReason>(rows[i].Int(2));
+          s.create_time = rows[i].Time(3);
+          s.actor = std::string(rows[i].Text(4));
+          around.suppressions.push_back(std::move(s));
+        }
+        return absl::OkStatus();
+      },
+      /*repeatable=*/true));
+  return whole;
+}
+
+std::vector<const pg::Statement*> ContactReaderStatements() {
+  return {&kGet,      &kOwners,        &kProfiles,  &kRegistry,     &kCosts,     &kHistory,
+          &kConsents, &kSubscriptions, &kAddresses, &kSuppressions, &kLastEvent, &kHead};
+}
+
+}  // namespace clm::contact

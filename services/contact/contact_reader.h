@@ -1,0 +1,130 @@
+// Reads of the contact service that decide nothing: straight from the database, without locks.
+#ifndef CLM_SERVICES_CONTACT_CONTACT_READER_H_
+#define CLM_SERVICES_CONTACT_CONTACT_READER_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "libs/base/resource_name.h"
+#include "libs/filter/filter.h"
+#include "libs/pg/pg.h"
+#include "services/contact/attributes.h"
+#include "services/contact/consent.h"
+#include "services/contact/contact.h"
+#include "services/contact/timeline.h"
+
+namespace clm::contact {
+
+struct StoredContact {
+  Contact contact;
+  std::vector<Uuid> aliases;
+};
+
+// Everything around a contact that a decision about a message needs.
+struct ContactSurroundings {
+  std::vector<ConsentAct> consents;
+  std::vector<Subscription> subscriptions;
+  std::vector<Suppression> suppressions;
+  std::optional<absl::Time> last_event_time;
+  // Head of the contact's journal shard in the same snapshot: the version of all of this and of the
+  // record.
+  int64_t version = 0;
+};
+
+// Thread-safe.
+class ContactReader {
+ public:
+  ContactReader(pg::Pool* pool, std::string secret);
+
+  // The contacts of one tenant, found also by ids they had before a merge; in the order asked for,
+  // nullopt where there is none.
+  absl::StatusOr<std::vector<std::optional<StoredContact>>> Get(const std::string& tenant,
+                                                                const std::vector<Uuid>& ids,
+                                                                absl::Time deadline);
+
+  // Which contact has each identifier; nullopt where nobody has.
+  absl::StatusOr<std::vector<std::optional<Uuid>>> Owners(
+      const std::string& tenant, const std::vector<Identifier>& identifiers, absl::Time deadline);
+
+  // All identifiers of the contacts, for identity resolution.
+  absl::StatusOr<std::vector<IdentityProfile>> Profiles(const std::string& tenant,
+                                                        const std::vector<Uuid>& ids,
+                                                        absl::Time deadline);
+
+  struct ListQuery {
+    std::string tenant;
+    std::string filter;  // AIP-160, see ListContactsRequest.
+    bool descending = false;
+    bool show_erased = false;
+    std::optional<Uuid> after;
+    int limit = 50;
+  };
+  // In the order recorded. INVALID_ARGUMENT on `filter` with the position of the fault.
+  absl::StatusOr<std::vector<StoredContact>> List(const ListQuery& query, absl::Time deadline);
+  absl::StatusOr<int64_t> Count(const ListQuery& query, absl::Time deadline);
+
+  struct EventsQuery {
+    EntityKey contact;
+    std::string filter;
+    std::optional<std::pair<absl::Time, Uuid>> after;  // (occur_time, event_id) of the last row.
+    int limit = 50;
+  };
+  // Newest first.
+  absl::StatusOr<std::vector<BehaviorEvent>> Events(const EventsQuery& query, absl::Time deadline);
+
+  absl::StatusOr<std::vector<AcquisitionCost>> Costs(const std::string& tenant,
+                                                     std::optional<Uuid> contact, const Uuid& after,
+                                                     int limit, absl::Time deadline);
+
+  struct HistoryPage {
+    std::vector<AttributeHistoryEntry> entries;
+    int64_t next_version = 0;  // 0: the end.
+  };
+  // Changes with versions below `before_version`, newest first; at most `limit` changes, each of
+  // which may hold several entries.
+  absl::StatusOr<HistoryPage> History(const EntityKey& contact, const std::string& attribute,
+                                      int64_t before_version, int limit, absl::Time deadline);
+
+  // The record and what is around it, of one snapshot. NOT_FOUND when there is none. For an id that
+  // was merged, the survivor's.
+  struct Whole {
+    StoredContact stored;
+    ContactSurroundings around;
+  };
+  absl::StatusOr<Whole> GetWhole(const EntityKey& contact, absl::Time deadline);
+
+  // The definitions of a tenant, as of now.
+  absl::StatusOr<std::shared_ptr<const AttributeRegistry>> Registry(const std::string& tenant,
+                                                                    absl::Time deadline);
+
+ private:
+  // Runs `read` with the registry known so far, and once more with a fresh one when it fails
+  // because of an attribute that is not in it.
+  absl::Status WithRegistry(const std::string& tenant, absl::Time deadline,
+                            absl::FunctionRef<absl::Status(const AttributeRegistry&)> read);
+  std::shared_ptr<const AttributeRegistry> Cached(const std::string& tenant);
+  // The WHERE clause and arguments common to List and Count.
+  absl::StatusOr<std::string> Where(const ListQuery& query, const AttributeRegistry& registry,
+                                    pg::Args& args);
+
+  pg::Pool* const pool_;
+  const std::string secret_;
+  absl::Mutex mu_;
+  absl::flat_hash_map<std::string, std::shared_ptr<const AttributeRegistry>> registries_
+      ABSL_GUARDED_BY(mu_);
+};
+
+std::vector<const pg::Statement*> ContactReaderStatements();
+
+}  // namespace clm::contact
+
+#endif  // CLM_SERVICES_CONTACT_CONTACT_READER_H_

@@ -1,0 +1,1118 @@
+#include "services/contact/contact_work.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "libs/base/error.h"
+#include "libs/base/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace clm::contact {
+namespace {
+
+constexpr pg::Statement kLoadRegistries{"contact.load_registries", R"sql(
+  SELECT tenant_id, id, type, display_name, enum_values, personal, create_time, version
+  FROM attribute_definition WHERE tenant_id = ANY ($1::text[]) ORDER BY tenant_id, id)sql"};
+
+constexpr pg::Statement kLoadContacts{"contact.load", R"sql(
+  SELECT c.tenant_id, c.id, c.status, c.email, c.phone, c.given_name, c.family_name, c.locale,
+         c.timezone, c.external_ids, c.attributes, c.source, c.merged_into, c.create_time,
+         c.update_time, c.version
+  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
+  JOIN contact c ON c.tenant_id = w.tenant_id AND c.id = w.id)sql"};
+
+constexpr pg::Statement kLoadIdentifiers{"contact.load_identifiers", R"sql(
+  SELECT i.tenant_id, i.type, i.value, i.contact_id, i.first_seen
+  FROM unnest($1::text[], $2::text[], $3::text[]) AS w (tenant_id, type, value)
+  JOIN contact_identifier i
+    ON i.tenant_id = w.tenant_id AND i.type = w.type AND i.value = w.value)sql"};
+
+constexpr pg::Statement kLoadTombstones{"contact.load_tombstones", R"sql(
+  SELECT t.tenant_id, t.hash
+  FROM unnest($1::text[], $2::bytea[]) AS w (tenant_id, hash)
+  JOIN tombstone t ON t.tenant_id = w.tenant_id AND t.hash = w.hash)sql"};
+
+constexpr pg::Statement kLoadEvents{"contact.load_events", R"sql(
+  SELECT e.tenant_id, e.event_id, e.contact_id
+  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, event_id)
+  JOIN event e ON e.tenant_id = w.tenant_id AND e.event_id = w.event_id)sql"};
+
+constexpr pg::Statement kLoadTopics{"contact.load_topics", R"sql(
+  SELECT t.tenant_id, t.id, t.display_name, t.channel, t.opt_in, t.create_time
+  FROM unnest($1::text[], $2::text[]) AS w (tenant_id, id)
+  JOIN topic t ON t.tenant_id = w.tenant_id AND t.id = w.id)sql"};
+
+constexpr pg::Statement kLoadConsents{"contact.load_consents", R"sql(
+  SELECT c.tenant_id, c.contact_id, c.purpose, c.channel, c.state, c.act_time, c.expire_time,
+         c.legal_basis, c.source, c.text_version, c.actor, c.record_time
+  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
+  JOIN consent_act c ON c.tenant_id = w.tenant_id AND c.contact_id = w.id
+  ORDER BY c.tenant_id, c.contact_id, c.act_time, c.act_id)sql"};
+
+constexpr pg::Statement kLoadSubscriptions{"contact.load_subscriptions", R"sql(
+  SELECT s.tenant_id, s.contact_id, s.topic, s.state, s.change_time, s.explicit_act, s.actor, s.source
+  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
+  JOIN subscription s ON s.tenant_id = w.tenant_id AND s.contact_id = w.id
+  ORDER BY s.tenant_id, s.contact_id, s.topic)sql"};
+
+constexpr pg::Statement kLoadHeld{"contact.load_held", R"sql(
+  SELECT i.tenant_id, i.contact_id, i.type, i.value, i.first_seen
+  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
+  JOIN contact_identifier i ON i.tenant_id = w.tenant_id AND i.contact_id = w.id
+  ORDER BY i.tenant_id, i.contact_id, i.type, i.value)sql"};
+
+constexpr pg::Statement kLoadAliases{"contact.load_aliases", R"sql(
+  SELECT c.tenant_id, c.merged_into, c.id
+  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
+  JOIN contact c ON c.tenant_id = w.tenant_id AND c.merged_into = w.id
+  ORDER BY c.tenant_id, c.merged_into, c.id)sql"};
+
+constexpr pg::Statement kLoadSuppressions{"contact.load_suppressions", R"sql(
+  SELECT s.tenant_id, s.channel, s.hash, s.address, s.reason, s.create_time, s.actor
+  FROM unnest($1::text[], $2::text[], $3::bytea[]) AS w (tenant_id, channel, hash)
+  JOIN suppression s ON s.tenant_id = w.tenant_id AND s.channel = w.channel AND s.hash = w.hash)sql"};
+
+constexpr pg::Statement kInsertContacts{"contact.insert", R"sql(
+  INSERT INTO contact (tenant_id, id, status, email, phone, given_name, family_name, locale,
+                       timezone, external_ids, attributes, source, merged_into, create_time,
+                       update_time, version)
+  SELECT * FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::text[], $5::text[], $6::text[],
+                       $7::text[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::text[],
+                       $13::uuid[], $14::timestamptz[], $15::timestamptz[], $16::bigint[]))sql"};
+
+constexpr pg::Statement kUpdateContacts{"contact.update", R"sql(
+  UPDATE contact c SET
+    (status, email, phone, given_name, family_name, locale, timezone, external_ids, attributes,
+     source, merged_into, create_time, update_time, version) =
+    (n.status, n.email, n.phone, n.given_name, n.family_name, n.locale, n.timezone, n.external_ids,
+     n.attributes, n.source, n.merged_into, n.create_time, n.update_time, n.version)
+  FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::text[], $5::text[], $6::text[],
+              $7::text[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::text[],
+              $13::uuid[], $14::timestamptz[], $15::timestamptz[], $16::bigint[])
+    AS n (tenant_id, id, status, email, phone, given_name, family_name, locale, timezone,
+          external_ids, attributes, source, merged_into, create_time, update_time, version)
+  WHERE c.tenant_id = n.tenant_id AND c.id = n.id)sql"};
+
+constexpr pg::Statement kRemoveIdentifiers{"contact.remove_identifiers", R"sql(
+  DELETE FROM contact_identifier i
+  USING unnest($1::text[], $2::text[], $3::text[]) AS w (tenant_id, type, value)
+  WHERE i.tenant_id = w.tenant_id AND i.type = w.type AND i.value = w.value)sql"};
+
+// Sorted by the caller: two transactions that meet on the unique index wait in the same order.
+constexpr pg::Statement kSaveIdentifiers{"contact.save_identifiers", R"sql(
+  INSERT INTO contact_identifier (tenant_id, type, value, contact_id, first_seen)
+  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[]))sql"};
+
+constexpr pg::Statement kSaveAttributeChanges{"contact.save_attribute_changes", R"sql(
+  INSERT INTO attribute_change (tenant_id, contact_id, version, set_time, actor, source, changes)
+  SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[],
+                       $6::text[], $7::jsonb[]))sql"};
+
+constexpr pg::Statement kInsertEvents{"contact.insert_events", R"sql(
+  INSERT INTO event (tenant_id, contact_id, occur_time, event_id, type, receive_time, amount_minor,
+                     currency, quantity, channel, source, properties)
+  SELECT * FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::uuid[], $5::text[],
+                       $6::timestamptz[], $7::bigint[], $8::text[], $9::bigint[], $10::text[],
+                       $11::text[], $12::jsonb[]))sql"};
+
+constexpr pg::Statement kInsertConsents{"contact.insert_consents", R"sql(
+  INSERT INTO consent_act (tenant_id, contact_id, act_id, purpose, channel, state, act_time,
+                           expire_time, legal_basis, source, text_version, actor, record_time)
+  SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::smallint[],
+                       $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[], $11::text[],
+                       $12::text[], $13::timestamptz[]))sql"};
+
+constexpr pg::Statement kSaveSubscriptions{"contact.save_subscriptions", R"sql(
+  INSERT INTO subscription (tenant_id, contact_id, topic, state, change_time, explicit_act, actor, source)
+  SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::smallint[], $5::timestamptz[],
+                       $6::boolean[], $7::text[], $8::text[])
+  ON CONFLICT (tenant_id, contact_id, topic) DO UPDATE SET
+    (state, change_time, explicit_act, actor, source) =
+    (excluded.state, excluded.change_time, excluded.explicit_act, excluded.actor, excluded.source))sql"};
+
+constexpr pg::Statement kSaveSuppressions{"contact.save_suppressions", R"sql(
+  INSERT INTO suppression (tenant_id, channel, hash, address, reason, create_time, actor)
+  SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::smallint[],
+                       $6::timestamptz[], $7::text[])
+  ON CONFLICT (tenant_id, channel, hash) DO UPDATE SET
+    (address, reason, create_time, actor) =
+    (excluded.address, excluded.reason, excluded.create_time, excluded.actor))sql"};
+
+constexpr pg::Statement kRemoveSuppressions{"contact.remove_suppressions", R"sql(
+  DELETE FROM suppression s
+  USING unnest($1::text[], $2::text[], $3::bytea[]) AS w (tenant_id, channel, hash)
+  WHERE s.tenant_id = w.tenant_id AND s.channel = w.channel AND s.hash = w.hash)sql"};
+
+constexpr pg::Statement kSaveTopic{"contact.save_topic", R"sql(
+  INSERT INTO topic (tenant_id, id, display_name, channel, opt_in, create_time)
+  VALUES ($1::text, $2::text, $3::text, $4::text, $5::smallint, $6::timestamptz))sql"};
+
+constexpr pg::Statement kSaveDefinition{"contact.save_definition", R"sql(
+  INSERT INTO attribute_definition (tenant_id, id, type, display_name, enum_values, personal,
+                                    create_time, version)
+  VALUES ($1::text, $2::text, $3::smallint, $4::text, $5::text[], $6::boolean, $7::timestamptz,
+          $8::bigint)
+  ON CONFLICT (tenant_id, id) DO UPDATE SET
+    (display_name, enum_values, personal, version) =
+    (excluded.display_name, excluded.enum_values, excluded.personal, excluded.version))sql"};
+
+constexpr pg::Statement kInsertCost{"contact.insert_cost", R"sql(
+  INSERT INTO acquisition_cost (tenant_id, id, contact_id, source, start_date, end_date,
+                                amount_minor, currency, create_time)
+  VALUES ($1::text, $2::uuid, $3::uuid, $4::text, $5::date, $6::date, $7::bigint, $8::text,
+          $9::timestamptz))sql"};
+
+constexpr pg::Statement kInsertTombstones{"contact.insert_tombstones", R"sql(
+  INSERT INTO tombstone (tenant_id, hash, erase_time)
+  SELECT $1::text, h, $3::timestamptz FROM unnest($2::bytea[]) AS h
+  ON CONFLICT DO NOTHING)sql"};
+
+constexpr pg::Statement kPurgeSurroundings{"contact.purge", R"sql(
+  WITH a AS (DELETE FROM attribute_change WHERE tenant_id = $1::text AND contact_id = $2::uuid),
+       i AS (DELETE FROM contact_identifier WHERE tenant_id = $1::text AND contact_id = $2::uuid),
+       d AS (DELETE FROM duplicate_candidate
+             WHERE tenant_id = $1::text AND (contact_id = $2::uuid OR duplicate_id = $2::uuid)),
+       r AS (DELETE FROM request WHERE tenant_id = $1::text AND aggregate_id = $2::uuid)
+  DELETE FROM subscription WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
+
+constexpr pg::Statement kPurgeAliases{"contact.purge_aliases", R"sql(
+  UPDATE contact SET (email, phone, given_name, family_name, locale, timezone, external_ids,
+                      attributes, status) = ('', '', '', '', '', '', '{}', '{}', 4)
+  WHERE tenant_id = $1::text AND merged_into = $2::uuid)sql"};
+
+constexpr pg::Statement kAnonymizeEvents{"contact.anonymize_events", R"sql(
+  UPDATE event SET properties = '{}', channel = ''
+  WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
+
+constexpr pg::Statement kMoveEvents{"contact.move_events", R"sql(
+  UPDATE event SET contact_id = $3::uuid WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
+
+constexpr pg::Statement kMoveCosts{"contact.move_costs", R"sql(
+  UPDATE acquisition_cost SET contact_id = $3::uuid
+  WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
+
+constexpr pg::Statement kMoveIdentifiers{"contact.move_identifiers", R"sql(
+  UPDATE contact_identifier SET contact_id = $3::uuid
+  WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
+
+constexpr pg::Statement kMoveAliases{"contact.move_aliases", R"sql(
+  UPDATE contact SET merged_into = $3::uuid WHERE tenant_id = $1::text AND merged_into = $2::uuid)sql"};
+
+constexpr pg::Statement kMoveHistory{"contact.move_history", R"sql(
+  WITH s AS (DELETE FROM subscription WHERE tenant_id = $1::text AND contact_id = $2::uuid),
+       c AS (DELETE FROM consent_act WHERE tenant_id = $1::text AND contact_id = $2::uuid)
+  DELETE FROM duplicate_candidate
+  WHERE tenant_id = $1::text AND (contact_id = $2::uuid OR duplicate_id = $2::uuid))sql"};
+
+constexpr pg::Statement kInsertMerge{"contact.insert_merge", R"sql(
+  INSERT INTO merge (tenant_id, merge_id, primary_id, duplicate_id, filled_fields, merge_time, actor)
+  VALUES ($1::text, $2::uuid, $3::uuid, $4::uuid, $5::text[], $6::timestamptz, $7::text))sql"};
+
+std::string JsonOf(const std::map<std::string, std::string>& values) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [key, value] : values) json[key] = value;
+  return json.dump();
+}
+
+// The kind of identifier that an address of a channel is.
+std::string IdentifierType(const std::string& channel) {
+  if (channel == "email") return kEmailType;
+  if (channel == "sms" || channel == "phone") return kPhoneType;
+  return channel;
+}
+
+// {"plan": ["STRING", "pro"], "score": null}: what a change set its attributes to.
+std::string ChangesJson(const AttributeMap& before, const AttributeMap& after) {
+  AttributeMap set;
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [id, value] : after) {
+    const auto it = before.find(id);
+    if (it == before.end() || it->second != value) set[id] = value;
+  }
+  if (!set.empty()) json = nlohmann::json::parse(ToTaggedJson(set));
+  for (const auto& [id, value] : before) {
+    if (after.find(id) == after.end()) json[id] = nullptr;
+  }
+  return json.empty() ? "" : json.dump();
+}
+
+}  // namespace
+
+absl::StatusOr<Contact> ReadContact(const pg::Row& row, const AttributeRegistry& registry) {
+  Contact c;
+  c.key.tenant = std::string(row.Text(0));
+  c.key.id = row.Uuid(1);
+  c.status = static_cast<ContactStatus>(row.Int(2));
+  c.email = std::string(row.Text(3));
+  c.phone = std::string(row.Text(4));
+  c.given_name = std::string(row.Text(5));
+  c.family_name = std::string(row.Text(6));
+  c.locale = std::string(row.Text(7));
+  c.timezone = std::string(row.Text(8));
+  if (const absl::string_view ids = row.Text(9); ids != "{}") {
+    const auto json = nlohmann::json::parse(ids.begin(), ids.end(), nullptr, false);
+    if (!json.is_object()) return error::Internal("external ids are stored in an unknown form");
+    for (const auto& [type, value] : json.items()) c.external_ids[type] = value.get<std::string>();
+  }
+  if (const absl::string_view attributes = row.Text(10); attributes != "{}") {
+    CLM_ASSIGN_OR_RETURN(c.attributes, FromJson(registry, attributes));
+  }
+  c.source = std::string(row.Text(11));
+  c.merged_into = row.OptUuid(12);
+  c.create_time = row.Time(13);
+  c.update_time = row.Time(14);
+  c.version = row.Int(15);
+  return c;
+}
+
+std::string ContactWork::Hash(absl::string_view secret, const std::string& tenant,
+                              const Identifier& identifier) {
+  return TombstoneHash(absl::StrCat(secret, "/", tenant), identifier);
+}
+
+ContactWork::ContactWork(std::string secret, ContactObserver* observer)
+    : secret_(std::move(secret)), observer_(observer) {}
+
+// ---- Declarations.
+
+void ContactWork::NeedContact(const EntityKey& key) {
+  contacts_.try_emplace(key);
+  NeedRegistry(key.tenant);
+}
+
+void ContactWork::NeedIdentifier(const std::string& tenant, const Identifier& identifier) {
+  owners_.try_emplace(TenantIdentifier{tenant, identifier});
+}
+
+void ContactWork::NeedRegistry(const std::string& tenant) { registries_.try_emplace(tenant); }
+
+void ContactWork::NeedEvent(const std::string& tenant, const Uuid& event_id) {
+  events_.try_emplace(EntityKey{tenant, event_id});
+}
+
+void ContactWork::NeedTopic(const std::string& tenant, const std::string& topic) {
+  topics_.try_emplace(TextKey{tenant, topic});
+}
+
+void ContactWork::NeedSurroundings(const EntityKey& key) {
+  NeedContact(key);
+  surroundings_.try_emplace(key);
+}
+
+ContactWork::SuppressionKey ContactWork::KeyOf(const std::string& tenant,
+                                               const std::string& channel,
+                                               const std::string& address) const {
+  return {tenant,
+          absl::StrCat(channel, "/", Hash(secret_, tenant, {IdentifierType(channel), address}))};
+}
+
+void ContactWork::NeedSuppression(const std::string& tenant, const std::string& channel,
+                                  const std::string& address) {
+  suppressions_.try_emplace(KeyOf(tenant, channel, address));
+}
+
+// ---- Reading.
+
+const Contact* ContactWork::FindContact(const EntityKey& key) const {
+  const auto it = contacts_.find(key);
+  return it == contacts_.end() || !it->second.contact ? nullptr : &*it->second.contact;
+}
+
+std::optional<Uuid> ContactWork::Owner(const std::string& tenant,
+                                       const Identifier& identifier) const {
+  const auto it = owners_.find(TenantIdentifier{tenant, identifier});
+  return it == owners_.end() ? std::nullopt : it->second.owner;
+}
+
+bool ContactWork::IsTombstone(const std::string& tenant, const Identifier& identifier) const {
+  const auto it = owners_.find(TenantIdentifier{tenant, identifier});
+  return it != owners_.end() && it->second.tombstone;
+}
+
+const AttributeRegistry& ContactWork::Registry(const std::string& tenant) const {
+  static const AttributeRegistry& kNone = *new AttributeRegistry;
+  const auto it = registries_.find(tenant);
+  return it == registries_.end() ? kNone : it->second;
+}
+
+int64_t ContactWork::DefinitionVersion(const std::string& tenant, const std::string& id) const {
+  const auto it = definition_versions_.find(TextKey{tenant, id});
+  return it == definition_versions_.end() ? 0 : it->second;
+}
+
+std::optional<Uuid> ContactWork::EventContact(const std::string& tenant,
+                                              const Uuid& event_id) const {
+  const auto it = events_.find(EntityKey{tenant, event_id});
+  return it == events_.end() ? std::nullopt : it->second;
+}
+
+const Topic* ContactWork::FindTopic(const std::string& tenant, const std::string& topic) const {
+  const auto it = topics_.find(TextKey{tenant, topic});
+  return it == topics_.end() || !it->second ? nullptr : &*it->second;
+}
+
+namespace {
+template <class Map, class Key, class Member>
+const auto& Around(const Map& map, const Key& key, Member member) {
+  static const auto& kNone = *new typename Map::mapped_type;
+  const auto it = map.find(key);
+  return it == map.end() ? kNone.*member : it->second.*member;
+}
+}  // namespace
+
+const std::vector<ConsentAct>& ContactWork::Consents(const EntityKey& key) const {
+  return Around(surroundings_, key, &Surroundings::consents);
+}
+
+std::vector<Subscription> ContactWork::Subscriptions(const EntityKey& key) const {
+  return Around(surroundings_, key, &Surroundings::subscriptions);
+}
+
+std::optional<Subscription> ContactWork::FindSubscription(const EntityKey& key,
+                                                          const std::string& topic) const {
+  for (const auto& s : Around(surroundings_, key, &Surroundings::subscriptions)) {
+    if (s.topic == topic) return s;
+  }
+  return std::nullopt;
+}
+
+const std::vector<HeldIdentifier>& ContactWork::Identifiers(const EntityKey& key) const {
+  return Around(surroundings_, key, &Surroundings::identifiers);
+}
+
+const std::vector<Uuid>& ContactWork::Aliases(const EntityKey& key) const {
+  return Around(surroundings_, key, &Surroundings::aliases);
+}
+
+std::vector<Suppression> ContactWork::Suppressions(const EntityKey& key) const {
+  return Around(surroundings_, key, &Surroundings::suppressions);
+}
+
+const Suppression* ContactWork::FindSuppression(const std::string& tenant,
+                                                const std::string& channel,
+                                                const std::string& address) const {
+  const auto it = suppressions_.find(KeyOf(tenant, channel, address));
+  return it == suppressions_.end() || !it->second ? nullptr : &*it->second;
+}
+
+// ---- Staging.
+
+template <class T>
+void ContactWork::Append(std::vector<T>& list, T item) {
+  list.push_back(std::move(item));
+  undo_.push_back([&list] { list.pop_back(); });
+}
+
+template <class Map, class Key, class Value>
+void ContactWork::Put(Map& map, const Key& key, Value value) {
+  const auto it = map.find(key);
+  if (it == map.end()) {
+    map.emplace(key, std::move(value));
+    undo_.push_back([&map, key] { map.erase(key); });
+  } else {
+    auto before = std::exchange(it->second, std::move(value));
+    undo_.push_back(
+        [&map, key, before = std::move(before)]() mutable { map[key] = std::move(before); });
+  }
+}
+
+void ContactWork::Save(const Change& change, const std::string& actor, const std::string& source) {
+  if (change.event == ContactEvent::kNone) return;
+  const Contact& after = change.after;
+  const Slot* slot = nullptr;
+  if (const auto it = contacts_.find(after.key); it != contacts_.end()) slot = &it->second;
+  AttributeMap before;
+  bool stored = false;
+  if (slot != nullptr) {
+    stored = slot->stored;
+    if (slot->contact) before = slot->contact->attributes;
+  }
+  const std::string changes = ChangesJson(before, after.attributes);
+  if (!changes.empty() && change.event != ContactEvent::kErased) {
+    Append(attribute_changes_,
+           AttributeChange{after.key, after.version, after.update_time, actor, source, changes});
+  }
+  Put(contacts_, after.key, Slot{after, stored, true});
+  for (const Identifier& gone : change.identifiers_removed) {
+    Put(owners_, TenantIdentifier{after.key.tenant, gone},
+        OwnerSlot{std::nullopt, true, IsTombstone(after.key.tenant, gone), after.update_time});
+  }
+  for (const Identifier& added : change.identifiers_added) {
+    Put(owners_, TenantIdentifier{after.key.tenant, added},
+        OwnerSlot{after.key.id, true, false, after.update_time});
+  }
+}
+
+void ContactWork::Hold(const EntityKey& key, const Identifier& identifier, absl::Time now) {
+  Put(owners_, TenantIdentifier{key.tenant, identifier}, OwnerSlot{key.id, true, false, now});
+}
+
+void ContactWork::AddEvent(const EntityKey& key, BehaviorEvent event) {
+  Put(events_, EntityKey{key.tenant, event.event_id}, std::optional<Uuid>(key.id));
+  Append(new_events_, std::make_pair(key, std::move(event)));
+  touched_.insert(key);
+}
+
+void ContactWork::AddConsent(const EntityKey& key, ConsentAct act) {
+  Surroundings around = surroundings_[key];
+  around.consents.push_back(act);
+  Put(surroundings_, key, std::move(around));
+  Append(new_consents_, std::make_pair(key, std::move(act)));
+  touched_.insert(key);
+}
+
+void ContactWork::SaveSubscription(const EntityKey& key, Subscription subscription) {
+  Surroundings around = surroundings_[key];
+  auto& list = around.subscriptions;
+  const auto it = std::find_if(list.begin(), list.end(), [&](const Subscription& s) {
+    return s.topic == subscription.topic;
+  });
+  if (it == list.end()) {
+    list.push_back(subscription);
+  } else {
+    *it = subscription;
+  }
+  Put(surroundings_, key, std::move(around));
+  Append(new_subscriptions_, std::make_pair(key, std::move(subscription)));
+  touched_.insert(key);
+}
+
+void ContactWork::SaveSuppression(const std::string& tenant, Suppression suppression) {
+  Put(suppressions_, KeyOf(tenant, suppression.channel, suppression.address),
+      std::optional<Suppression>(suppression));
+  Append(new_suppressions_, std::make_pair(tenant, std::move(suppression)));
+}
+
+void ContactWork::RemoveSuppression(const std::string& tenant, const std::string& channel,
+                                    const std::string& address) {
+  const SuppressionKey key = KeyOf(tenant, channel, address);
+  Put(suppressions_, key, std::optional<Suppression>());
+  Append(removed_suppressions_, key);
+}
+
+void ContactWork::SaveTopic(const std::string& tenant, Topic topic) {
+  Put(topics_, TextKey{tenant, topic.id}, std::optional<Topic>(topic));
+  Append(new_topics_, std::make_pair(tenant, std::move(topic)));
+}
+
+void ContactWork::SaveDefinition(const std::string& tenant, AttributeDefinition definition,
+                                 int64_t version) {
+  AttributeRegistry registry = Registry(tenant);
+  registry[definition.id] = definition;
+  Put(registries_, tenant, std::move(registry));
+  Put(definition_versions_, TextKey{tenant, definition.id}, version);
+  Append(new_definitions_, std::make_tuple(tenant, std::move(definition), version));
+}
+
+void ContactWork::AddCost(const std::string& tenant, AcquisitionCost cost) {
+  Append(new_costs_, std::make_pair(tenant, std::move(cost)));
+}
+
+void ContactWork::Purge(const EntityKey& key, const std::vector<Identifier>& identifiers,
+                        bool anonymize_events) {
+  Append(purged_, Purged{key, identifiers, anonymize_events});
+  for (const Identifier& identifier : identifiers) {
+    Put(owners_, TenantIdentifier{key.tenant, identifier},
+        OwnerSlot{std::nullopt, false, true, absl::UnixEpoch()});
+  }
+  Surroundings around;
+  around.consents = Consents(key);
+  Put(surroundings_, key, std::move(around));
+  touched_.insert(key);
+}
+
+void ContactWork::ApplyMerge(const MergePlan& plan, const Uuid& merge_id,
+                             const std::string& actor) {
+  const EntityKey& primary = plan.primary.after.key;
+  const EntityKey& duplicate = plan.secondary.after.key;
+  // The rows of contact_identifier move as a whole, so the two changes must not touch them too.
+  Change survivor = plan.primary;
+  Change alias = plan.secondary;
+  for (const Identifier& moved : alias.identifiers_removed) {
+    Put(owners_, TenantIdentifier{primary.tenant, moved},
+        OwnerSlot{primary.id, false, false, survivor.after.update_time});
+  }
+  survivor.identifiers_added.clear();
+  survivor.identifiers_removed.clear();
+  alias.identifiers_added.clear();
+  alias.identifiers_removed.clear();
+  Save(survivor, actor, "merge");
+  Save(alias, actor, "merge");
+  for (const auto& act : plan.moved_consents) AddConsent(primary, act);
+  for (const auto& subscription : plan.changed_subscriptions)
+    SaveSubscription(primary, subscription);
+  Append(merged_, Merged{primary, duplicate, merge_id, actor, survivor.after.update_time,
+                         plan.primary.changed_fields});
+  touched_.insert(primary);
+  touched_.insert(duplicate);
+}
+
+void ContactWork::Keep() { undo_.clear(); }
+
+void ContactWork::Discard() {
+  for (auto it = undo_.rbegin(); it != undo_.rend(); ++it) (*it)();
+  undo_.clear();
+}
+
+// ---- Loading.
+
+absl::Status ContactWork::Load(pg::Tx& tx) {
+  CLM_RETURN_IF_ERROR(LoadIdentifiers(tx));
+  CLM_RETURN_IF_ERROR(LoadRegistries(tx));
+  CLM_RETURN_IF_ERROR(LoadContacts(tx));
+  CLM_RETURN_IF_ERROR(LoadEvents(tx));
+  CLM_RETURN_IF_ERROR(LoadTopics(tx));
+  CLM_RETURN_IF_ERROR(LoadSurroundings(tx));
+  return LoadSuppressions(tx);
+}
+
+absl::Status ContactWork::LoadRegistries(pg::Tx& tx) {
+  if (registries_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants;
+  for (const auto& [tenant, _] : registries_) tenants.push_back(tenant);
+  pg::Args args;
+  args.AddArray(tenants);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadRegistries, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    const auto row = rows[i];
+    AttributeDefinition d;
+    d.id = std::string(row.Text(1));
+    d.type = static_cast<AttributeType>(row.Int(2));
+    d.display_name = std::string(row.Text(3));
+    d.enum_values = row.TextArray(4);
+    d.personal = row.Bool(5);
+    d.create_time = row.Time(6);
+    const std::string tenant(row.Text(0));
+    definition_versions_[TextKey{tenant, d.id}] = row.Int(7);
+    registries_[tenant][d.id] = std::move(d);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::LoadContacts(pg::Tx& tx) {
+  if (contacts_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants;
+  std::vector<Uuid> ids;
+  for (const auto& [key, _] : contacts_) {
+    tenants.push_back(key.tenant);
+    ids.push_back(key.id);
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(ids);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadContacts, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    CLM_ASSIGN_OR_RETURN(Contact contact,
+                         ReadContact(rows[i], Registry(std::string(rows[i].Text(0)))));
+    Slot& slot = contacts_[contact.key];
+    slot.stored = true;
+    slot.contact = std::move(contact);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::LoadIdentifiers(pg::Tx& tx) {
+  if (owners_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants, types, values, hashes;
+  absl::flat_hash_map<TextKey, TenantIdentifier> by_hash;
+  for (const auto& [key, _] : owners_) {
+    tenants.push_back(key.tenant);
+    types.push_back(key.identifier.type);
+    values.push_back(key.identifier.value);
+    hashes.push_back(Hash(secret_, key.tenant, key.identifier));
+    by_hash[{key.tenant, hashes.back()}] = key;
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(types).AddArray(values);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadIdentifiers, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    OwnerSlot& slot =
+        owners_[TenantIdentifier{std::string(rows[i].Text(0)),
+                                 {std::string(rows[i].Text(1)), std::string(rows[i].Text(2))}}];
+    slot.owner = rows[i].Uuid(3);
+    slot.first_seen = rows[i].Time(4);
+  }
+  pg::Args hash_args;
+  hash_args.AddArray(tenants).AddBytesArray(hashes);
+  CLM_ASSIGN_OR_RETURN(const pg::Result stones, tx.Exec(kLoadTombstones, hash_args));
+  for (int i = 0; i < stones.size(); ++i) {
+    owners_[by_hash[{std::string(stones[i].Text(0)), stones[i].Bytes(1)}]].tombstone = true;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::LoadEvents(pg::Tx& tx) {
+  if (events_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants;
+  std::vector<Uuid> ids;
+  for (const auto& [key, _] : events_) {
+    tenants.push_back(key.tenant);
+    ids.push_back(key.id);
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(ids);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadEvents, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    events_[EntityKey{std::string(rows[i].Text(0)), rows[i].Uuid(1)}] = rows[i].Uuid(2);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::LoadTopics(pg::Tx& tx) {
+  if (topics_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants, ids;
+  for (const auto& [key, _] : topics_) {
+    tenants.push_back(key.first);
+    ids.push_back(key.second);
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(ids);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadTopics, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    Topic topic;
+    topic.id = std::string(rows[i].Text(1));
+    topic.display_name = std::string(rows[i].Text(2));
+    topic.channel = std::string(rows[i].Text(3));
+    topic.opt_in = static_cast<OptIn>(rows[i].Int(4));
+    topic.create_time = rows[i].Time(5);
+    topics_[TextKey{std::string(rows[i].Text(0)), topic.id}] = std::move(topic);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::LoadSurroundings(pg::Tx& tx) {
+  if (surroundings_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants;
+  std::vector<Uuid> ids;
+  for (const auto& [key, _] : surroundings_) {
+    tenants.push_back(key.tenant);
+    ids.push_back(key.id);
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(ids);
+  const auto around = [this](const pg::Row& row) -> Surroundings& {
+    return surroundings_[EntityKey{std::string(row.Text(0)), row.Uuid(1)}];
+  };
+  CLM_ASSIGN_OR_RETURN(const pg::Result consents, tx.Exec(kLoadConsents, args));
+  for (int i = 0; i < consents.size(); ++i) {
+    const auto row = consents[i];
+    ConsentAct act;
+    act.purpose = std::string(row.Text(2));
+    act.channel = std::string(row.Text(3));
+    act.state = static_cast<ConsentState>(row.Int(4));
+    act.act_time = row.Time(5);
+    act.expire_time = row.Time(6);
+    act.legal_basis = std::string(row.Text(7));
+    act.source = std::string(row.Text(8));
+    act.text_version = std::string(row.Text(9));
+    act.actor = std::string(row.Text(10));
+    act.record_time = row.Time(11);
+    around(row).consents.push_back(std::move(act));
+  }
+  CLM_ASSIGN_OR_RETURN(const pg::Result subscriptions, tx.Exec(kLoadSubscriptions, args));
+  for (int i = 0; i < subscriptions.size(); ++i) {
+    const auto row = subscriptions[i];
+    Subscription s;
+    s.topic = std::string(row.Text(2));
+    s.state = static_cast<SubscriptionState>(row.Int(3));
+    s.change_time = row.Time(4);
+    s.explicit_act = row.Bool(5);
+    s.actor = std::string(row.Text(6));
+    s.source = std::string(row.Text(7));
+    around(row).subscriptions.push_back(std::move(s));
+  }
+  CLM_ASSIGN_OR_RETURN(const pg::Result held, tx.Exec(kLoadHeld, args));
+  for (int i = 0; i < held.size(); ++i) {
+    const auto row = held[i];
+    around(row).identifiers.push_back(
+        {{std::string(row.Text(2)), std::string(row.Text(3))}, row.Time(4)});
+  }
+  CLM_ASSIGN_OR_RETURN(const pg::Result aliases, tx.Exec(kLoadAliases, args));
+  for (int i = 0; i < aliases.size(); ++i) {
+    around(aliases[i]).aliases.push_back(aliases[i].Uuid(2));
+  }
+
+  // Suppressions hang on addresses: those of all identifiers just read, on every channel they
+  // serve.
+  std::vector<std::string> s_tenants, s_channels, s_hashes;
+  std::vector<EntityKey> s_keys;
+  for (const auto& [key, surroundings] : surroundings_) {
+    for (const auto& h : surroundings.identifiers) {
+      std::vector<std::string> channels;
+      if (h.identifier.type == kEmailType) channels = {"email"};
+      if (h.identifier.type == kPhoneType) channels = {"sms", "phone"};
+      for (const auto& channel : channels) {
+        s_tenants.push_back(key.tenant);
+        s_channels.push_back(channel);
+        s_hashes.push_back(Hash(secret_, key.tenant, h.identifier));
+        s_keys.push_back(key);
+      }
+    }
+  }
+  if (s_tenants.empty()) return absl::OkStatus();
+  pg::Args s_args;
+  s_args.AddArray(s_tenants).AddArray(s_channels).AddBytesArray(s_hashes);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadSuppressions, s_args));
+  for (int i = 0; i < rows.size(); ++i) {
+    const auto row = rows[i];
+    Suppression s;
+    s.channel = std::string(row.Text(1));
+    s.address = std::string(row.Text(3));
+    s.reason = static_cast<SuppressionReason>(row.Int(4));
+    s.create_time = row.Time(5);
+    s.actor = std::string(row.Text(6));
+    const std::string hash = row.Bytes(2);
+    for (size_t k = 0; k < s_keys.size(); ++k) {
+      if (s_hashes[k] == hash && s_channels[k] == s.channel && s_tenants[k] == row.Text(0)) {
+        surroundings_[s_keys[k]].suppressions.push_back(s);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::LoadSuppressions(pg::Tx& tx) {
+  if (suppressions_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants, channels, hashes;
+  for (const auto& [key, _] : suppressions_) {
+    const size_t slash = key.second.find('/');
+    tenants.push_back(key.first);
+    channels.push_back(key.second.substr(0, slash));
+    hashes.push_back(key.second.substr(slash + 1));
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(channels).AddBytesArray(hashes);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadSuppressions, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    const auto row = rows[i];
+    Suppression s;
+    s.channel = std::string(row.Text(1));
+    s.address = std::string(row.Text(3));
+    s.reason = static_cast<SuppressionReason>(row.Int(4));
+    s.create_time = row.Time(5);
+    s.actor = std::string(row.Text(6));
+    suppressions_[{std::string(row.Text(0)), absl::StrCat(s.channel, "/", row.Bytes(2))}] = s;
+  }
+  return absl::OkStatus();
+}
+
+// ---- Flushing.
+
+absl::Status ContactWork::Flush(pg::Tx& tx) {
+  // Merges and purges move and delete rows by contact, before new rows may claim their keys.
+  CLM_RETURN_IF_ERROR(FlushMerges(tx));
+  CLM_RETURN_IF_ERROR(FlushPurges(tx));
+  CLM_RETURN_IF_ERROR(FlushContacts(tx));
+  CLM_RETURN_IF_ERROR(FlushIdentifiers(tx));
+  CLM_RETURN_IF_ERROR(FlushEvents(tx));
+  CLM_RETURN_IF_ERROR(FlushConsent(tx));
+  return FlushRegistries(tx);
+}
+
+absl::Status ContactWork::FlushContacts(pg::Tx& tx) {
+  struct Columns {
+    std::vector<std::string> tenants, emails, phones, given, family, locales, zones, external,
+        attributes, sources;
+    std::vector<Uuid> ids;
+    std::vector<int64_t> status, versions;
+    std::vector<std::optional<Uuid>> merged;
+    std::vector<absl::Time> created, updated;
+  };
+  // [0] new rows, [1] rows that are there.
+  Columns columns[2];
+  std::vector<const Contact*> sorted;
+  for (const auto& [key, slot] : contacts_) {
+    if (slot.dirty && slot.contact) sorted.push_back(&*slot.contact);
+  }
+  // Inserts in key order keep the index dense.
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Contact* a, const Contact* b) { return a->key < b->key; });
+  for (const Contact* contact : sorted) {
+    Columns& c = columns[contacts_[contact->key].stored ? 1 : 0];
+    c.tenants.push_back(contact->key.tenant);
+    c.ids.push_back(contact->key.id);
+    c.status.push_back(static_cast<int64_t>(contact->status));
+    c.emails.push_back(contact->email);
+    c.phones.push_back(contact->phone);
+    c.given.push_back(contact->given_name);
+    c.family.push_back(contact->family_name);
+    c.locales.push_back(contact->locale);
+    c.zones.push_back(contact->timezone);
+    c.external.push_back(contact->external_ids.empty() ? "{}" : JsonOf(contact->external_ids));
+    c.attributes.push_back(contact->attributes.empty() ? "{}" : ToJson(contact->attributes));
+    c.sources.push_back(contact->source);
+    c.merged.push_back(contact->merged_into);
+    c.created.push_back(contact->create_time);
+    c.updated.push_back(contact->update_time);
+    c.versions.push_back(contact->version);
+  }
+  for (int stored = 0; stored < 2; ++stored) {
+    const Columns& c = columns[stored];
+    if (c.ids.empty()) continue;
+    pg::Args args;
+    args.AddArray(c.tenants).AddArray(c.ids).AddArray(c.status).AddArray(c.emails);
+    args.AddArray(c.phones).AddArray(c.given).AddArray(c.family).AddArray(c.locales);
+    args.AddArray(c.zones).AddArray(c.external).AddArray(c.attributes).AddArray(c.sources);
+    args.AddArray(c.merged).AddArray(c.created).AddArray(c.updated).AddArray(c.versions);
+    CLM_RETURN_IF_ERROR(tx.Exec(stored == 0 ? kInsertContacts : kUpdateContacts, args).status());
+  }
+
+  if (attribute_changes_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants, actors, sources, changes;
+  std::vector<Uuid> ids;
+  std::vector<int64_t> versions;
+  std::vector<absl::Time> times;
+  for (const auto& change : attribute_changes_) {
+    tenants.push_back(change.key.tenant);
+    ids.push_back(change.key.id);
+    versions.push_back(change.version);
+    times.push_back(change.set_time);
+    actors.push_back(change.actor);
+    sources.push_back(change.source);
+    changes.push_back(change.changes);
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(ids).AddArray(versions).AddArray(times);
+  args.AddArray(actors).AddArray(sources).AddArray(changes);
+  return tx.Exec(kSaveAttributeChanges, args).status();
+}
+
+absl::Status ContactWork::FlushIdentifiers(pg::Tx& tx) {
+  std::vector<std::pair<TenantIdentifier, const OwnerSlot*>> dirty;
+  for (const auto& [key, slot] : owners_) {
+    if (slot.dirty) dirty.emplace_back(key, &slot);
+  }
+  if (dirty.empty()) return absl::OkStatus();
+  std::sort(dirty.begin(), dirty.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.first.tenant, a.first.identifier) <
+           std::tie(b.first.tenant, b.first.identifier);
+  });
+  // A value that changes hands within the transaction is removed first and then saved.
+  std::vector<std::string> all_tenants, all_types, all_values;
+  std::vector<std::string> tenants, types, values;
+  std::vector<Uuid> owners;
+  std::vector<absl::Time> seen;
+  bool removal = false;
+  for (const auto& [key, slot] : dirty) {
+    all_tenants.push_back(key.tenant);
+    all_types.push_back(key.identifier.type);
+    all_values.push_back(key.identifier.value);
+    if (!slot->owner) {
+      removal = true;
+      continue;
+    }
+    tenants.push_back(key.tenant);
+    types.push_back(key.identifier.type);
+    values.push_back(key.identifier.value);
+    owners.push_back(*slot->owner);
+    seen.push_back(slot->first_seen);
+  }
+  if (removal) {
+    pg::Args args;
+    args.AddArray(all_tenants).AddArray(all_types).AddArray(all_values);
+    CLM_RETURN_IF_ERROR(tx.Exec(kRemoveIdentifiers, args).status());
+  }
+  if (tenants.empty()) return absl::OkStatus();
+  pg::Args args;
+  args.AddArray(tenants).AddArray(types).AddArray(values).AddArray(owners).AddArray(seen);
+  return tx.Exec(kSaveIdentifiers, args).status();
+}
+
+absl::Status ContactWork::FlushEvents(pg::Tx& tx) {
+  if (!new_events_.empty()) {
+    std::vector<std::string> tenants, types, currencies, channels, sources, properties;
+    std::vector<Uuid> contacts, ids;
+    std::vector<absl::Time> occurred, received;
+    std::vector<std::optional<int64_t>> amounts, quantities;
+    for (const auto& [key, event] : new_events_) {
+      tenants.push_back(key.tenant);
+      contacts.push_back(key.id);
+      occurred.push_back(event.occur_time);
+      ids.push_back(event.event_id);
+      types.push_back(event.type);
+      received.push_back(event.receive_time);
+      amounts.push_back(event.amount_minor);
+      currencies.push_back(event.currency);
+      quantities.push_back(event.quantity);
+      channels.push_back(event.channel);
+      sources.push_back(event.source);
+      properties.push_back(event.properties.empty() ? "{}" : ToTaggedJson(event.properties));
+    }
+    pg::Args args;
+    args.AddArray(tenants).AddArray(contacts).AddArray(occurred).AddArray(ids).AddArray(types);
+    args.AddArray(received).AddArray(amounts).AddArray(currencies).AddArray(quantities);
+    args.AddArray(channels).AddArray(sources).AddArray(properties);
+    CLM_RETURN_IF_ERROR(tx.Exec(kInsertEvents, args).status());
+  }
+  for (const auto& [tenant, cost] : new_costs_) {
+    pg::Args args;
+    args.Add(tenant).Add(cost.id).Add(cost.contact).Add(cost.source).Add(cost.start_date);
+    args.Add(cost.end_date).Add(cost.amount_minor).Add(cost.currency).Add(cost.create_time);
+    CLM_RETURN_IF_ERROR(tx.Exec(kInsertCost, args).status());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::FlushConsent(pg::Tx& tx) {
+  if (!new_consents_.empty()) {
+    std::vector<std::string> tenants, purposes, channels, bases, sources, texts, actors;
+    std::vector<Uuid> contacts, ids;
+    std::vector<int64_t> states;
+    std::vector<absl::Time> acted, expires, recorded;
+    for (const auto& [key, act] : new_consents_) {
+      tenants.push_back(key.tenant);
+      contacts.push_back(key.id);
+      ids.push_back(Uuid::V7(act.record_time));
+      purposes.push_back(act.purpose);
+      channels.push_back(act.channel);
+      states.push_back(static_cast<int64_t>(act.state));
+      acted.push_back(act.act_time);
+      expires.push_back(act.expire_time);
+      bases.push_back(act.legal_basis);
+      sources.push_back(act.source);
+      texts.push_back(act.text_version);
+      actors.push_back(act.actor);
+      recorded.push_back(act.record_time);
+    }
+    pg::Args args;
+    args.AddArray(tenants).AddArray(contacts).AddArray(ids).AddArray(purposes).AddArray(channels);
+    args.AddArray(states).AddArray(acted).AddArray(expires).AddArray(bases).AddArray(sources);
+    args.AddArray(texts).AddArray(actors).AddArray(recorded);
+    CLM_RETURN_IF_ERROR(tx.Exec(kInsertConsents, args).status());
+  }
+  if (!new_subscriptions_.empty()) {
+    // One row per key in a statement: the last state of the transaction.
+    absl::flat_hash_map<std::pair<EntityKey, std::string>, const Subscription*> last;
+    for (const auto& [key, s] : new_subscriptions_) last[{key, s.topic}] = &s;
+    std::vector<std::string> tenants, topics, actors, sources;
+    std::vector<Uuid> contacts;
+    std::vector<int64_t> states;
+    std::vector<absl::Time> changed;
+    std::vector<bool> explicit_acts;
+    for (const auto& [key, s] : last) {
+      tenants.push_back(key.first.tenant);
+      contacts.push_back(key.first.id);
+      topics.push_back(s->topic);
+      states.push_back(static_cast<int64_t>(s->state));
+      changed.push_back(s->change_time);
+      explicit_acts.push_back(s->explicit_act);
+      actors.push_back(s->actor);
+      sources.push_back(s->source);
+    }
+    pg::Args args;
+    args.AddArray(tenants).AddArray(contacts).AddArray(topics).AddArray(states).AddArray(changed);
+    args.AddArray(explicit_acts).AddArray(actors).AddArray(sources);
+    CLM_RETURN_IF_ERROR(tx.Exec(kSaveSubscriptions, args).status());
+  }
+  if (!removed_suppressions_.empty()) {
+    std::vector<std::string> tenants, channels, hashes;
+    for (const auto& key : removed_suppressions_) {
+      const size_t slash = key.second.find('/');
+      tenants.push_back(key.first);
+      channels.push_back(key.second.substr(0, slash));
+      hashes.push_back(key.second.substr(slash + 1));
+    }
+    pg::Args args;
+    args.AddArray(tenants).AddArray(channels).AddBytesArray(hashes);
+    CLM_RETURN_IF_ERROR(tx.Exec(kRemoveSuppressions, args).status());
+  }
+  if (new_suppressions_.empty()) return absl::OkStatus();
+  absl::flat_hash_map<SuppressionKey, const Suppression*> last;
+  for (const auto& [tenant, s] : new_suppressions_) last[KeyOf(tenant, s.channel, s.address)] = &s;
+  std::vector<std::string> tenants, channels, hashes, addresses, actors;
+  std::vector<int64_t> reasons;
+  std::vector<absl::Time> created;
+  for (const auto& [key, s] : last) {
+    tenants.push_back(key.first);
+    channels.push_back(s->channel);
+    hashes.push_back(key.second.substr(key.second.find('/') + 1));
+    addresses.push_back(s->reason == SuppressionReason::kErased ? "" : s->address);
+    reasons.push_back(static_cast<int64_t>(s->reason));
+    created.push_back(s->create_time);
+    actors.push_back(s->actor);
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(channels).AddBytesArray(hashes).AddArray(addresses);
+  args.AddArray(reasons).AddArray(created).AddArray(actors);
+  return tx.Exec(kSaveSuppressions, args).status();
+}
+
+absl::Status ContactWork::FlushRegistries(pg::Tx& tx) {
+  for (const auto& [tenant, topic] : new_topics_) {
+    pg::Args args;
+    args.Add(tenant).Add(topic.id).Add(topic.display_name).Add(topic.channel);
+    args.Add(static_cast<int>(topic.opt_in)).Add(topic.create_time);
+    CLM_RETURN_IF_ERROR(tx.Exec(kSaveTopic, args).status());
+  }
+  for (const auto& [tenant, d, version] : new_definitions_) {
+    pg::Args args;
+    args.Add(tenant).Add(d.id).Add(static_cast<int>(d.type)).Add(d.display_name);
+    args.AddArray(d.enum_values).Add(d.personal).Add(d.create_time).Add(version);
+    CLM_RETURN_IF_ERROR(tx.Exec(kSaveDefinition, args).status());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::FlushPurges(pg::Tx& tx) {
+  for (const Purged& purged : purged_) {
+    const Contact* contact = FindContact(purged.key);
+    const absl::Time at = contact == nullptr ? absl::UnixEpoch() : contact->update_time;
+    std::vector<std::string> hashes;
+    for (const auto& identifier : purged.identifiers) {
+      hashes.push_back(Hash(secret_, purged.key.tenant, identifier));
+    }
+    pg::Args stones;
+    stones.Add(purged.key.tenant).AddBytesArray(hashes).Add(at);
+    CLM_RETURN_IF_ERROR(tx.Exec(kInsertTombstones, stones).status());
+    pg::Args args;
+    args.Add(purged.key.tenant).Add(purged.key.id);
+    CLM_RETURN_IF_ERROR(tx.Exec(kPurgeSurroundings, args).status());
+    CLM_RETURN_IF_ERROR(tx.Exec(kPurgeAliases, args).status());
+    if (purged.anonymize_events) CLM_RETURN_IF_ERROR(tx.Exec(kAnonymizeEvents, args).status());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::FlushMerges(pg::Tx& tx) {
+  for (const Merged& merged : merged_) {
+    pg::Args move;
+    move.Add(merged.primary.tenant).Add(merged.duplicate.id).Add(merged.primary.id);
+    for (const pg::Statement* statement :
+         {&kMoveEvents, &kMoveCosts, &kMoveIdentifiers, &kMoveAliases}) {
+      CLM_RETURN_IF_ERROR(tx.Exec(*statement, move).status());
+    }
+    pg::Args gone;
+    gone.Add(merged.primary.tenant).Add(merged.duplicate.id);
+    CLM_RETURN_IF_ERROR(tx.Exec(kMoveHistory, gone).status());
+    pg::Args args;
+    args.Add(merged.primary.tenant).Add(merged.merge_id).Add(merged.primary.id);
+    args.Add(merged.duplicate.id).AddArray(merged.filled_fields).Add(merged.at).Add(merged.actor);
+    CLM_RETURN_IF_ERROR(tx.Exec(kInsertMerge, args).status());
+  }
+  return absl::OkStatus();
+}
+
+void ContactWork::Committed(const journal::Offsets& heads) {
+  if (observer_ == nullptr) return;
+  for (const auto& [key, slot] : contacts_) {
+    if (slot.dirty) touched_.insert(key);
+  }
+  if (touched_.empty()) return;
+  observer_->ContactsCommitted(std::vector<EntityKey>(touched_.begin(), touched_.end()), heads);
+}
+
+std::vector<const pg::Statement*> ContactWorkStatements() {
+  return {&kLoadRegistries,     &kLoadContacts,      &kLoadIdentifiers,   &kLoadTombstones,
+          &kLoadEvents,         &kLoadTopics,        &kLoadConsents,      &kLoadSubscriptions,
+          &kLoadHeld,           &kLoadAliases,       &kLoadSuppressions,  &kInsertContacts,
+          &kUpdateContacts,     &kRemoveIdentifiers, &kSaveIdentifiers,   &kSaveAttributeChanges,
+          &kInsertEvents,       &kInsertConsents,    &kSaveSubscriptions, &kSaveSuppressions,
+          &kRemoveSuppressions, &kSaveTopic,         &kSaveDefinition,    &kInsertCost,
+          &kInsertTombstones,   &kPurgeSurroundings, &kPurgeAliases,      &kAnonymizeEvents,
+          &kMoveEvents,         &kMoveCosts,         &kMoveIdentifiers,   &kMoveAliases,
+          &kMoveHistory,        &kInsertMerge};
+}
+
+}  // namespace clm::contact

@@ -1,0 +1,232 @@
+// The unit of work of the contact service: what one transaction reads and writes, as an identity
+// map over many contacts of many tenants. Handlers declare, decide by the pure rules, and stage;
+// nobody else writes these tables (imports included).
+#ifndef CLM_SERVICES_CONTACT_CONTACT_WORK_H_
+#define CLM_SERVICES_CONTACT_CONTACT_WORK_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "libs/base/resource_name.h"
+#include "libs/base/uuid.h"
+#include "libs/journal/mutation.h"
+#include "libs/pg/pg.h"
+#include "services/contact/attributes.h"
+#include "services/contact/consent.h"
+#include "services/contact/contact.h"
+#include "services/contact/merge.h"
+#include "services/contact/timeline.h"
+
+namespace clm::contact {
+
+// Told after each commit which contacts are different now, on a lane's thread; brief.
+class ContactObserver {
+ public:
+  virtual ~ContactObserver() = default;
+  // The records, consents, subscriptions or events of `keys` changed. `heads` are the new offsets
+  // of the journal's shards: the version of everything the service knows about a contact of that
+  // shard.
+  virtual void ContactsCommitted(const std::vector<EntityKey>& keys,
+                                 const journal::Offsets& heads) = 0;
+};
+
+struct TenantIdentifier {
+  std::string tenant;
+  Identifier identifier;
+  friend bool operator==(const TenantIdentifier&, const TenantIdentifier&) = default;
+  template <class H>
+  friend H AbslHashValue(H h, const TenantIdentifier& key) {
+    return H::combine(std::move(h), key.tenant, key.identifier);
+  }
+};
+
+// One identifier that a contact has, with when it was first seen.
+struct HeldIdentifier {
+  Identifier identifier;
+  absl::Time first_seen;
+};
+
+class ContactWork : public journal::Work {
+ public:
+  // `secret` salts tombstones and suppressions; `observer` may be null.
+  ContactWork(std::string secret, ContactObserver* observer);
+
+  // ---- Before Load.
+  void NeedContact(const EntityKey& key);
+  // Who has it, and whether it is erased.
+  void NeedIdentifier(const std::string& tenant, const Identifier& identifier);
+  // The attribute definitions of a tenant.
+  void NeedRegistry(const std::string& tenant);
+  void NeedEvent(const std::string& tenant, const Uuid& event_id);
+  void NeedTopic(const std::string& tenant, const std::string& topic);
+  // Consents, subscriptions, all identifiers, aliases and suppressions of a contact.
+  void NeedSurroundings(const EntityKey& key);
+  void NeedSuppression(const std::string& tenant, const std::string& channel,
+                       const std::string& address);
+
+  // ---- After Load: what is stored, with what this transaction has staged.
+  // nullptr when there is none.
+  const Contact* FindContact(const EntityKey& key) const;
+  std::optional<Uuid> Owner(const std::string& tenant, const Identifier& identifier) const;
+  bool IsTombstone(const std::string& tenant, const Identifier& identifier) const;
+  const AttributeRegistry& Registry(const std::string& tenant) const;
+  // Of a NeedRegistry tenant; 0 when the attribute is not defined.
+  int64_t DefinitionVersion(const std::string& tenant, const std::string& id) const;
+  // Whose event it is, when it is known already.
+  std::optional<Uuid> EventContact(const std::string& tenant, const Uuid& event_id) const;
+  const Topic* FindTopic(const std::string& tenant, const std::string& topic) const;
+  const std::vector<ConsentAct>& Consents(const EntityKey& key) const;
+  std::optional<Subscription> FindSubscription(const EntityKey& key,
+                                               const std::string& topic) const;
+  std::vector<Subscription> Subscriptions(const EntityKey& key) const;
+  const std::vector<HeldIdentifier>& Identifiers(const EntityKey& key) const;
+  const std::vector<Uuid>& Aliases(const EntityKey& key) const;
+  const Suppression* FindSuppression(const std::string& tenant, const std::string& channel,
+                                     const std::string& address) const;
+  // The suppressions of a contact's addresses.
+  std::vector<Suppression> Suppressions(const EntityKey& key) const;
+
+  // ---- Staging. Everything is undone by Discard.
+  // The outcome of a rule: record, identifiers, attribute history.
+  void Save(const Change& change, const std::string& actor, const std::string& source);
+  // The contact has the identifier beside those that its record shows.
+  void Hold(const EntityKey& key, const Identifier& identifier, absl::Time now);
+  void AddEvent(const EntityKey& key, BehaviorEvent event);
+  void AddConsent(const EntityKey& key, ConsentAct act);
+  void SaveSubscription(const EntityKey& key, Subscription subscription);
+  void SaveSuppression(const std::string& tenant, Suppression suppression);
+  void RemoveSuppression(const std::string& tenant, const std::string& channel,
+                         const std::string& address);
+  void SaveTopic(const std::string& tenant, Topic topic);
+  void SaveDefinition(const std::string& tenant, AttributeDefinition definition, int64_t version);
+  void AddCost(const std::string& tenant, AcquisitionCost cost);
+  // Leaves only salted hashes of the identifiers, purges the surroundings, and with
+  // `anonymize_events` the properties of past events.
+  void Purge(const EntityKey& key, const std::vector<Identifier>& identifiers,
+             bool anonymize_events);
+  // Moves everything that hangs on the duplicate to the primary, as the plan says.
+  void ApplyMerge(const MergePlan& plan, const Uuid& merge_id, const std::string& actor);
+
+  // ---- journal::Work
+  absl::Status Load(pg::Tx& tx) override;
+  void Keep() override;
+  void Discard() override;
+  absl::Status Flush(pg::Tx& tx) override;
+  void Committed(const journal::Offsets& heads) override;
+
+  // The hash by which tombstones and suppressions of `tenant` are found.
+  static std::string Hash(absl::string_view secret, const std::string& tenant,
+                          const Identifier& identifier);
+
+ private:
+  struct Slot {
+    std::optional<Contact> contact;
+    bool stored = false;  // Has a row.
+    bool dirty = false;
+  };
+  struct OwnerSlot {
+    std::optional<Uuid> owner;
+    bool dirty = false;
+    bool tombstone = false;
+    absl::Time first_seen;
+  };
+  struct Surroundings {
+    std::vector<ConsentAct> consents;
+    std::vector<Subscription> subscriptions;
+    std::vector<HeldIdentifier> identifiers;
+    std::vector<Uuid> aliases;
+    std::vector<Suppression> suppressions;
+  };
+  struct AttributeChange {
+    EntityKey key;
+    int64_t version;
+    absl::Time set_time;
+    std::string actor;
+    std::string source;
+    std::string changes;
+  };
+  struct Purged {
+    EntityKey key;
+    std::vector<Identifier> identifiers;
+    bool anonymize_events;
+  };
+  struct Merged {
+    EntityKey primary;
+    EntityKey duplicate;
+    Uuid merge_id;
+    std::string actor;
+    absl::Time at;
+    std::vector<std::string> filled_fields;
+  };
+  using TextKey = std::pair<std::string, std::string>;         // (tenant, id)
+  using SuppressionKey = std::pair<std::string, std::string>;  // (tenant, channel + hash)
+
+  SuppressionKey KeyOf(const std::string& tenant, const std::string& channel,
+                       const std::string& address) const;
+  template <class T>
+  void Append(std::vector<T>& list, T item);
+  template <class Map, class Key, class Value>
+  void Put(Map& map, const Key& key, Value value);
+
+  absl::Status LoadRegistries(pg::Tx& tx);
+  absl::Status LoadContacts(pg::Tx& tx);
+  absl::Status LoadIdentifiers(pg::Tx& tx);
+  absl::Status LoadEvents(pg::Tx& tx);
+  absl::Status LoadTopics(pg::Tx& tx);
+  absl::Status LoadSurroundings(pg::Tx& tx);
+  absl::Status LoadSuppressions(pg::Tx& tx);
+  absl::Status FlushContacts(pg::Tx& tx);
+  absl::Status FlushIdentifiers(pg::Tx& tx);
+  absl::Status FlushEvents(pg::Tx& tx);
+  absl::Status FlushConsent(pg::Tx& tx);
+  absl::Status FlushRegistries(pg::Tx& tx);
+  absl::Status FlushPurges(pg::Tx& tx);
+  absl::Status FlushMerges(pg::Tx& tx);
+
+  const std::string secret_;
+  ContactObserver* const observer_;
+  std::vector<std::function<void()>> undo_;
+
+  absl::flat_hash_map<EntityKey, Slot> contacts_;
+  absl::flat_hash_map<TenantIdentifier, OwnerSlot> owners_;
+  absl::flat_hash_map<std::string, AttributeRegistry> registries_;
+  absl::flat_hash_map<TextKey, int64_t> definition_versions_;
+  absl::flat_hash_map<EntityKey, std::optional<Uuid>> events_;  // (tenant, event id) -> contact.
+  absl::flat_hash_map<TextKey, std::optional<Topic>> topics_;
+  absl::flat_hash_map<EntityKey, Surroundings> surroundings_;
+  absl::flat_hash_map<SuppressionKey, std::optional<Suppression>> suppressions_;
+
+  std::vector<AttributeChange> attribute_changes_;
+  std::vector<std::pair<EntityKey, BehaviorEvent>> new_events_;
+  std::vector<std::pair<EntityKey, ConsentAct>> new_consents_;
+  std::vector<std::pair<EntityKey, Subscription>> new_subscriptions_;
+  std::vector<std::pair<std::string, Suppression>> new_suppressions_;
+  std::vector<SuppressionKey> removed_suppressions_;
+  std::vector<std::pair<std::string, Topic>> new_topics_;
+  std::vector<std::tuple<std::string, AttributeDefinition, int64_t>> new_definitions_;
+  std::vector<std::pair<std::string, AcquisitionCost>> new_costs_;
+  std::vector<Purged> purged_;
+  std::vector<Merged> merged_;
+  absl::flat_hash_set<EntityKey> touched_;
+};
+
+// Every statement of the unit of work, for the test that prepares them.
+std::vector<const pg::Statement*> ContactWorkStatements();
+
+// Reads a contact from the columns tenant_id, id, status, email, phone, given_name, family_name,
+// locale, timezone, external_ids, attributes, source, merged_into, create_time, update_time,
+// version. INTERNAL when an attribute is not in the registry: the registry is older than the row.
+absl::StatusOr<Contact> ReadContact(const pg::Row& row, const AttributeRegistry& registry);
+
+}  // namespace clm::contact
+
+#endif  // CLM_SERVICES_CONTACT_CONTACT_WORK_H_
