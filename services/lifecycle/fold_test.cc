@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <limits>
 
 #include "libs/base/error.h"
 
@@ -419,6 +419,47 @@ TEST(FoldTest, ANewRevisionMapsStagesAtItsInstantAndJudgesFromThenOn) {
   EXPECT_TRUE(plan->IsLate(result.state, Event(5, "e3", "login")));
   EXPECT_THAT(Path(FoldAll(*plan, {Event(1, "e1", "buy"), Event(10, "e2", "buy")})),
               ElementsAre(">a", "a>alpha", "alpha>b"));
+}
+
+TEST(FoldTest, FactsOutOfOrderAreRefused) {
+  const Plan plan = PlanOf(Letters(), {On("buy", "buy", {}, "a")});
+  for (const Fact& second : {Event(5, "e4", "buy"), Event(5, "e5", "buy"), Event(4, "e6", "buy")}) {
+    const std::vector<Fact> facts = {Event(5, "e5", "buy"), second};
+    const auto result = Fold(plan, {}, facts, absl::InfinitePast(), MemoryHistory());
+    EXPECT_EQ(error::Reason(result.status()), "FACT_LATE");
+  }
+}
+
+TEST(FoldTest, AnUnchangedRuleThatHasFiredDoesNotFireAgainInANewRevision) {
+  const Rule quiet = Since("quiet", "buy", 90, {"a"}, "n");
+  std::vector<Revision> revisions;
+  revisions.push_back({.model = Letters(), .rules = {quiet}});
+  revisions.push_back({.number = 2,
+                       .from = Day(120),
+                       .model = Letters(),
+                       .rules = {quiet, On("end", "end", {}, "d")}});
+  const auto plan = Plan::Compile(std::move(revisions), Constant);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  const FoldResult result = FoldAll(
+      *plan, {Manual(0, "e0", "a"), Event(0, "e1", "buy"), Manual(100, "e2", "a")}, Day(300));
+  EXPECT_THAT(Path(result), ElementsAre(">a", "a>n", "n>a"));
+}
+
+TEST(FoldTest, AStageChangedByARevisionIsANewVisitForItsTimers) {
+  int asked = 0;
+  Rule rule = InStage("t", 10, {"a", "b"}, "c");
+  rule.condition = "asked";
+  std::vector<Revision> revisions;
+  revisions.push_back({.model = Letters(), .rules = {rule}});
+  revisions.push_back(
+      {.number = 2, .from = Day(50), .model = Letters(), .rules = {rule}, .mapping = {{"a", "b"}}});
+  const auto plan = Plan::Compile(std::move(revisions), [&](absl::string_view) {
+    return Predicate([&](const Situation&) -> absl::StatusOr<bool> { return ++asked == 2; });
+  });
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  const FoldResult result = FoldAll(*plan, {Manual(0, "e0", "a")}, Day(300));
+  ASSERT_THAT(Path(result), ElementsAre(">a", "a>b", "b>c"));
+  EXPECT_EQ(result.transitions[2].at, Day(60));
 }
 
 TEST(ReconcileTest, KeepsWhatBothLogsContainAndNumbersTheNewOnesOnward) {
