@@ -447,7 +447,8 @@ TEST(FoldTest, AnUnchangedRuleThatHasFiredDoesNotFireAgainInANewRevision) {
 
 TEST(FoldTest, AStageChangedByARevisionIsANewVisitForItsTimers) {
   int asked = 0;
-  Rule rule = InStage("t", 10, {"a", "b"}, "c");
+  // Silence has lasted long enough when the visit begins, so the rule is tried at once.
+  Rule rule = Since("t", "buy", 10, {"a", "b"}, "c");
   rule.condition = "asked";
   std::vector<Revision> revisions;
   revisions.push_back({.model = Letters(), .rules = {rule}});
@@ -457,9 +458,9 @@ TEST(FoldTest, AStageChangedByARevisionIsANewVisitForItsTimers) {
     return Predicate([&](const Situation&) -> absl::StatusOr<bool> { return ++asked == 2; });
   });
   ASSERT_TRUE(plan.ok()) << plan.status();
-  const FoldResult result = FoldAll(*plan, {Manual(0, "e0", "a")}, Day(300));
+  const FoldResult result = FoldAll(*plan, {Manual(0, "e0", "a"), Event(0, "e1", "buy")}, Day(300));
   ASSERT_THAT(Path(result), ElementsAre(">a", "a>b", "b>c"));
-  EXPECT_EQ(result.transitions[2].at, Day(60));
+  EXPECT_EQ(result.transitions[2].at, Day(50));
 }
 
 TEST(ReconcileTest, KeepsWhatBothLogsContainAndNumbersTheNewOnesOnward) {
