@@ -124,9 +124,9 @@ class VersionedCache final : public Cache {
     // Not 0, for which no entry would ever be renewed.
     const int64_t load_micros =
         std::max(int64_t{1}, absl::ToInt64Microseconds(absl::Now() - begin));
-    slots_.Fill(slot, *lease,
-                found ? slots_.Payload(found->version, load_micros, found->payload)
-                      : slots_.Negative(load_micros, ""));
+    slots_.Fill({{slot, *lease,
+                  found ? slots_.Payload(found->version, load_micros, found->payload)
+                        : slots_.Negative(load_micros, "")}});
     return found;
   }
 

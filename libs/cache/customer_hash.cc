@@ -112,12 +112,13 @@ class SlottedCustomerHash final : public CustomerHash {
     if (missing.empty()) return parts;
     ++slots_.counters().loads;
     CLM_ASSIGN_OR_RETURN(Parts loaded, load(missing));
+    std::vector<Slots::Filling> fillings;
     for (const auto& [field, lease] : leases) {
       const auto it = loaded.find(field);
-      if (it != loaded.end()) {
-        slots_.Fill(SlotOf(customer, field), lease, EntryOf(it->second));
-      }
+      if (it == loaded.end()) continue;
+      fillings.push_back({SlotOf(customer, field), lease, EntryOf(it->second)});
     }
+    slots_.Fill(fillings);
     for (auto& [field, part] : loaded) parts.try_emplace(field, std::move(part));
     return parts;
   }
@@ -126,28 +127,26 @@ class SlottedCustomerHash final : public CustomerHash {
   // up goes to `parts`.
   Leases TakeLeases(const EntityKey& customer, const std::vector<std::string>& fields,
                     Parts* parts) {
-    absl::StatusOr<Parts> present = Read(customer);
-    if (!present.ok()) return {};
-    *parts = *std::move(present);
+    std::vector<Slot> slots;
+    for (const std::string& field : fields) slots.push_back(SlotOf(customer, field));
+    std::vector<std::optional<Slots::Lease>> taken = slots_.TakeAll(slots);
     Leases leases;
     bool others = false;
-    for (const std::string& field : fields) {
-      if (parts->contains(field)) continue;
-      // Unreadable bytes are recognised by the lease's own look at them.
-      std::optional<Slots::Lease> lease = slots_.Take(SlotOf(customer, field), {});
-      if (!lease) return leases;
+    for (size_t i = 0; i < fields.size(); ++i) {
+      std::optional<Slots::Lease>& lease = taken[i];
+      if (!lease) continue;
       if (lease->seen.usable) {
-        parts->try_emplace(field, PartIn(*std::move(lease->seen.usable)));
+        parts->try_emplace(fields[i], PartIn(*std::move(lease->seen.usable)));
       } else if (lease->token.empty()) {
         others = true;
       } else {
-        leases.emplace_back(field, *std::move(lease));
+        leases.emplace_back(fields[i], *std::move(lease));
       }
     }
     // Who holds tokens loads at once: waiting would keep others waiting.
     for (int i = 0; others && leases.empty() && i < slots_.options().polls; ++i) {
       absl::SleepFor(slots_.options().poll_interval);
-      present = Read(customer);
+      absl::StatusOr<Parts> present = Read(customer);
       if (!present.ok()) break;
       *parts = *std::move(present);
       others = !HasAll(*parts, fields);

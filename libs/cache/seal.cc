@@ -26,6 +26,12 @@ EVP_CIPHER_CTX* Context() {
   return context.get();
 }
 
+// Fetched once: EVP_aes_256_gcm() would be looked up again at every use.
+const EVP_CIPHER* Aes256Gcm() {
+  static const EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  return cipher;
+}
+
 }  // namespace
 
 std::string Hkdf(absl::string_view secret, absl::string_view salt, absl::string_view info) {
@@ -65,9 +71,8 @@ std::string Sealer::Seal(absl::string_view tenant, absl::string_view bound,
   unsigned char* tag = body + plain.size();
   int written = 0;
   EVP_CIPHER_CTX* context = Context();
-  static const EVP_CIPHER* const cipher = EVP_aes_256_gcm();
   const bool sealed = RAND_bytes(nonce, kNonceBytes) == 1 &&
-                      EVP_EncryptInit_ex(context, cipher, nullptr, Bytes(key), nonce) == 1 &&
+                      EVP_EncryptInit_ex(context, Aes256Gcm(), nullptr, Bytes(key), nonce) == 1 &&
                       EVP_EncryptUpdate(context, nullptr, &written, Bytes(bound),
                                         static_cast<int>(bound.size())) == 1 &&
                       EVP_EncryptUpdate(context, body, &written, Bytes(plain),
@@ -89,9 +94,8 @@ std::optional<std::string> Sealer::Open(absl::string_view tenant, absl::string_v
   auto* out = reinterpret_cast<unsigned char*>(plain.data());
   int written = 0;
   EVP_CIPHER_CTX* context = Context();
-  static const EVP_CIPHER* const cipher = EVP_aes_256_gcm();
   const bool opened =
-      EVP_DecryptInit_ex(context, cipher, nullptr, Bytes(key), Bytes(sealed)) == 1 &&
+      EVP_DecryptInit_ex(context, Aes256Gcm(), nullptr, Bytes(key), Bytes(sealed)) == 1 &&
       EVP_DecryptUpdate(context, nullptr, &written, Bytes(bound), static_cast<int>(bound.size())) ==
           1 &&
       EVP_DecryptUpdate(context, out, &written, Bytes(body), static_cast<int>(body.size())) == 1 &&

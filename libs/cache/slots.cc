@@ -70,60 +70,75 @@ Slots::Seen Slots::Look(const Slot& slot, const Store::Bytes& bytes) {
 }
 
 std::optional<Slots::Lease> Slots::Take(const Slot& slot, const Seen& seen) {
-  Lease lease{.seen = seen, .token = NewToken()};
-  // Twice at most: the first look may find bytes that turn out to be worthless.
-  for (int i = 0; i < 2; ++i) {
-    const absl::StatusOr<Store::Leased> leased =
-        Await<Store::Leased>([&](Store::Done<Store::Leased> done) {
-          store_.Lease(slot, lease.token, lease.seen.bytes, Now(), std::move(done));
-        });
-    if (!leased.ok()) {
-      ++counters_.unavailable;
-      return std::nullopt;
-    }
-    lease.seen = Look(slot, leased->bytes);
-    if (leased->granted) return lease;
-    if (!lease.seen.worthless) break;
-  }
-  lease.token.clear();
-  return lease;
+  const std::string token = NewToken();
+  const absl::StatusOr<Store::Leased> leased =
+      Await<Store::Leased>([&](Store::Done<Store::Leased> done) {
+        store_.Lease(slot, token, seen.bytes, Now(), std::move(done));
+      });
+  std::optional<Lease> lease = LeaseFrom(slot, token, leased);
+  // Bytes that only now turned out to be worthless may be replaced: once more, having seen them.
+  const bool again =
+      lease && lease->token.empty() && lease->seen.worthless && lease->seen.bytes != seen.bytes;
+  return again ? Take(slot, lease->seen) : lease;
 }
 
-void Slots::Fill(const Slot& slot, const Lease& lease, Entry entry) {
+std::vector<std::optional<Slots::Lease>> Slots::TakeAll(const std::vector<Slot>& slots) {
+  std::vector<std::string> tokens(slots.size());
+  for (std::string& token : tokens) token = NewToken();
   const absl::Time now = Now();
-  const absl::StatusOr<bool> filled = Await<bool>([&](Store::Done<bool> done) {
-    store_.Fill(slot, lease.token, EncodeEntry(sealer_, slot, entry),
-                lease.seen.worthless ? lease.seen.bytes : "", entry.expiry - now, now,
-                std::move(done));
-  });
-  if (!filled.ok()) {
+  const std::vector<absl::StatusOr<Store::Leased>> leased =
+      AwaitAll<Store::Leased>(slots.size(), [&](size_t i, Store::Done<Store::Leased> done) {
+        store_.Lease(slots[i], tokens[i], "", now, std::move(done));
+      });
+  std::vector<std::optional<Lease>> leases;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    std::optional<Lease>& lease = leases.emplace_back(LeaseFrom(slots[i], tokens[i], leased[i]));
+    if (lease && lease->token.empty() && lease->seen.worthless) {
+      lease = Take(slots[i], lease->seen);
+    }
+  }
+  return leases;
+}
+
+std::optional<Slots::Lease> Slots::LeaseFrom(const Slot& slot, const std::string& token,
+                                             const absl::StatusOr<Store::Leased>& leased) {
+  if (!leased.ok()) {
     ++counters_.unavailable;
-  } else {
-    ++(*filled ? counters_.fills : counters_.refused_fills);
+    return std::nullopt;
+  }
+  return Lease{Look(slot, leased->bytes), leased->granted ? token : ""};
+}
+
+void Slots::Fill(const std::vector<Filling>& fillings) {
+  const absl::Time now = Now();
+  const std::vector<absl::StatusOr<bool>> filled =
+      AwaitAll<bool>(fillings.size(), [&](size_t i, Store::Done<bool> done) {
+        const auto& [slot, lease, entry] = fillings[i];
+        store_.Fill(slot, lease.token, EncodeEntry(sealer_, slot, entry),
+                    lease.seen.worthless ? lease.seen.bytes : "", entry.expiry - now, now,
+                    std::move(done));
+      });
+  for (const absl::StatusOr<bool>& one : filled) {
+    if (!one.ok()) {
+      ++counters_.unavailable;
+    } else {
+      ++(*one ? counters_.fills : counters_.refused_fills);
+    }
   }
 }
 
 absl::Status Slots::Apply(const std::vector<Write>& writes) {
-  if (writes.empty()) return absl::OkStatus();
-  struct Pending {
-    absl::Mutex mu;
-    size_t waiting;
-    absl::Status first;
-  } pending{.waiting = writes.size()};
   const absl::Time now = Now();
-  for (const Write& write : writes) {
-    store_.Write(write.slot, EncodeEntry(sealer_, write.slot, write.entry),
-                 write.entry.expiry - now, now, [&](absl::StatusOr<bool> written) {
-                   absl::MutexLock lock(&pending.mu);
-                   --pending.waiting;
-                   if (pending.first.ok() && !written.ok()) pending.first = written.status();
-                 });
-  }
-  absl::MutexLock lock(&pending.mu);
-  const auto answered = [&] { return pending.waiting == 0; };
-  pending.mu.Await(absl::Condition(&answered));
-  if (!pending.first.ok()) ++counters_.unavailable;
-  return pending.first;
+  const std::vector<absl::StatusOr<bool>> written =
+      AwaitAll<bool>(writes.size(), [&](size_t i, Store::Done<bool> done) {
+        const auto& [slot, entry] = writes[i];
+        store_.Write(slot, EncodeEntry(sealer_, slot, entry), entry.expiry - now, now,
+                     std::move(done));
+      });
+  absl::Status first;
+  for (const absl::StatusOr<bool>& one : written) first.Update(one.status());
+  if (!first.ok()) ++counters_.unavailable;
+  return first;
 }
 
 Entry Slots::Payload(int64_t version, int64_t note, std::string payload) const {

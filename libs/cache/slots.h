@@ -61,7 +61,16 @@ class Slots {
   };
   // `seen` is what the caller found before. nullopt when the store did not answer.
   std::optional<Lease> Take(const Slot& slot, const Seen& seen);
-  void Fill(const Slot& slot, const Lease& lease, Entry entry);
+  // For slots that nobody has looked at, in one round trip; the answers in their order.
+  std::vector<std::optional<Lease>> TakeAll(const std::vector<Slot>& slots);
+
+  struct Filling {
+    Slot slot;
+    Lease lease;
+    Entry entry;
+  };
+  // In one round trip.
+  void Fill(const std::vector<Filling>& fillings);
 
   struct Write {
     Slot slot;
@@ -80,6 +89,9 @@ class Slots {
   Counters& counters() { return counters_; }
 
  private:
+  std::optional<Lease> LeaseFrom(const Slot& slot, const std::string& token,
+                                 const absl::StatusOr<Store::Leased>& leased);
+
   const Options options_;
   const std::unique_ptr<Store> owned_;
   Store& store_;

@@ -3,6 +3,8 @@
 #ifndef CLM_LIBS_CACHE_STORE_H_
 #define CLM_LIBS_CACHE_STORE_H_
 
+#include <atomic>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,6 +82,23 @@ absl::StatusOr<T> Await(Start start) {
   });
   answered.WaitForNotification();
   return result;
+}
+
+// Calls start(i, done) for each i below `size` and waits for all; the answers in their order.
+template <class T, class Start>
+std::vector<absl::StatusOr<T>> AwaitAll(size_t size, Start start) {
+  std::vector<absl::StatusOr<T>> results(size);
+  if (size == 0) return results;
+  std::atomic<size_t> waiting{size};
+  absl::Notification answered;
+  for (size_t i = 0; i < size; ++i) {
+    start(i, [&, i](absl::StatusOr<T> answer) {
+      results[i] = std::move(answer);
+      if (--waiting == 0) answered.Notify();
+    });
+  }
+  answered.WaitForNotification();
+  return results;
 }
 
 }  // namespace clm::cache
