@@ -1,0 +1,232 @@
+#include "services/lifecycle/contact_feed_handler.h"
+
+#include <algorithm>
+#include <random>
+
+#include "libs/journal/schema.h"
+#include "services/lifecycle/lifecycle_fixture.h"
+
+namespace clm::lifecycle {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+using LifecycleStoreTest = LifecycleTest;
+using ContactFeedHandlerTest = LifecycleTest;
+
+TEST_F(LifecycleStoreTest, EveryStatementPreparesAgainstTheSchema) {
+  CLM_EXPECT_OK(node_->pool->Prepare(LifecycleStatements()));
+  CLM_EXPECT_OK(node_->pool->Prepare(journal::Statements()));
+}
+
+TEST_F(LifecycleStoreTest, EveryTenantTableForcesRowSecurity) {
+  EXPECT_EQ(Count(R"sql(
+    SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relkind = 'r' AND a.attname = 'tenant_id' AND c.relnamespace = 'public'::regnamespace
+      AND NOT (c.relrowsecurity AND c.relforcerowsecurity
+               AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid)))sql"),
+            0);
+}
+
+TEST_F(LifecycleStoreTest, ATenantSeesNothingOfAnother) {
+  InstallShop("acme");
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 10), Behaved(Contact(1), {{1, 11}})}));
+  ASSERT_EQ(StageOf(Contact(1)), "first_purchase");
+  EXPECT_THAT(node_->reader.FindCustomer(Contact(1, "evil"), absl::InfiniteFuture()),
+              clm::testing::StatusIs(absl::StatusCode::kNotFound));
+  // By SQL as the service's own role, too: every row of every table is behind the policy.
+  for (const char* table : {"customer", "fact", "customer_stage", "transition", "stage_day",
+                            "stage_model", "model_revision", "model_epoch", "model_job"}) {
+    const std::string sql = absl::StrCat("SELECT count(*) FROM ", table);
+    for (const auto& [tenant, some] : {std::pair("acme", true), std::pair("evil", false)}) {
+      int64_t rows = -1;
+      CLM_ASSERT_OK(node_->pool->Read({pg::Scope::Tenant(tenant)}, [&](pg::Tx& tx) {
+        auto result = tx.ExecDynamic(sql);
+        if (result.ok()) rows = (*result)[0].Int(0);
+        return result.status();
+      }));
+      EXPECT_EQ(rows > 0, some) << table << " " << tenant;
+    }
+  }
+}
+
+TEST_F(ContactFeedHandlerTest, APurchaseMovesTheCustomerAndTellsOnce) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 990), Behaved(Contact(1), {{1, 999}})}));
+  EXPECT_EQ(StageOf(Contact(1)), "first_purchase");
+  EXPECT_THAT(Path(Contact(1)), ElementsAre("999 >first_purchase"));
+  EXPECT_EQ(Journaled("StageChanged", Contact(1)), 1);
+  EXPECT_EQ(Journaled("StagesSuperseded", Contact(1)), 0);
+  ExpectBalance();
+}
+
+TEST_F(ContactFeedHandlerTest, ATwinOfAnEventCountsOnceInOneBatchAndInAnother) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 990), Behaved(Contact(1), {{1, 995}, {1, 995}}),
+                         Behaved(Contact(1), {{1, 995}})}));
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(1), {{1, 995}})}));
+  EXPECT_EQ(StageOf(Contact(1)), "first_purchase");
+  EXPECT_EQ(Count("SELECT count(*) FROM fact"), 1);
+  EXPECT_EQ(Journaled("StageChanged", Contact(1)), 1);
+}
+
+TEST_F(ContactFeedHandlerTest, ALateFactCorrectsTheLogAndKeepsWhatWasBelieved) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Behaved(Contact(1), {{1, 990}})}));
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(1), {{2, 980}})}));
+  EXPECT_THAT(Path(Contact(1)), ElementsAre("980 >first_purchase", "990 first_purchase>repeat"));
+  EXPECT_THAT(Path(Contact(1), true), ElementsAre("980 >first_purchase", "990 >first_purchase void",
+                                                  "990 first_purchase>repeat"));
+  EXPECT_EQ(Journaled("StageChanged", Contact(1)), 3);
+  EXPECT_EQ(Journaled("StagesSuperseded", Contact(1)), 1);
+  ExpectBalance();
+}
+
+// The same history, cut and shuffled differently, always ends in the same log and the same places.
+TEST_F(ContactFeedHandlerTest, TheOrderOfArrivalMakesNoDifference) {
+  StageModel model = NonContractualModel();
+  std::vector<Rule> rules = *NonContractualRules({});
+  rules.push_back({.id = "big",
+                   .priority = 50,
+                   .model_id = model.id,
+                   .from_stages = {"first_purchase"},
+                   .to_stage = "repeat",
+                   .trigger = {.kind = Trigger::Kind::kEventSum,
+                               .types = {"purchase"},
+                               .window = absl::Hours(24 * 60),
+                               .at_least = 300,
+                               .currency = "EUR"},
+                   .condition = "attributes.plan = gold AND count(\"visit\", 30d) < 3"});
+  std::mt19937 random(7);
+  std::vector<Did> history;
+  for (int i = 0; i < 24; ++i) {
+    history.push_back({100 + i, static_cast<double>(random() % 600) + 200,
+                       random() % 3 == 0 ? "visit" : "purchase",
+                       static_cast<int64_t>(random() % 200) + 50});
+  }
+  Install(model, rules);
+  std::vector<std::string> expected;
+  ModelState state;
+  for (int round = 0; round < 12; ++round) {
+    const EntityKey contact = Contact(round);
+    std::vector<Did> shuffled = history;
+    // Ids are unique per customer only.
+    std::shuffle(shuffled.begin(), shuffled.end(), random);
+    if (round == 0) {
+      std::sort(shuffled.begin(), shuffled.end(),
+                [](const Did& a, const Did& b) { return a.day < b.day; });
+    }
+    CLM_ASSERT_OK(Deliver({Created(contact, 150, {{"plan", "silver"}})}));
+    std::vector<event::v1::Event> batch;
+    bool updated = false;
+    for (size_t i = 0; i < shuffled.size();) {
+      std::vector<Did> together;
+      for (size_t n = 1 + random() % 4; n > 0 && i < shuffled.size(); --n) {
+        together.push_back(shuffled[i++]);
+      }
+      batch.push_back(Behaved(contact, together));
+      if (!updated && random() % 3 == 0) {
+        updated = true;
+        auto change = Updated(contact, 150, 400, {{"plan", "gold"}});
+        change.set_id(Id(5).ToString());
+        batch.push_back(change);
+      }
+      if (random() % 2 == 0) {
+        CLM_ASSERT_OK(Deliver(batch));
+        batch.clear();
+        if (random() % 3 == 0) Settle();
+      }
+    }
+    if (!updated) {
+      auto change = Updated(contact, 150, 400, {{"plan", "gold"}});
+      change.set_id(Id(5).ToString());
+      batch.push_back(change);
+    }
+    if (!batch.empty()) {
+      CLM_ASSERT_OK(Deliver(batch));
+    }
+    Settle();
+    ModelState now = Find(contact).PlaceIn(model.id).state;
+    now.sequence = 0;
+    now.applied = {};
+    if (round == 0) {
+      expected = Path(contact);
+      state = now;
+      ASSERT_GT(expected.size(), 3u);
+    } else {
+      EXPECT_EQ(Path(contact), expected) << "round " << round;
+      EXPECT_EQ(now, state) << "round " << round;
+    }
+  }
+  ExpectBalance();
+}
+
+TEST_F(ContactFeedHandlerTest, InstallingAfterTheImportEqualsInstallingBefore) {
+  const auto import = [&](int contact) {
+    CLM_ASSERT_OK(Deliver({Created(Contact(contact), 100),
+                           Behaved(Contact(contact), {{1, 120}, {2, 130}, {3, 500}})}));
+  };
+  import(1);
+  InstallShop();
+  import(2);
+  Settle();
+  EXPECT_THAT(Path(Contact(1)),
+              ElementsAre("120 >first_purchase", "130 first_purchase>repeat", "220 repeat>at_risk",
+                          "310 at_risk>lapsed", "500 lapsed>won_back", "590 won_back>at_risk",
+                          "680 at_risk>lapsed"));
+  EXPECT_EQ(Path(Contact(1)), Path(Contact(2)));
+  EXPECT_EQ(Path(Contact(1), true), Path(Contact(2), true));
+  ExpectBalance();
+}
+
+TEST_F(ContactFeedHandlerTest, AMergeGivesTheSurvivorTheWholeHistory) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Behaved(Contact(1), {{1, 950}})}));
+  CLM_ASSERT_OK(Deliver({Created(Contact(2), 900), Behaved(Contact(2), {{2, 940}})}));
+  CLM_ASSERT_OK(Deliver({Merged(Contact(1), Contact(2))}));
+  EXPECT_THAT(Path(Contact(1)), ElementsAre("940 >first_purchase", "950 first_purchase>repeat"));
+  EXPECT_THAT(Path(Contact(2)), IsEmpty());
+  EXPECT_THAT(Path(Contact(2), true), ElementsAre("940 >first_purchase void"));
+  // The old name leads to the survivor.
+  EXPECT_EQ(Find(Contact(2)).key, Contact(1));
+  // The correction of either log is news about the survivor.
+  EXPECT_EQ(Journaled("StagesSuperseded", Contact(1)), 2);
+  ExpectBalance();
+}
+
+TEST_F(ContactFeedHandlerTest, WhatReachesAMergedContactLaterGoesToTheSurvivor) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Behaved(Contact(1), {{1, 950}})}));
+  // The shard of the merged contact lags: not even its creation has been heard of.
+  CLM_ASSERT_OK(Deliver({Merged(Contact(1), Contact(2))}));
+  CLM_ASSERT_OK(Deliver({Created(Contact(2), 930), Behaved(Contact(2), {{2, 940}})}));
+  Settle();
+  EXPECT_THAT(Path(Contact(1)), ElementsAre("940 >first_purchase", "950 first_purchase>repeat"));
+  EXPECT_THAT(Path(Contact(2), true), IsEmpty());
+  EXPECT_EQ(Count("SELECT count(*) FROM refold"), 0);
+}
+
+TEST_F(ContactFeedHandlerTest, AnEraseDropsValuesAndKeepsTheLog) {
+  InstallShop();
+  CLM_ASSERT_OK(
+      Deliver({Created(Contact(1), 900, {{"plan", "gold"}}), Behaved(Contact(1), {{1, 950}})}));
+  contact::v1::ContactChanged erased = ChangeOf(Contact(1), 900, {});
+  erased.set_change(contact::v1::ContactChanged::CHANGE_ERASED);
+  CLM_ASSERT_OK(Deliver({Envelope(Contact(1), erased)}));
+  EXPECT_THAT(Find(Contact(1)).attributes, IsEmpty());
+  EXPECT_EQ(Find(Contact(1)).initial.count("attributes.plan"), 0u);
+  EXPECT_THAT(Path(Contact(1)), ElementsAre("950 >first_purchase"));
+  EXPECT_EQ(Count("SELECT count(*) FROM fact WHERE amount_minor = 100"), 1);
+}
+
+TEST_F(ContactFeedHandlerTest, AnUnreadableEventIsRefusedAndChangesNothing) {
+  InstallShop();
+  event::v1::Event bad = Behaved(Contact(1), {{1, 950}});
+  bad.set_payload("\xff\xff");
+  EXPECT_THAT(Deliver({bad}), clm::testing::ReasonIs("EVENT_MALFORMED"));
+  EXPECT_EQ(Count("SELECT count(*) FROM customer"), 0);
+}
+
+}  // namespace
+}  // namespace clm::lifecycle
