@@ -33,7 +33,7 @@ std::vector<std::string> Read(absl::string_view file, size_t chunk) {
     status = reader->Feed(file.substr(at, chunk), sink);
   }
   if (status.ok()) status = reader->Finish(sink);
-  records.push_back(status.ToString());
+  records.push_back(std::string(status.message()));
   return records;
 }
 

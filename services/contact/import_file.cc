@@ -233,7 +233,7 @@ class CsvReader : public ImportReader {
 
   void Refuse(absl::Status why, RecordSink sink) {
     if (header_.empty()) {
-      failed_ = FileError(absl::StrCat("header line: ", why.message()));
+      failed_ = FileError(absl::StrCat("header line: ", error::FieldViolations(why)[0].second));
       return;
     }
     ImportRecord record;
