@@ -25,7 +25,8 @@ namespace clm::journal {
 // Thread-safe. One per process, for all journals it serves.
 class FeedHandlers {
  public:
-  explicit FeedHandlers(rpc::Workers* workers) : workers_(workers) {}
+  // Where the database is read; before the first call.
+  void UseWorkers(rpc::Workers* workers) { workers_ = workers; }
 
   // `feed` must outlive the server, or be taken out by Remove before it goes.
   void Add(const std::string& source, Feed* feed);
@@ -35,7 +36,7 @@ class FeedHandlers {
              rpc::Reply<event::v1::FetchResponse> reply);
 
  private:
-  rpc::Workers* const workers_;
+  rpc::Workers* workers_ = nullptr;
   absl::Mutex mu_;
   absl::flat_hash_map<std::string, Feed*> feeds_ ABSL_GUARDED_BY(mu_);
 };

@@ -35,9 +35,9 @@ class Work {
   virtual void Discard() = 0;
   // Writes all that stayed, set-based.
   virtual absl::Status Flush(pg::Tx& tx) = 0;
-  // After the commit and before any Done, on the lane's thread: the moment to refresh caches, briefly.
-  // `heads` are the new offsets of the shards that changed: a version that grows with every change
-  // of anything on the shard.
+  // After the commit and before any Done, on the lane's thread: the moment to refresh caches,
+  // briefly. `heads` are the new offsets of the shards that changed: a version that grows with
+  // every change of anything on the shard.
   virtual void Committed(const Offsets& heads) { static_cast<void>(heads); }
 };
 

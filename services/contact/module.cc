@@ -1,0 +1,187 @@
+#include "services/contact/module.h"
+
+#include <utility>
+
+#include "clm/contact/v1/contact_service.grpc.pb.h"
+#include "clm/contact/v1/timeline_service.grpc.pb.h"
+#include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
+#include "libs/base/page_token.h"
+#include "libs/base/status_macros.h"
+#include "libs/cache/customer_hash.h"
+#include "libs/journal/doorbell.h"
+#include "libs/journal/feed.h"
+#include "libs/journal/lanes.h"
+#include "libs/journal/schema.h"
+#include "libs/redis/redis.h"
+#include "libs/rpc/client.h"
+#include "libs/rpc/service.h"
+#include "libs/rpc/status.h"
+#include "services/contact/contact_context.h"
+#include "services/contact/contact_handlers.h"
+#include "services/contact/contact_proto.h"
+#include "services/contact/contact_reader.h"
+#include "services/contact/contact_work.h"
+#include "services/contact/schema.h"
+
+namespace clm::contact {
+namespace {
+
+constexpr char kName[] = "contact";
+// Lane transactions at a time; the other connections of the pool read.
+constexpr int kExecutors = 2;
+
+class ContactBinding : public rpc::Service {
+ public:
+  ContactBinding(rpc::Host& host, ContactHandlers& handlers)
+      : Service(host, v1::ContactService::service_full_name()) {
+    Bind("CreateContact", &handlers, &ContactHandlers::CreateContact);
+    Bind("GetContact", &handlers, &ContactHandlers::GetContact);
+    Bind("BatchGetContacts", &handlers, &ContactHandlers::BatchGetContacts);
+    Bind("LookupContact", &handlers, &ContactHandlers::LookupContact);
+    Bind("ListContacts", &handlers, &ContactHandlers::ListContacts);
+    Bind("UpdateContact", &handlers, &ContactHandlers::UpdateContact);
+    Bind("UpsertContact", &handlers, &ContactHandlers::UpsertContact);
+    Bind("BatchUpsertContacts", &handlers, &ContactHandlers::BatchUpsertContacts);
+    Bind("BlockContact", &handlers, &ContactHandlers::BlockContact);
+    Bind("UnblockContact", &handlers, &ContactHandlers::UnblockContact);
+    Bind("DeactivateContact", &handlers, &ContactHandlers::DeactivateContact);
+    Bind("EraseContact", &handlers, &ContactHandlers::EraseContact);
+    Bind("ExportContact", &handlers, &ContactHandlers::ExportContact);
+    Bind("MergeContacts", &handlers, &ContactHandlers::MergeContacts);
+    Bind("GetCustomerContext", &handlers, &ContactHandlers::GetCustomerContext);
+    Bind("ListAttributeHistory", &handlers, &ContactHandlers::ListAttributeHistory);
+    Bind("CreateAttributeDefinition", &handlers, &ContactHandlers::CreateAttributeDefinition);
+    Bind("UpdateAttributeDefinition", &handlers, &ContactHandlers::UpdateAttributeDefinition);
+    Bind("ListAttributeDefinitions", &handlers, &ContactHandlers::ListAttributeDefinitions);
+  }
+};
+
+class TimelineBinding : public rpc::Service {
+ public:
+  TimelineBinding(rpc::Host& host, TimelineHandlers& handlers)
+      : Service(host, v1::TimelineService::service_full_name()) {
+    Bind("IngestEvents", &handlers, &TimelineHandlers::IngestEvents);
+    Bind("ListEvents", &handlers, &TimelineHandlers::ListEvents);
+    Bind("CreateAcquisitionCost", &handlers, &TimelineHandlers::CreateAcquisitionCost);
+    Bind("ListAcquisitionCosts", &handlers, &TimelineHandlers::ListAcquisitionCosts);
+  }
+};
+
+// The stages of a customer from the lifecycle service.
+class RemoteStages {
+ public:
+  explicit RemoteStages(app::Runtime* runtime) : runtime_(runtime) {}
+
+  absl::StatusOr<v1::CustomerContext> operator()(const EntityKey& contact, absl::Time deadline) {
+    CLM_ASSIGN_OR_RETURN(const auto channel, runtime_->Channel("lifecycle"));
+    const auto stub = lifecycle::v1::LifecycleService::NewStub(channel);
+    grpc::ClientContext context;
+    rpc::PrepareContext(runtime_->identity(), std::min(deadline - absl::Now(), absl::Seconds(10)),
+                        &context);
+    lifecycle::v1::GetCustomerStagesRequest request;
+    request.set_contact(EntityName(kContacts, contact));
+    lifecycle::v1::GetCustomerStagesResponse response;
+    CLM_RETURN_IF_ERROR(rpc::FromGrpc(stub->GetCustomerStages(&context, request, &response)));
+    v1::CustomerContext out;
+    for (const auto& stage : response.stages()) {
+      auto* s = out.add_stages();
+      s->set_model(stage.model());
+      s->set_stage(stage.stage());
+      s->set_label(stage.label());
+      if (stage.has_enter_time()) *s->mutable_enter_time() = stage.enter_time();
+    }
+    out.mutable_stages_part()->set_version(response.version());
+    *out.mutable_stages_part()->mutable_as_of_time() = response.as_of_time();
+    return out;
+  }
+
+ private:
+  app::Runtime* runtime_;
+};
+
+class ContactModule : public app::Module {
+ public:
+  explicit ContactModule(std::shared_ptr<journal::FeedHandlers> feeds) : feeds_(std::move(feeds)) {}
+
+  std::string name() const override { return kName; }
+  std::vector<pg::Schema> Schemas() const override { return {FullSchema()}; }
+
+  absl::Status Start(app::Runtime& runtime) override {
+    CLM_ASSIGN_OR_RETURN(pool_, runtime.OpenDatabase(FullSchema()));
+    if (!runtime.redis_url().empty()) {
+      redis::Options options;
+      options.url = runtime.redis_url();
+      CLM_ASSIGN_OR_RETURN(redis_, redis::NewClient(options));
+      cache::Options cache_options;
+      cache_options.secret = runtime.secret();
+      hash_ = cache::NewCustomerHash(redis_.get(), cache_options);
+    }
+    doorbell_ = std::make_unique<journal::Doorbell>(redis_.get(), kName, &heads_);
+    reader_ = std::make_unique<ContactReader>(pool_.get(), runtime.secret());
+    context_ = std::make_unique<ContactContext>(reader_.get(), hash_.get(), RemoteStages(&runtime));
+    journal::Lanes::Options lanes;
+    lanes.pool = pool_.get();
+    lanes.clock = &runtime.clock();
+    lanes.executors = kExecutors;
+    lanes.new_work = [secret = runtime.secret(), observer = context_.get()] {
+      return std::make_unique<ContactWork>(secret, observer);
+    };
+    lanes.on_commit = [this](const journal::Offsets& heads) { doorbell_->Ring(heads); };
+    lanes_ = std::make_unique<journal::Lanes>(std::move(lanes));
+    feed_ = std::make_unique<journal::Feed>(journal::Feed::Options{pool_.get(), &heads_});
+    feeds_->Add(kName, feed_.get());
+    tokens_ = std::make_unique<PageTokens>(runtime.secret());
+
+    ContactParts parts;
+    parts.lanes = lanes_.get();
+    parts.reader = reader_.get();
+    parts.context = context_.get();
+    parts.workers = &runtime.workers();
+    parts.tokens = tokens_.get();
+    contact_handlers_ = std::make_unique<ContactHandlers>(parts);
+    timeline_handlers_ = std::make_unique<TimelineHandlers>(parts);
+    CLM_RETURN_IF_ERROR(
+        runtime.Register(std::make_unique<ContactBinding>(runtime.host(), *contact_handlers_)));
+    return runtime.Register(std::make_unique<TimelineBinding>(runtime.host(), *timeline_handlers_));
+  }
+
+  void Stop() override {
+    feeds_->Remove(kName);
+    feed_.reset();
+    if (lanes_ != nullptr) lanes_->Drain();
+    lanes_.reset();
+    doorbell_.reset();
+    hash_.reset();
+    redis_.reset();
+    pool_.reset();
+  }
+
+ private:
+  const std::shared_ptr<journal::FeedHandlers> feeds_;
+  journal::Heads heads_;
+  std::unique_ptr<pg::Pool> pool_;
+  std::unique_ptr<redis::Client> redis_;
+  std::unique_ptr<cache::CustomerHash> hash_;
+  std::unique_ptr<journal::Doorbell> doorbell_;
+  std::unique_ptr<ContactReader> reader_;
+  std::unique_ptr<ContactContext> context_;
+  std::unique_ptr<journal::Lanes> lanes_;
+  std::unique_ptr<journal::Feed> feed_;
+  std::unique_ptr<PageTokens> tokens_;
+  std::unique_ptr<ContactHandlers> contact_handlers_;
+  std::unique_ptr<TimelineHandlers> timeline_handlers_;
+};
+
+}  // namespace
+
+pg::Schema FullSchema() {
+  pg::Schema schema = ContactSchema();
+  schema.migrations.insert(schema.migrations.begin(), journal::JournalMigration());
+  return schema;
+}
+
+std::unique_ptr<app::Module> NewModule(std::shared_ptr<journal::FeedHandlers> feeds) {
+  return std::make_unique<ContactModule>(std::move(feeds));
+}
+
+}  // namespace clm::contact
