@@ -37,7 +37,7 @@ void AppendLiteralOrNull(std::string& sql, const std::optional<std::string>& val
 }  // namespace
 
 Connection::Connection(const std::string& dsn) : connection_(dsn) {
-  compat::Configure(connection_);
+  notices_ = compat::Configure(connection_);
   session_ = std::make_unique<pqxx::nontransaction>(connection_);
   session_->exec(kSessionSettings);
 }

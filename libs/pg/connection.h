@@ -43,6 +43,7 @@ class Connection {
                   const std::vector<std::vector<std::optional<std::string>>>& rows);
 
   pqxx::connection connection_;
+  std::shared_ptr<void> notices_;  // What silences the server's notices.
   // BEGIN and COMMIT are ours: they share a round trip with other statements, and the outcome of a
   // commit is decided here.
   std::unique_ptr<pqxx::nontransaction> session_;

@@ -19,6 +19,11 @@
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
 
+// libpqxx 6.4 forgets the result that tells of a lost connection: a few hundred bytes each time.
+extern "C" const char* __lsan_default_suppressions() {  // NOLINT: the sanitizer's name.
+  return "leak:PQmakeEmptyPGresult\nleak:libpq.so\n";
+}
+
 namespace clm::pg {
 namespace {
 
@@ -352,13 +357,15 @@ TEST_F(PoolTest, ADeadlockIsRunAgain) {
     bool first = true;
     outcomes[i] = pool_->Transact(acme_, [&](Tx& tx) -> absl::Status {
       ++runs;
-      CLM_RETURN_IF_ERROR(tx.Exec(kIncrement, Args().Add(i == 0 ? "a" : "b")).status());
-      if (std::exchange(first, false)) both_hold_one.arrive_and_wait();
-      return tx.Exec(kIncrement, Args().Add(i == 0 ? "b" : "a")).status();
+      const bool crossed = std::exchange(first, false);
+      const bool a_first = i == 0 || !crossed;
+      CLM_RETURN_IF_ERROR(tx.Exec(kIncrement, Args().Add(a_first ? "a" : "b")).status());
+      if (crossed) both_hold_one.arrive_and_wait();
+      return tx.Exec(kIncrement, Args().Add(a_first ? "b" : "a")).status();
     });
   });
   EXPECT_THAT(outcomes, ElementsAre(IsOk(), IsOk()));
-  EXPECT_EQ(runs, 3);
+  EXPECT_GE(runs, 3);  // The server may end one of them or both.
   EXPECT_EQ((*pool_->Query(acme_, kCounter, Args().Add("a")))[0].Int(0), 2);
   EXPECT_EQ((*pool_->Query(acme_, kCounter, Args().Add("b")))[0].Int(0), 2);
 }
@@ -698,13 +705,17 @@ TEST(PoolRestartTest, APoolOutlivesStopAndCrashOfItsServer) {
   CLM_ASSERT_OK(postgres.server().Restart());
   CLM_EXPECT_OK(increment());
   postgres.server().Kill();
-  EXPECT_THAT(increment(), ReasonIs("DATABASE_UNAVAILABLE"));
+  // A server process lives on for a moment, and does what it is told.
+  int64_t done = 5;
+  absl::Status status = increment();
+  for (; status.ok(); status = increment()) ++done;
+  EXPECT_THAT(status, ReasonIs("DATABASE_UNAVAILABLE"));
   CLM_ASSERT_OK(postgres.server().Restart());
   CLM_EXPECT_OK(increment());
   // A restart between two uses is not even noticed.
   CLM_ASSERT_OK(postgres.server().Restart());
   CLM_EXPECT_OK(increment());
-  EXPECT_EQ((*pool->Query(acme, kCounter, Args().Add("a")))[0].Int(0), 7);
+  EXPECT_EQ((*pool->Query(acme, kCounter, Args().Add("a")))[0].Int(0), done + 2);
 }
 
 }  // namespace

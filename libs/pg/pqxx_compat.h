@@ -3,6 +3,7 @@
 #ifndef CLM_LIBS_PG_PQXX_COMPAT_H_
 #define CLM_LIBS_PG_PQXX_COMPAT_H_
 
+#include <memory>
 #include <optional>
 #include <pqxx/pqxx>
 #include <string>
@@ -35,15 +36,16 @@ inline void Prepare(pqxx::connection& connection, const std::string& name, const
 }
 
 // Error texts with every field, no notices on stderr, and no silent reconnect: settings and
-// prepared statements would vanish, and a transaction would go on outside of itself.
-inline void Configure(pqxx::connection& connection) {
+// prepared statements would vanish, and a transaction would go on outside of itself. What it
+// returns lives as long as the connection, and ends before it.
+inline std::shared_ptr<void> Configure(pqxx::connection& connection) {
   connection.set_verbosity(pqxx::connection_base::verbose);
   connection.set_variable("client_min_messages", "warning");
-  new pqxx::quiet_errorhandler(connection);  // Owned by the connection.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
   connection.inhibit_reactivation(true);
 #pragma GCC diagnostic pop
+  return std::make_shared<pqxx::quiet_errorhandler>(connection);
 }
 
 // One row in COPY's text format; 6.x writes only tuples itself.
@@ -136,13 +138,14 @@ inline void Prepare(pqxx::connection& connection, const std::string& name, const
   connection.prepare(name, sql);
 }
 
-inline void Configure(pqxx::connection& connection) {
+inline std::shared_ptr<void> Configure(pqxx::connection& connection) {
   connection.set_verbosity(pqxx::error_verbosity::verbose);
   pqxx::nontransaction(connection).exec("SET client_min_messages = warning");
 #if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 10
   connection.set_notice_handler([](pqxx::zview) noexcept {});
+  return nullptr;
 #else
-  new pqxx::quiet_errorhandler(connection);  // Owned by the connection.
+  return std::make_shared<pqxx::quiet_errorhandler>(connection);
 #endif
 }
 
