@@ -21,6 +21,8 @@ namespace {
 
 // How far an executor looks down the queue for mutations whose shards are free.
 constexpr size_t kMaxScan = 8192;
+// How often a mutation that lost a race for a unique key is run again.
+constexpr int kOvertaken = 3;
 
 void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
   const int64_t micros = absl::ToUnixMicros(time);
@@ -404,6 +406,12 @@ void Lanes::RunBatch(Batch batch) {
   std::vector<Outcome> outcomes;
   Offsets heads;
   absl::Status status = Transact(live, outcomes, heads);
+  // A unique key that somebody took while this transaction ran: run again, it finds the row now and
+  // can say whose it is (a twin's answer, the owner of an address).
+  for (int again = 0; again < kOvertaken && live.size() == 1 && pg::SqlState(status) == "23505";
+       ++again) {
+    status = Transact(live, outcomes, heads);
+  }
   if (error::Reason(status) == "COMMIT_UNKNOWN") {
     const absl::StatusOr<bool> committed = Committed(outcomes);
     if (committed.ok()) {

@@ -1,5 +1,6 @@
 #include "libs/journal/lease.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,8 @@ Leases::Leases(pg::Pool* pool, std::string source, Uuid owner, absl::Duration tt
 
 absl::StatusOr<std::map<int, OwnedShard>> Leases::Refresh() {
   std::map<int, OwnedShard> owned;
-  const pg::TxOptions tx_options{pg::Scope::Suite(), absl::Now() + ttl_ / 2};
+  const pg::TxOptions tx_options{pg::Scope::Suite(),
+                                 absl::Now() + std::max(ttl_ / 2, absl::Seconds(1))};
   const double ttl = absl::ToDoubleSeconds(ttl_);
   CLM_RETURN_IF_ERROR(pool_->Transact(tx_options, [&](pg::Tx& tx) -> absl::Status {
     owned.clear();

@@ -1,0 +1,222 @@
+#include "libs/journal/consumer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <set>
+
+#include "absl/strings/numbers.h"
+#include "absl/synchronization/notification.h"
+#include "libs/base/clock.h"
+#include "libs/base/error.h"
+#include "libs/journal/feed.h"
+#include "libs/journal/test_work.h"
+#include "libs/testing/servers.h"
+#include "libs/testing/status_matchers.h"
+
+namespace clm::journal {
+namespace {
+
+using ::clm::testing::IsOk;
+
+// Adds up in the consumer's database what was added in the source's.
+class SumHandler : public EventHandler {
+ public:
+  void Declare(const event::v1::Event& event, Work& work) override {
+    static_cast<CounterWork&>(work).Need(event.tenant(), "sum:" + event.subject());
+  }
+  absl::Status Apply(const event::v1::Event& event, Work& work, Recorder&) override {
+    ++calls;
+    {
+      absl::MutexLock lock(&mu);
+      if (poison.contains(event.subject())) {
+        return error::Precondition("POISON", "this one cannot be applied");
+      }
+    }
+    int64_t by = 0;
+    if (!absl::SimpleAtoi(event.payload(), &by)) return absl::DataLossError("payload");
+    auto& counters = static_cast<CounterWork&>(work);
+    const std::string name = "sum:" + event.subject();
+    counters.Set(event.tenant(), name, counters.Get(event.tenant(), name) + by);
+    return absl::OkStatus();
+  }
+  std::atomic<int> calls = 0;
+  absl::Mutex mu;
+  std::set<std::string> poison ABSL_GUARDED_BY(mu);
+};
+
+class ConsumerTest : public ::testing::Test {
+ protected:
+  ConsumerTest()
+      : source_db_(clm::testing::Postgres::Shared().CreateDatabase(CounterSchema())),
+        own_db_(clm::testing::Postgres::Shared().CreateDatabase(CounterSchema())),
+        source_pool_(pg::NewPool({.dsn = source_db_.app_dsn})),
+        own_pool_(pg::NewPool({.dsn = own_db_.app_dsn})),
+        source_lanes_(CounterLanes(source_pool_.get(), &clock_)),
+        own_lanes_(CounterLanes(own_pool_.get(), &clock_)),
+        feed_({source_pool_.get(), &heads_, absl::Milliseconds(5)}) {}
+
+  Consumer::Options Options(SumHandler* handler) {
+    Consumer::Options options;
+    options.source = "source";
+    options.pool = own_pool_.get();
+    options.lanes = &own_lanes_;
+    options.handler = handler;
+    options.fetch = [this](const event::v1::FetchRequest& request, absl::Time) {
+      ++fetches_;
+      Offsets positions;
+      for (const auto& p : request.positions()) positions.emplace_back(p.shard(), p.after_offset());
+      absl::Notification ready;
+      feed_.Wait(positions, absl::Now() + absl::Milliseconds(request.wait_millis()),
+                 [&](bool) { ready.Notify(); });
+      ready.WaitForNotification();
+      return feed_.Read(positions, request.max_records());
+    };
+    options.lease_ttl = absl::Seconds(2);
+    return options;
+  }
+
+  int64_t Sum(const std::string& name) {
+    Addition look;
+    look.name = "sum:counters/" + name;
+    look.by = 0;
+    return std::stoll(Add(own_lanes_, look)->response);
+  }
+
+  // Waits until the consumer has applied `count` events since its start.
+  static void WaitFor(const Consumer& consumer, int64_t count) {
+    while (consumer.stats().applied < count) std::this_thread::yield();
+  }
+
+  SystemClock clock_;
+  clm::testing::Database source_db_, own_db_;
+  std::unique_ptr<pg::Pool> source_pool_, own_pool_;
+  Lanes source_lanes_, own_lanes_;
+  Heads heads_;
+  Feed feed_;
+  std::atomic<int> fetches_ = 0;
+};
+
+TEST_F(ConsumerTest, EveryEventTakesEffectOnce) {
+  SumHandler handler;
+  Consumer consumer(Options(&handler));
+  consumer.Start();
+  for (int i = 0; i < 300; ++i) {
+    Addition add;
+    add.name = absl::StrCat("n", i % 7);
+    ASSERT_THAT(Add(source_lanes_, add), IsOk());
+  }
+  WaitFor(consumer, 300);
+  consumer.Stop();
+  int64_t sum = 0;
+  for (int i = 0; i < 7; ++i) sum += Sum(absl::StrCat("n", i));
+  EXPECT_EQ(sum, 300);
+}
+
+TEST_F(ConsumerTest, ARestartGoesOnWhereItStood) {
+  SumHandler handler;
+  for (int i = 0; i < 50; ++i) ASSERT_THAT(Add(source_lanes_, {}), IsOk());
+  {
+    Consumer consumer(Options(&handler));
+    consumer.Start();
+    WaitFor(consumer, 50);
+  }
+  for (int i = 0; i < 50; ++i) ASSERT_THAT(Add(source_lanes_, {}), IsOk());
+  {
+    Consumer consumer(Options(&handler));
+    consumer.Start();
+    WaitFor(consumer, 50);
+  }
+  EXPECT_EQ(Sum("n"), 100);
+}
+
+TEST_F(ConsumerTest, TwoReplicasShareTheWorkAndApplyNothingTwice) {
+  SumHandler handler;
+  Consumer one(Options(&handler));
+  Consumer two(Options(&handler));
+  one.Start();
+  two.Start();
+  for (int i = 0; i < 400; ++i) {
+    Addition add;
+    add.name = absl::StrCat("n", i % 40);
+    ASSERT_THAT(Add(source_lanes_, add), IsOk());
+  }
+  while (one.stats().applied + two.stats().applied < 400) std::this_thread::yield();
+  one.Stop();
+  two.Stop();
+  int64_t sum = 0;
+  for (int i = 0; i < 40; ++i) sum += Sum(absl::StrCat("n", i));
+  EXPECT_EQ(sum, 400);
+}
+
+TEST_F(ConsumerTest, ADeliveryAfterTheLeaseIsLostHasNoEffect) {
+  for (int i = 0; i < 10; ++i) ASSERT_THAT(Add(source_lanes_, {}), IsOk());
+  SumHandler handler;
+  Consumer consumer(Options(&handler));
+  consumer.Start();
+  WaitFor(consumer, 10);
+  // Somebody else takes all shards over behind its back.
+  constexpr pg::Statement kSteal{"test.steal", "UPDATE consumer_shard SET fence = fence + 1"};
+  ASSERT_THAT(own_pool_->Transact({pg::Scope::Suite()},
+                                  [&](pg::Tx& tx) { return tx.Exec(kSteal).status(); }),
+              IsOk());
+  for (int i = 0; i < 10; ++i) ASSERT_THAT(Add(source_lanes_, {}), IsOk());
+  // It learns of the new fence at its next refresh and goes on from the committed offset.
+  WaitFor(consumer, 20);
+  consumer.Stop();
+  EXPECT_EQ(Sum("n"), 20);
+}
+
+TEST_F(ConsumerTest, APoisonedSubjectIsParkedAndTheOthersGoOn) {
+  SumHandler handler;
+  handler.poison = {"counters/bad"};
+  Consumer consumer(Options(&handler));
+  consumer.Start();
+  for (int i = 0; i < 20; ++i) {
+    Addition add;
+    add.name = i % 2 == 0 ? "bad" : "good";
+    ASSERT_THAT(Add(source_lanes_, add), IsOk());
+  }
+  WaitFor(consumer, 20);
+  EXPECT_EQ(Sum("good"), 10);
+  EXPECT_EQ(Sum("bad"), 0);
+
+  // Mended, the parked ones are applied in order.
+  {
+    absl::MutexLock lock(&handler.mu);
+    handler.poison.clear();
+  }
+  const auto replayed =
+      Consumer::Replay(*own_pool_, own_lanes_, handler, "source", "acme", "counters/bad", false);
+  ASSERT_THAT(replayed, IsOk());
+  EXPECT_EQ(*replayed, 10);
+  EXPECT_EQ(Sum("bad"), 10);
+
+  // And the subject is open again.
+  ASSERT_THAT(Add(source_lanes_, {.name = "bad"}), IsOk());
+  WaitFor(consumer, 21);
+  EXPECT_EQ(Sum("bad"), 11);
+  consumer.Stop();
+}
+
+TEST_F(ConsumerTest, AnEventTheDatabaseRefusesIsFoundAndParked) {
+  SumHandler handler;
+  Consumer consumer(Options(&handler));
+  // The consumer's sum of two big ones breaks the CHECK of its table, in the database.
+  ASSERT_THAT(Add(source_lanes_, {.name = "big", .by = 999'999}), IsOk());
+  ASSERT_THAT(Add(source_lanes_, {.name = "big", .by = -999'999}), IsOk());
+  for (int i = 0; i < 6; ++i) ASSERT_THAT(Add(source_lanes_, {.name = "n"}), IsOk());
+  Addition start;
+  start.name = "sum:counters/big";
+  start.by = 5;
+  ASSERT_THAT(Add(own_lanes_, start), IsOk());
+  consumer.Start();
+  WaitFor(consumer, 8);
+  consumer.Stop();
+  EXPECT_EQ(Sum("n"), 6);
+  EXPECT_EQ(Sum("big"), 5);
+}
+
+}  // namespace
+}  // namespace clm::journal

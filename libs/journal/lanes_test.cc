@@ -1,0 +1,333 @@
+#include "libs/journal/lanes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <latch>
+#include <set>
+#include <thread>
+
+#include "libs/base/clock.h"
+#include "libs/journal/feed.h"
+#include "libs/journal/schema.h"
+#include "libs/journal/test_work.h"
+#include "libs/testing/at_once.h"
+#include "libs/testing/servers.h"
+#include "libs/testing/status_matchers.h"
+
+namespace clm::journal {
+namespace {
+
+using ::clm::testing::AtOnce;
+using ::clm::testing::IsOk;
+using ::clm::testing::ReasonIs;
+using ::clm::testing::StatusIs;
+using ::testing::HasSubstr;
+
+class LanesTest : public ::testing::Test {
+ protected:
+  LanesTest()
+      : database_(clm::testing::Postgres::Shared().CreateDatabase(CounterSchema())),
+        pool_(pg::NewPool({.dsn = database_.app_dsn})) {}
+
+  std::unique_ptr<Lanes> NewLanes(int executors = 2) {
+    Lanes::Options options = CounterLanes(pool_.get(), &clock_);
+    options.executors = executors;
+    options.on_batch = [this](int items, absl::Duration) {
+      int seen = largest_batch_;
+      while (items > seen && !largest_batch_.compare_exchange_weak(seen, items)) {
+      }
+    };
+    return std::make_unique<Lanes>(std::move(options));
+  }
+
+  // Every record of the journal, by shard.
+  std::map<int, std::vector<event::v1::Event>> Journal() {
+    Heads heads;
+    Feed feed({pool_.get(), &heads});
+    Offsets all;
+    for (int s = 0; s < kShards; ++s) all.emplace_back(s, 0);
+    const auto response = feed.Read(all, 100'000);
+    EXPECT_TRUE(response.ok()) << response.status();
+    std::map<int, std::vector<event::v1::Event>> journal;
+    for (const auto& shard : response->shards()) {
+      for (int i = 0; i < shard.records_size(); ++i) {
+        EXPECT_EQ(shard.records(i).offset(), i + 1) << "offsets are dense";
+        EXPECT_TRUE(
+            journal[shard.shard()].emplace_back().ParseFromString(shard.records(i).event()));
+      }
+    }
+    return journal;
+  }
+
+  int JournalSize() {
+    int size = 0;
+    for (const auto& [_, events] : Journal()) size += static_cast<int>(events.size());
+    return size;
+  }
+
+  clm::testing::Database database_;
+  std::unique_ptr<pg::Pool> pool_;
+  SystemClock clock_;
+  std::atomic<int> largest_batch_ = 0;
+};
+
+TEST_F(LanesTest, EveryStatementPreparesAgainstTheSchema) {
+  EXPECT_THAT(pool_->Prepare(Statements()), IsOk());
+}
+
+TEST_F(LanesTest, NoUpdateIsLostAndOffsetsAreDenseUnderContention) {
+  constexpr int kThreads = 16;
+  constexpr int kEach = 40;
+  {
+    auto lanes = NewLanes();
+    AtOnce(kThreads, [&](int i) {
+      for (int k = 0; k < kEach; ++k) {
+        Addition add;
+        add.name = absl::StrCat("n", (i + k) % 5);
+        EXPECT_THAT(Add(*lanes, add), IsOk());
+      }
+    });
+  }
+  int64_t sum = 0;
+  for (const auto& [shard, events] : Journal()) {
+    std::map<std::string, int64_t> last;
+    for (const auto& event : events) {
+      EXPECT_EQ(event.subject_version(), last[event.subject()] + 1) << "order per aggregate";
+      ++last[event.subject()];
+      ++sum;
+    }
+  }
+  EXPECT_EQ(sum, kThreads * kEach);
+}
+
+// The same with two processes' worth of lanes on one database: the row lock does it, not the mutex.
+TEST_F(LanesTest, TwoProcessesDoNotLoseUpdatesOfEachOther) {
+  auto one = NewLanes();
+  auto two = NewLanes();
+  AtOnce(8, [&](int i) {
+    for (int k = 0; k < 25; ++k) EXPECT_THAT(Add(i % 2 == 0 ? *one : *two, {}), IsOk());
+  });
+  Addition look;
+  look.by = 0;
+  EXPECT_EQ(Add(*one, look)->response, "200");
+  EXPECT_EQ(JournalSize(), 201);
+}
+
+TEST_F(LanesTest, WhatWaitsRunsInOneTransaction) {
+  auto lanes = NewLanes(1);
+  std::latch first_is_running(1);
+  std::latch others_wait(1);
+  MutationInfo info = InfoOf({});
+  lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
+      info, [](CounterWork&) {},
+      [&](CounterWork&, Recorder&) -> absl::StatusOr<std::string> {
+        first_is_running.count_down();
+        others_wait.wait();
+        return std::string();
+      },
+      [](absl::StatusOr<Answer>) {}));
+  first_is_running.wait();
+  std::latch all_done(100);
+  for (int i = 0; i < 100; ++i) {
+    Addition add;
+    add.name = absl::StrCat("n", i);
+    lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
+        InfoOf(add), [add](CounterWork& work) { work.Need(add.tenant, add.name); },
+        [add](CounterWork& work, Recorder& recorder) { return ApplyAddition(add, work, recorder); },
+        [&](absl::StatusOr<Answer> answer) {
+          EXPECT_THAT(answer, IsOk());
+          all_done.count_down();
+        }));
+  }
+  others_wait.count_down();
+  all_done.wait();
+  EXPECT_EQ(largest_batch_, 100);
+}
+
+TEST_F(LanesTest, ARefusalAffectsNobodyElseInTheBatch) {
+  auto lanes = NewLanes(1);
+  std::latch go(1);
+  std::latch done(3);
+  std::vector<absl::Status> outcomes(3);
+  lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
+      InfoOf({}), [](CounterWork&) {},
+      [&](CounterWork&, Recorder&) -> absl::StatusOr<std::string> {
+        go.wait();
+        return std::string();
+      },
+      [](absl::StatusOr<Answer>) {}));
+  const std::vector<int64_t> by = {5, -9, 2};
+  for (int i = 0; i < 3; ++i) {
+    Addition add;
+    add.by = by[i];
+    lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
+        InfoOf(add), [add](CounterWork& work) { work.Need(add.tenant, add.name); },
+        [add](CounterWork& work, Recorder& recorder) { return ApplyAddition(add, work, recorder); },
+        [&, i](absl::StatusOr<Answer> answer) {
+          outcomes[i] = answer.status();
+          done.count_down();
+        }));
+  }
+  go.count_down();
+  done.wait();
+  EXPECT_THAT(outcomes[0], IsOk());
+  EXPECT_THAT(outcomes[1], StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(outcomes[2], IsOk());
+  Addition look;
+  look.by = 0;
+  EXPECT_EQ(Add(*lanes, look)->response, "7");
+}
+
+TEST_F(LanesTest, AStatementThatFailsIsTheFaultOfOneAlone) {
+  auto lanes = NewLanes(1);
+  std::latch go(1);
+  std::latch done(20);
+  std::atomic<int> failed = 0;
+  lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
+      InfoOf({}), [](CounterWork&) {},
+      [&](CounterWork&, Recorder&) -> absl::StatusOr<std::string> {
+        go.wait();
+        return std::string();
+      },
+      [](absl::StatusOr<Answer>) {}));
+  for (int i = 0; i < 20; ++i) {
+    Addition add;
+    add.name = absl::StrCat("n", i);
+    // The CHECK of the table refuses the seventh, in the database.
+    add.by = i == 7 ? 1'000'000 : 1;
+    lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
+        InfoOf(add), [add](CounterWork& work) { work.Need(add.tenant, add.name); },
+        [add](CounterWork& work, Recorder& recorder) { return ApplyAddition(add, work, recorder); },
+        [&, i](absl::StatusOr<Answer> answer) {
+          if (!answer.ok()) {
+            ++failed;
+            EXPECT_EQ(i, 7);
+          }
+          done.count_down();
+        }));
+  }
+  go.count_down();
+  done.wait();
+  EXPECT_EQ(failed, 1);
+  EXPECT_EQ(JournalSize(), 19);
+}
+
+TEST_F(LanesTest, ARepeatedRequestIsAnsweredNotRepeated) {
+  auto lanes = NewLanes();
+  Addition add;
+  add.request_id = "0190163d-8694-739b-aea5-966c26f8ad91";
+  const auto first = Add(*lanes, add);
+  const auto second = Add(*lanes, add);
+  ASSERT_THAT(first, IsOk());
+  ASSERT_THAT(second, IsOk());
+  EXPECT_FALSE(first->replayed);
+  EXPECT_TRUE(second->replayed);
+  EXPECT_EQ(first->response, second->response);
+  EXPECT_EQ(JournalSize(), 1);
+
+  Addition other = add;
+  other.fingerprint = std::string(32, 'g');
+  EXPECT_THAT(Add(*lanes, other), ReasonIs("REQUEST_ID_REUSED"));
+
+  // Another tenant's request of the same id is another request.
+  Addition globex = add;
+  globex.tenant = "globex";
+  EXPECT_FALSE(Add(*lanes, globex)->replayed);
+}
+
+TEST_F(LanesTest, SimultaneousTwinsOverTwoProcessesTakeEffectOnce) {
+  auto one = NewLanes();
+  auto two = NewLanes();
+  for (int round = 0; round < 5; ++round) {
+    Addition add;
+    add.request_id = Uuid::V7(absl::Now()).ToString();
+    std::vector<std::string> answers(32);
+    AtOnce(32, [&](int i) {
+      // Half of them lead to other shards: then only the key of the request table stands between.
+      Addition mine = add;
+      mine.name = absl::StrCat("n", i % 4);
+      const auto answer = Add(i % 2 == 0 ? *one : *two, mine);
+      answers[i] = answer.ok() ? answer->response : answer.status().ToString();
+    });
+    EXPECT_THAT(answers, ::testing::Each(answers[0]));
+    EXPECT_EQ(JournalSize(), round + 1);
+  }
+}
+
+TEST_F(LanesTest, AMutationOverSeveralShardsLocksThemAll) {
+  auto lanes = NewLanes();
+  AtOnce(8, [&](int i) {
+    for (int k = 0; k < 10; ++k) {
+      // Moves one from a to b and back; whoever reads both must never see the sum change.
+      MutationInfo info = InfoOf({});
+      info.shards = InfoOf({.name = "a"}).shards | InfoOf({.name = "b"}).shards;
+      const int by = (i + k) % 2 == 0 ? 1 : -1;
+      const auto answer = lanes->Run<CounterWork>(
+          info,
+          [](CounterWork& work) {
+            work.Need("acme", "a");
+            work.Need("acme", "b");
+          },
+          [by](CounterWork& work, Recorder&) -> absl::StatusOr<std::string> {
+            EXPECT_EQ(work.Get("acme", "a") + work.Get("acme", "b"), 0);
+            work.Set("acme", "a", work.Get("acme", "a") + by);
+            work.Set("acme", "b", work.Get("acme", "b") - by);
+            return std::string();
+          });
+      EXPECT_THAT(answer, IsOk());
+    }
+  });
+}
+
+TEST_F(LanesTest, WhoseDeadlineHasPassedIsNotBegun) {
+  auto lanes = NewLanes();
+  MutationInfo info = InfoOf({});
+  info.deadline = absl::Now() - absl::Seconds(1);
+  const auto answer = lanes->Run<CounterWork>(
+      info, [](CounterWork&) { ADD_FAILURE(); },
+      [](CounterWork&, Recorder&) -> absl::StatusOr<std::string> {
+        ADD_FAILURE();
+        return std::string();
+      });
+  EXPECT_THAT(answer, StatusIs(absl::StatusCode::kDeadlineExceeded));
+}
+
+TEST_F(LanesTest, ADrainedLaneRefusesAndLosesNothing) {
+  auto lanes = NewLanes();
+  std::atomic<int> ok = 0, refused = 0;
+  std::latch started(4);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      started.count_down();
+      for (int k = 0; k < 50; ++k) {
+        const auto answer = Add(*lanes, {});
+        if (answer.ok()) {
+          ++ok;
+        } else {
+          EXPECT_THAT(answer, ReasonIs("SHUTTING_DOWN"));
+          ++refused;
+        }
+      }
+    });
+  }
+  started.wait();
+  lanes->Drain();
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(ok + refused, 200);
+  EXPECT_EQ(JournalSize(), ok);
+}
+
+TEST_F(LanesTest, ATenantsTransactionSeesOnlyItsRows) {
+  auto lanes = NewLanes();
+  ASSERT_THAT(Add(*lanes, {.tenant = "acme"}), IsOk());
+  ASSERT_THAT(Add(*lanes, {.tenant = "globex"}), IsOk());
+  constexpr pg::Statement kAll{"test.all", "SELECT count(*) FROM journal"};
+  EXPECT_EQ((*pool_->Query({pg::Scope::Tenant("acme")}, kAll))[0].Int(0), 1);
+  EXPECT_EQ((*pool_->Query({pg::Scope::Suite()}, kAll))[0].Int(0), 2);
+}
+
+}  // namespace
+}  // namespace clm::journal
