@@ -21,6 +21,7 @@
 #include "services/contact/contact_proto.h"
 #include "services/contact/contact_reader.h"
 #include "services/contact/contact_work.h"
+#include "services/contact/duplicate_handlers.h"
 #include "services/contact/schema.h"
 
 namespace clm::contact {
@@ -32,7 +33,7 @@ constexpr int kExecutors = 2;
 
 class ContactBinding : public rpc::Service {
  public:
-  ContactBinding(rpc::Host& host, ContactHandlers& handlers)
+  ContactBinding(rpc::Host& host, ContactHandlers& handlers, DuplicateHandlers& duplicates)
       : Service(host, v1::ContactService::service_full_name()) {
     Bind("CreateContact", &handlers, &ContactHandlers::CreateContact);
     Bind("GetContact", &handlers, &ContactHandlers::GetContact);
@@ -53,6 +54,8 @@ class ContactBinding : public rpc::Service {
     Bind("CreateAttributeDefinition", &handlers, &ContactHandlers::CreateAttributeDefinition);
     Bind("UpdateAttributeDefinition", &handlers, &ContactHandlers::UpdateAttributeDefinition);
     Bind("ListAttributeDefinitions", &handlers, &ContactHandlers::ListAttributeDefinitions);
+    Bind("ScanDuplicates", &duplicates, &DuplicateHandlers::ScanDuplicates);
+    Bind("ListDuplicateCandidates", &duplicates, &DuplicateHandlers::ListDuplicateCandidates);
   }
 };
 
@@ -140,8 +143,9 @@ class ContactModule : public app::Module {
     parts.tokens = tokens_.get();
     contact_handlers_ = std::make_unique<ContactHandlers>(parts);
     timeline_handlers_ = std::make_unique<TimelineHandlers>(parts);
-    CLM_RETURN_IF_ERROR(
-        runtime.Register(std::make_unique<ContactBinding>(runtime.host(), *contact_handlers_)));
+    duplicate_handlers_ = std::make_unique<DuplicateHandlers>(parts, pool_.get());
+    CLM_RETURN_IF_ERROR(runtime.Register(std::make_unique<ContactBinding>(
+        runtime.host(), *contact_handlers_, *duplicate_handlers_)));
     return runtime.Register(std::make_unique<TimelineBinding>(runtime.host(), *timeline_handlers_));
   }
 
@@ -170,6 +174,7 @@ class ContactModule : public app::Module {
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<ContactHandlers> contact_handlers_;
   std::unique_ptr<TimelineHandlers> timeline_handlers_;
+  std::unique_ptr<DuplicateHandlers> duplicate_handlers_;
 };
 
 }  // namespace
