@@ -41,6 +41,37 @@ std::vector<Rule> ModelDefinition::EnabledRules() const {
   return enabled;
 }
 
+void Revise(ModelDefinition& definition, std::map<std::string, std::string> mapping, absl::Time now,
+            bool replace) {
+  Revision revision{.number = 1,
+                    .from = now,
+                    .model = definition.model,
+                    .rules = definition.EnabledRules(),
+                    .mapping = std::move(mapping)};
+  if (!definition.revisions.empty()) {
+    const Revision& latest = definition.revisions.back();
+    revision.number = latest.number + 1;
+    revision.from = std::max(now, latest.from + absl::Microseconds(1));
+    if (replace) {
+      // Nobody is in a stage that would have to be mapped.
+      revision.number = latest.number;
+      revision.from = latest.from;
+      revision.mapping = latest.mapping;
+      definition.revisions.pop_back();
+    }
+  }
+  definition.revisions.push_back(std::move(revision));
+}
+
+void ReviseHistory(ModelDefinition& definition, const Rule& rule) {
+  for (Revision& revision : definition.revisions) {
+    revision.rules.erase(std::remove_if(revision.rules.begin(), revision.rules.end(),
+                                        [&](const Rule& other) { return other.id == rule.id; }),
+                         revision.rules.end());
+    if (ValidateRule(rule, revision.model).ok()) revision.rules.push_back(rule);
+  }
+}
+
 bool CompiledModel::Outdated(const ModelState& state) const {
   if (state.revision == 0) return false;
   for (const auto& [number, from] : revisions) {

@@ -43,6 +43,14 @@ struct ModelDefinition {
   std::vector<Rule> EnabledRules() const;
 };
 
+// From `now` on the model and the rules that are switched on judge customers. With `replace` they
+// take the place of the latest revision, back to its beginning: for models by which nobody can have
+// been judged yet.
+void Revise(ModelDefinition& definition, std::map<std::string, std::string> mapping, absl::Time now,
+            bool replace);
+// The rule judges everything, past revisions included, as far as its stages exist in them.
+void ReviseHistory(ModelDefinition& definition, const Rule& rule);
+
 // One model, ready for folding. Immutable.
 struct CompiledModel {
   std::string id;

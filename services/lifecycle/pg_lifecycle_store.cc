@@ -268,6 +268,9 @@ constexpr pg::Statement kCountByStage{"lifecycle.count_by_stage", R"sql(
   SELECT stage, count(*) FROM customer_stage
   WHERE tenant_id = $1::text AND model_id = $2::text AND stage <> '' GROUP BY stage)sql"};
 
+constexpr pg::Statement kHasCustomers{"lifecycle.has_customers", R"sql(
+  SELECT EXISTS (SELECT 1 FROM customer WHERE tenant_id = $1::text))sql"};
+
 constexpr pg::Statement kCustomersAfter{"lifecycle.customers_after", R"sql(
   SELECT contact_id FROM customer
   WHERE tenant_id = $1::text AND contact_id > $2::uuid AND merged_into IS NULL
@@ -1000,6 +1003,23 @@ absl::Status LifecycleWork::SaveModel(const std::string& tenant, ModelDefinition
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::map<std::string, int64_t>> LifecycleWork::CountByStage(
+    const std::string& tenant, const std::string& model) {
+  pg::Args args;
+  args.Add(tenant).Add(model);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_->Exec(kCountByStage, args));
+  std::map<std::string, int64_t> counts;
+  for (int i = 0; i < rows.size(); ++i) counts[std::string(rows[i].Text(0))] = rows[i].Int(1);
+  return counts;
+}
+
+absl::StatusOr<bool> LifecycleWork::HasCustomers(const std::string& tenant) {
+  pg::Args args;
+  args.Add(tenant);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_->Exec(kHasCustomers, args));
+  return rows[0].Bool(0);
+}
+
 void LifecycleWork::SaveRule(const std::string& tenant, RuleRecord record) {
   TouchTenant(tenant).definitions[record.rule.model_id].rules[record.rule.id] = record;
   pending_.rules.push_back({tenant, std::move(record), false});
@@ -1351,17 +1371,17 @@ void LifecycleWork::Committed(const journal::Offsets&) {
     if (state.changed) context_->models->Put(tenant, state.models);
   }
   absl::Time due = absl::InfiniteFuture();
+  std::vector<ChangedStages> changed;
+  const absl::Time now = context_->clock->Now();
   for (const auto& [key, entry] : entries_) {
     for (const std::string& model : entry->dirty_places) {
       due = std::min(due, entry->customer.places.at(model).due);
     }
-    if (entry->visible && context_->cache != nullptr) {
-      const absl::Time now = context_->clock->Now();
-      context_->cache->StagesChanged(
-          key, entry->customer.version, now,
-          StagesOf(entry->customer, Models(key.tenant), now).SerializeAsString());
-    }
+    if (!entry->visible || context_->cache == nullptr) continue;
+    changed.push_back({key, entry->customer.version, now,
+                       StagesOf(entry->customer, Models(key.tenant), now).SerializeAsString()});
   }
+  if (!changed.empty()) context_->cache->StagesChanged(changed);
   // Work of this kind is found by looking; the earliest possible moment is now.
   if (!pending_.jobs.empty() || !pending_.redirected.empty()) due = absl::InfinitePast();
   if (due != absl::InfiniteFuture() && context_->on_due) context_->on_due(due);
@@ -1694,6 +1714,7 @@ std::vector<const pg::Statement*> LifecycleStatements() {
           &kRefoldMarks,
           &kClaimJob,
           &kAdvanceJob,
+          &kHasCustomers,
           &kJobProgress};
 }
 

@@ -29,14 +29,19 @@
 
 namespace clm::lifecycle {
 
-// Told the stages of customers that changed, after the commit, on the lane's thread. Must not
-// block.
+// The stages of a customer after a commit that changed them.
+struct ChangedStages {
+  EntityKey contact;
+  int64_t version = 0;  // Of the whole; grows with each change.
+  absl::Time as_of;
+  std::string stages;  // A serialized clm.lifecycle.v1.GetCustomerStagesResponse.
+};
+
+// Told after the commit, on the lane's thread; brief.
 class StageCacheHook {
  public:
   virtual ~StageCacheHook() = default;
-  // `stages` is a serialized clm.lifecycle.v1.GetCustomerStagesResponse of that version.
-  virtual void StagesChanged(const EntityKey& contact, int64_t version, absl::Time as_of,
-                             std::string stages) = 0;
+  virtual void StagesChanged(const std::vector<ChangedStages>& changed) = 0;
 };
 
 // A cost record of the contact service.
@@ -120,6 +125,10 @@ class LifecycleWork : public journal::Work {
   void RefoldDone(const EntityKey& key, const Uuid& token);
 
   const std::map<std::string, ModelDefinition>& Definitions(const std::string& tenant) const;
+  // Customers now in each stage of a model, as committed; and whether the tenant has any customer.
+  absl::StatusOr<std::map<std::string, int64_t>> CountByStage(const std::string& tenant,
+                                                              const std::string& model);
+  absl::StatusOr<bool> HasCustomers(const std::string& tenant);
   // Stages a changed model: compiles it, so that later mutations of this transaction fold by it,
   // and has the tenant's customers folded again in the background (`anew`: from their first fact
   // on).

@@ -1,0 +1,191 @@
+#include "services/lifecycle/module.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "clm/contact/v1/contact.pb.h"
+#include "libs/base/page_token.h"
+#include "libs/base/status_macros.h"
+#include "libs/cache/customer_hash.h"
+#include "libs/journal/consumer.h"
+#include "libs/journal/doorbell.h"
+#include "libs/journal/feed.h"
+#include "libs/journal/lanes.h"
+#include "libs/obs/log.h"
+#include "libs/redis/redis.h"
+#include "services/lifecycle/contact_feed_handler.h"
+#include "services/lifecycle/due_timers.h"
+#include "services/lifecycle/lifecycle_handlers.h"
+#include "services/lifecycle/lifecycle_service.h"
+#include "services/lifecycle/pg_lifecycle_store.h"
+
+namespace clm::lifecycle {
+namespace {
+
+constexpr char kName[] = "lifecycle";
+// Lane transactions at a time; the other connections of the pool read.
+constexpr int kExecutors = 2;
+
+// Writes the field "stages" of the customer hash, in the form in which the contact service reads
+// it: a clm.contact.v1.CustomerContext with `stages` only.
+class StagesInHash : public StageCacheHook {
+ public:
+  explicit StagesInHash(cache::CustomerHash* hash) : hash_(hash) {}
+
+  void StagesChanged(const std::vector<ChangedStages>& changed) override {
+    std::vector<cache::PartChange> changes;
+    changes.reserve(changed.size());
+    for (const ChangedStages& one : changed) {
+      v1::GetCustomerStagesResponse stages;
+      if (!stages.ParseFromString(one.stages)) continue;
+      contact::v1::CustomerContext context;
+      for (const v1::CustomerStage& stage : stages.stages()) {
+        auto* out = context.add_stages();
+        out->set_model(stage.model());
+        out->set_stage(stage.stage());
+        out->set_label(stage.label());
+        if (stage.has_enter_time()) *out->mutable_enter_time() = stage.enter_time();
+      }
+      changes.push_back(
+          {one.contact, "stages", one.version, one.as_of, context.SerializeAsString()});
+    }
+    // When Redis does not answer, entries end by themselves.
+    hash_->Apply(changes).IgnoreError();
+  }
+
+ private:
+  cache::CustomerHash* const hash_;
+};
+
+class LifecycleModule : public app::Module {
+ public:
+  explicit LifecycleModule(std::shared_ptr<journal::FeedHandlers> feeds)
+      : feeds_(std::move(feeds)) {}
+
+  std::string name() const override { return kName; }
+  std::vector<pg::Schema> Schemas() const override { return {LifecycleDatabase()}; }
+
+  absl::Status Start(app::Runtime& runtime) override {
+    CLM_ASSIGN_OR_RETURN(pool_, runtime.OpenDatabase(LifecycleDatabase()));
+    if (!runtime.redis_url().empty()) {
+      redis::Options options;
+      options.url = runtime.redis_url();
+      CLM_ASSIGN_OR_RETURN(redis_, redis::NewClient(options));
+      cache::Options cache_options;
+      cache_options.secret = runtime.secret();
+      hash_ = cache::NewCustomerHash(redis_.get(), cache_options);
+      stages_ = std::make_unique<StagesInHash>(hash_.get());
+    }
+    doorbell_ = std::make_unique<journal::Doorbell>(redis_.get(), kName, &heads_);
+    reader_ = std::make_unique<LifecycleReader>(pool_.get(), &models_);
+    context_.models = &models_;
+    context_.clock = &runtime.clock();
+    context_.cache = stages_.get();
+    context_.on_due = [this](absl::Time due) { timers_->Expect(due); };
+    journal::Lanes::Options lanes;
+    lanes.pool = pool_.get();
+    lanes.clock = &runtime.clock();
+    lanes.executors = kExecutors;
+    lanes.new_work = [this] { return std::make_unique<LifecycleWork>(&context_); };
+    lanes.on_commit = [this](const journal::Offsets& heads) { doorbell_->Ring(heads); };
+    lanes_ = std::make_unique<journal::Lanes>(std::move(lanes));
+    DueTimers::Options timers;
+    timers.reader = reader_.get();
+    timers.lanes = lanes_.get();
+    timers.clock = &runtime.clock();
+    timers.on_trouble = [](const absl::Status& status) {
+      obs::Warn("timers are held up", {{"error", status}});
+    };
+    timers_ = std::make_unique<DueTimers>(std::move(timers));
+    feed_ = std::make_unique<journal::Feed>(journal::Feed::Options{pool_.get(), &heads_});
+    feeds_->Add(kName, feed_.get());
+    tokens_ = std::make_unique<PageTokens>(runtime.secret());
+
+    LifecycleParts parts;
+    parts.pool = pool_.get();
+    parts.lanes = lanes_.get();
+    parts.reader = reader_.get();
+    parts.contact_feed = &contact_feed_;
+    parts.tokens = tokens_.get();
+    handlers_ = std::make_unique<LifecycleHandlers>(parts);
+    return runtime.Register(std::make_unique<LifecycleBinding>(runtime.host(), *handlers_));
+  }
+
+  absl::Status Serve(app::Runtime& runtime) override {
+    CLM_ASSIGN_OR_RETURN(auto channel, runtime.Channel(kContactSource));
+    journal::Consumer::Options options;
+    options.source = kContactSource;
+    options.pool = pool_.get();
+    options.lanes = lanes_.get();
+    options.handler = &contact_feed_;
+    options.fetch = journal::FetchOver(std::move(channel), runtime.identity());
+    obs::Counter& parked = runtime.metrics().GetCounter(
+        "clm_events_parked_total", "Events put aside because they could not be applied.",
+        {{"service", kName}, {"source", kContactSource}});
+    options.on_parked = [&parked](const event::v1::Event& event, const absl::Status& status) {
+      parked.Add();
+      obs::Error("event parked",
+                 {{"event", event.id()}, {"type", event.type()}, {"error", status}});
+    };
+    options.on_trouble = [](const absl::Status& status) {
+      obs::Warn("the contact feed is held up", {{"error", status}});
+    };
+    consumer_ = std::make_unique<journal::Consumer>(std::move(options));
+    lag_ = runtime.metrics().WatchGauge(
+        "clm_feed_lag_events", "Events known to exist and not applied; shards of this process.",
+        {{"service", kName}, {"source", kContactSource}},
+        [this] { return static_cast<double>(consumer_->stats().lag); });
+    consumer_->Start();
+    timers_->Start();
+    return absl::OkStatus();
+  }
+
+  void Drain() override {
+    if (timers_ != nullptr) timers_->Stop();
+    if (consumer_ != nullptr) consumer_->Stop();
+  }
+
+  void Stop() override {
+    Drain();
+    lag_.reset();
+    feeds_->Remove(kName);
+    feed_.reset();
+    consumer_.reset();
+    if (lanes_ != nullptr) lanes_->Drain();
+    lanes_.reset();
+    timers_.reset();
+    doorbell_.reset();
+    hash_.reset();
+    redis_.reset();
+    pool_.reset();
+  }
+
+ private:
+  const std::shared_ptr<journal::FeedHandlers> feeds_;
+  journal::Heads heads_;
+  ModelCache models_;
+  ContactFeedHandler contact_feed_;
+  LifecycleWork::Context context_;
+  std::unique_ptr<pg::Pool> pool_;
+  std::unique_ptr<redis::Client> redis_;
+  std::unique_ptr<cache::CustomerHash> hash_;
+  std::unique_ptr<StagesInHash> stages_;
+  std::unique_ptr<journal::Doorbell> doorbell_;
+  std::unique_ptr<LifecycleReader> reader_;
+  std::unique_ptr<journal::Lanes> lanes_;
+  std::unique_ptr<DueTimers> timers_;
+  std::unique_ptr<journal::Feed> feed_;
+  std::unique_ptr<PageTokens> tokens_;
+  std::unique_ptr<LifecycleHandlers> handlers_;
+  std::unique_ptr<journal::Consumer> consumer_;
+  std::shared_ptr<void> lag_;
+};
+
+}  // namespace
+
+std::unique_ptr<app::Module> NewModule(std::shared_ptr<journal::FeedHandlers> feeds) {
+  return std::make_unique<LifecycleModule>(std::move(feeds));
+}
+
+}  // namespace clm::lifecycle
