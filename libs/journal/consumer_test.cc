@@ -27,6 +27,7 @@ class SumHandler : public EventHandler {
     static_cast<CounterWork&>(work).Need(event.tenant(), "sum:" + event.subject());
   }
   absl::Status Apply(const event::v1::Event& event, Work& work, Recorder&) override {
+    if (before_first && calls == 0) before_first();
     ++calls;
     {
       absl::MutexLock lock(&mu);
@@ -42,6 +43,7 @@ class SumHandler : public EventHandler {
     return absl::OkStatus();
   }
   std::atomic<int> calls = 0;
+  std::function<void()> before_first;
   absl::Mutex mu;
   std::set<std::string> poison ABSL_GUARDED_BY(mu);
 };
@@ -166,6 +168,24 @@ TEST_F(ConsumerTest, ADeliveryAfterTheLeaseIsLostHasNoEffect) {
   WaitFor(consumer, 20);
   consumer.Stop();
   EXPECT_EQ(Sum("n"), 20);
+}
+
+TEST_F(ConsumerTest, AnEffectIsUndoneWhenTheLeaseIsLostBeforeItCommits) {
+  ASSERT_THAT(Add(source_lanes_, {}), IsOk());
+  SumHandler handler;
+  constexpr pg::Statement kSteal{"test.steal", "UPDATE consumer_shard SET fence = fence + 1"};
+  // In the middle of the transaction that applies the event, the shard goes to somebody else.
+  handler.before_first = [&] {
+    EXPECT_THAT(own_pool_->Transact({pg::Scope::Suite()},
+                                    [&](pg::Tx& tx) { return tx.Exec(kSteal).status(); }),
+                IsOk());
+  };
+  Consumer consumer(Options(&handler));
+  consumer.Start();
+  WaitFor(consumer, 1);
+  consumer.Stop();
+  EXPECT_GE(handler.calls, 2) << "the first attempt must have failed";
+  EXPECT_EQ(Sum("n"), 1);
 }
 
 TEST_F(ConsumerTest, APoisonedSubjectIsParkedAndTheOthersGoOn) {

@@ -115,6 +115,76 @@ TEST_F(LanesTest, TwoProcessesDoNotLoseUpdatesOfEachOther) {
   EXPECT_EQ(JournalSize(), 201);
 }
 
+TEST_F(LanesTest, WhoComesSecondToAShardWaitsForTheFirstToCommit) {
+  auto one = NewLanes();
+  auto two = NewLanes();
+  std::latch first_decides(1);
+  std::latch let_first_commit(1);
+  std::atomic<int> second_ran = 0;
+  std::thread first([&] {
+    const auto answer = one->Run<CounterWork>(
+        InfoOf({}), [](CounterWork& work) { work.Need("acme", "n"); },
+        [&](CounterWork& work, Recorder& recorder) {
+          first_decides.count_down();
+          let_first_commit.wait();
+          return ApplyAddition({}, work, recorder);
+        });
+    EXPECT_THAT(answer, IsOk());
+  });
+  first_decides.wait();
+  std::thread second([&] {
+    const auto answer = two->Run<CounterWork>(
+        InfoOf({}), [](CounterWork& work) { work.Need("acme", "n"); },
+        [&](CounterWork& work, Recorder& recorder) {
+          ++second_ran;
+          return ApplyAddition({}, work, recorder);
+        });
+    EXPECT_THAT(answer, IsOk());
+  });
+  constexpr pg::Statement kWaiting{"test.waiting",
+                                   "SELECT count(*) FROM pg_locks WHERE NOT granted"};
+  while (second_ran == 0 && (*pool_->Query({pg::Scope::Suite()}, kWaiting))[0].Int(0) == 0) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(second_ran, 0);
+  let_first_commit.count_down();
+  first.join();
+  second.join();
+  EXPECT_EQ(second_ran, 1);
+}
+
+TEST_F(LanesTest, WhatARefusedMutationHadStagedIsGone) {
+  auto lanes = NewLanes(1);
+  std::latch go(1);
+  std::latch done(2);
+  lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
+      InfoOf({}), [](CounterWork&) {},
+      [&](CounterWork&, Recorder&) -> absl::StatusOr<std::string> {
+        go.wait();
+        return std::string();
+      },
+      [](absl::StatusOr<Answer>) {}));
+  lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
+      InfoOf({}), [](CounterWork& work) { work.Need("acme", "n"); },
+      [](CounterWork& work, Recorder& recorder) -> absl::StatusOr<std::string> {
+        EXPECT_THAT(ApplyAddition({.by = 40}, work, recorder), IsOk());
+        return absl::FailedPreconditionError("thought better of it");
+      },
+      [&](absl::StatusOr<Answer>) { done.count_down(); }));
+  lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
+      InfoOf({}), [](CounterWork& work) { work.Need("acme", "n"); },
+      [](CounterWork& work, Recorder& recorder) {
+        return ApplyAddition({.by = 2}, work, recorder);
+      },
+      [&](absl::StatusOr<Answer> answer) {
+        EXPECT_EQ(answer->response, "2");
+        done.count_down();
+      }));
+  go.count_down();
+  done.wait();
+  EXPECT_EQ(JournalSize(), 1);
+}
+
 TEST_F(LanesTest, WhatWaitsRunsInOneTransaction) {
   auto lanes = NewLanes(1);
   std::latch first_is_running(1);
