@@ -11,58 +11,17 @@
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/mutate.h"
+#include "services/contact/contact_mutation.h"
 #include "services/contact/contact_proto.h"
 #include "services/contact/merge.h"
 
 namespace clm::contact {
 namespace {
 
-constexpr int kMovedTries = 4;
-
-absl::Status Busy() {
-  return error::Unavailable("OVERLOADED", "the server is busy; try again", absl::Milliseconds(100));
-}
-
 ContactRules RulesOf(const ContactWork& work, const std::string& tenant) {
   ContactRules rules;
   rules.registry = &work.Registry(tenant);
   return rules;
-}
-
-// A change of one contact that may turn out to be another by now (merged, its key changed hands):
-// tried again under the shard of that one.
-template <class Resp>
-struct ContactMutation {
-  journal::MutationInfo info;
-  EntityKey key;
-  std::function<void(ContactWork&, const EntityKey&)> declare;
-  std::function<absl::StatusOr<Resp>(ContactWork&, journal::Recorder&, const EntityKey&)> apply;
-};
-
-template <class Resp>
-void RunOnContact(journal::Lanes& lanes, ContactMutation<Resp> mutation, rpc::Reply<Resp> reply,
-                  int tries = kMovedTries) {
-  auto shared = std::make_shared<ContactMutation<Resp>>(std::move(mutation));
-  journal::MutationInfo info = shared->info;
-  info.shards.reset();
-  info.shards.set(ShardOf(shared->key.tenant, shared->key.id));
-  info.aggregate = shared->key.id;
-  lanes.Submit(std::make_unique<journal::MutationOf<ContactWork>>(
-      std::move(info), [shared](ContactWork& work) { shared->declare(work, shared->key); },
-      [shared](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
-        CLM_ASSIGN_OR_RETURN(const Resp response, shared->apply(work, recorder, shared->key));
-        return response.SerializeAsString();
-      },
-      [&lanes, shared, tries,
-       reply = std::move(reply)](absl::StatusOr<journal::Answer> answer) mutable {
-        if (const auto to = MovedTo(answer.status()); to && tries > 1) {
-          shared->key.id = *to;
-          return RunOnContact(lanes, std::move(*shared), std::move(reply), tries - 1);
-        }
-        if (!answer.ok()) return reply(answer.status());
-        if (answer->replayed) reply.MarkReplay();
-        reply.Bytes(std::move(answer->response));
-      }));
 }
 
 absl::Status CheckEtag(const Contact& contact, absl::string_view etag) {

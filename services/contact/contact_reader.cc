@@ -73,6 +73,25 @@ constexpr pg::Statement kSuppressions{"contact.suppressions", R"sql(
   FROM unnest($2::text[], $3::bytea[]) AS w (channel, hash)
   JOIN suppression s ON s.tenant_id = $1::text AND s.channel = w.channel AND s.hash = w.hash)sql"};
 
+constexpr pg::Statement kTopics{"contact.topics", R"sql(
+  SELECT id, display_name, channel, opt_in, create_time FROM topic
+  WHERE tenant_id = $1::text AND ($2::text IS NULL OR id = $2::text) ORDER BY id)sql"};
+
+constexpr pg::Statement kConsentPage{"contact.consent_page", R"sql(
+  SELECT purpose, channel, state, act_time, expire_time, legal_basis, source, text_version, actor,
+         record_time, act_id
+  FROM consent_act
+  WHERE tenant_id = $1::text AND contact_id = $2::uuid
+    AND ($3::timestamptz IS NULL OR (act_time, act_id) < ($3::timestamptz, $4::uuid))
+  ORDER BY act_time DESC, act_id DESC LIMIT $5::int)sql"};
+
+constexpr pg::Statement kSuppressionPage{"contact.suppression_page", R"sql(
+  SELECT channel, address, reason, create_time, actor, hash FROM suppression
+  WHERE tenant_id = $1::text
+    AND ($2::timestamptz IS NULL
+         OR (create_time, channel, hash) > ($2::timestamptz, $3::text, $4::bytea))
+  ORDER BY create_time, channel, hash LIMIT $5::int)sql"};
+
 constexpr pg::Statement kHead{"contact.head", R"sql(
   SELECT off FROM journal_head WHERE shard = $1::smallint)sql"};
 
@@ -231,6 +250,47 @@ absl::StatusOr<BehaviorEvent> ReadEvent(const pg::Row& row) {
     CLM_ASSIGN_OR_RETURN(event.properties, FromTaggedJson(row.Text(9)));
   }
   return event;
+}
+
+}  // namespace
+
+namespace {
+
+Topic ReadTopic(const pg::Row& row) {
+  Topic topic;
+  topic.id = std::string(row.Text(0));
+  topic.display_name = std::string(row.Text(1));
+  topic.channel = std::string(row.Text(2));
+  topic.opt_in = static_cast<OptIn>(row.Int(3));
+  topic.create_time = row.Time(4);
+  return topic;
+}
+
+// From the columns of kConsents and kConsentPage.
+ConsentAct ReadConsent(const pg::Row& row) {
+  ConsentAct act;
+  act.purpose = std::string(row.Text(0));
+  act.channel = std::string(row.Text(1));
+  act.state = static_cast<ConsentState>(row.Int(2));
+  act.act_time = row.Time(3);
+  act.expire_time = row.Time(4);
+  act.legal_basis = std::string(row.Text(5));
+  act.source = std::string(row.Text(6));
+  act.text_version = std::string(row.Text(7));
+  act.actor = std::string(row.Text(8));
+  act.record_time = row.Time(9);
+  return act;
+}
+
+// From the columns of kSuppressions and kSuppressionPage.
+Suppression ReadSuppression(const pg::Row& row) {
+  Suppression s;
+  s.channel = std::string(row.Text(0));
+  s.address = std::string(row.Text(1));
+  s.reason = static_cast<SuppressionReason>(row.Int(2));
+  s.create_time = row.Time(3);
+  s.actor = std::string(row.Text(4));
+  return s;
 }
 
 }  // namespace
@@ -514,19 +574,7 @@ absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& as
         args.Add(contact.tenant).Add(contact.id);
         CLM_ASSIGN_OR_RETURN(const pg::Result consents, tx.Exec(kConsents, args));
         for (int i = 0; i < consents.size(); ++i) {
-          const auto row = consents[i];
-          ConsentAct act;
-          act.purpose = std::string(row.Text(0));
-          act.channel = std::string(row.Text(1));
-          act.state = static_cast<ConsentState>(row.Int(2));
-          act.act_time = row.Time(3);
-          act.expire_time = row.Time(4);
-          act.legal_basis = std::string(row.Text(5));
-          act.source = std::string(row.Text(6));
-          act.text_version = std::string(row.Text(7));
-          act.actor = std::string(row.Text(8));
-          act.record_time = row.Time(9);
-          around.consents.push_back(std::move(act));
+          around.consents.push_back(ReadConsent(consents[i]));
         }
         CLM_ASSIGN_OR_RETURN(const pg::Result subscriptions, tx.Exec(kSubscriptions, args));
         for (int i = 0; i < subscriptions.size(); ++i) {
@@ -561,13 +609,7 @@ absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& as
         suppressed.Add(contact.tenant).AddArray(channels).AddBytesArray(hashes);
         CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kSuppressions, suppressed));
         for (int i = 0; i < rows.size(); ++i) {
-          Suppression s;
-          s.channel = std::string(rows[i].Text(0));
-          s.address = std::string(rows[i].Text(1));
-          s.reason = static_cast<SuppressionReason>(rows[i].Int(2));
-          s.create_time = rows[i].Time(3);
-          s.actor = std::string(rows[i].Text(4));
-          around.suppressions.push_back(std::move(s));
+          around.suppressions.push_back(ReadSuppression(rows[i]));
         }
         return absl::OkStatus();
       },
@@ -575,9 +617,75 @@ absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& as
   return whole;
 }
 
+absl::StatusOr<std::vector<Topic>> ContactReader::Topics(const std::string& tenant,
+                                                         absl::Time deadline) {
+  pg::Args args;
+  args.Add(tenant).AddNull();
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kTopics, args));
+  std::vector<Topic> topics;
+  for (int i = 0; i < rows.size(); ++i) topics.push_back(ReadTopic(rows[i]));
+  return topics;
+}
+
+absl::StatusOr<Topic> ContactReader::GetTopic(const std::string& tenant, const std::string& topic,
+                                              absl::Time deadline) {
+  pg::Args args;
+  args.Add(tenant).Add(topic);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kTopics, args));
+  if (rows.empty()) return error::NotFound(absl::StrCat("tenants/", tenant, "/topics/", topic));
+  return ReadTopic(rows[0]);
+}
+
+absl::StatusOr<ContactReader::ConsentPage> ContactReader::ConsentActs(
+    const EntityKey& contact, std::optional<std::pair<absl::Time, Uuid>> after, int limit,
+    absl::Time deadline) {
+  pg::Args args;
+  args.Add(contact.tenant).Add(contact.id);
+  if (after) {
+    args.Add(after->first).Add(after->second);
+  } else {
+    args.AddNull().AddNull();
+  }
+  args.Add(limit);
+  CLM_ASSIGN_OR_RETURN(
+      const pg::Result rows,
+      pool_->Query({pg::Scope::Tenant(contact.tenant), deadline}, kConsentPage, args));
+  ConsentPage page;
+  for (int i = 0; i < rows.size(); ++i) {
+    page.acts.push_back(ReadConsent(rows[i]));
+    page.places.emplace_back(page.acts.back().act_time, rows[i].Uuid(10));
+  }
+  return page;
+}
+
+absl::StatusOr<ContactReader::SuppressionPage> ContactReader::ListSuppressions(
+    const std::string& tenant, const std::optional<SuppressionPlace>& after, int limit,
+    absl::Time deadline) {
+  pg::Args args;
+  args.Add(tenant);
+  if (after) {
+    args.Add(after->create_time).Add(after->channel).AddBytes(after->hash);
+  } else {
+    args.AddNull().AddNull().AddNull();
+  }
+  args.Add(limit);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kSuppressionPage, args));
+  SuppressionPage page;
+  for (int i = 0; i < rows.size(); ++i) {
+    Suppression suppression = ReadSuppression(rows[i]);
+    page.places.push_back({suppression.create_time, suppression.channel, rows[i].Bytes(5)});
+    page.suppressions.push_back(std::move(suppression));
+  }
+  return page;
+}
+
 std::vector<const pg::Statement*> ContactReaderStatements() {
-  return {&kGet,      &kOwners,        &kProfiles,  &kRegistry,     &kCosts,     &kHistory,
-          &kConsents, &kSubscriptions, &kAddresses, &kSuppressions, &kLastEvent, &kHead};
+  return {&kTopics,        &kConsentPage, &kSuppressionPage, &kGet,       &kOwners,
+          &kProfiles,      &kRegistry,    &kCosts,           &kHistory,   &kConsents,
+          &kSubscriptions, &kAddresses,   &kSuppressions,    &kLastEvent, &kHead};
 }
 
 }  // namespace clm::contact

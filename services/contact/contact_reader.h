@@ -102,6 +102,35 @@ class ContactReader {
   };
   absl::StatusOr<Whole> GetWhole(const EntityKey& contact, absl::Time deadline);
 
+  // Ordered by id.
+  absl::StatusOr<std::vector<Topic>> Topics(const std::string& tenant, absl::Time deadline);
+  // NOT_FOUND when there is none.
+  absl::StatusOr<Topic> GetTopic(const std::string& tenant, const std::string& topic,
+                                 absl::Time deadline);
+
+  struct ConsentPage {
+    std::vector<ConsentAct> acts;
+    std::vector<std::pair<absl::Time, Uuid>> places;  // (act_time, act_id), one for each.
+  };
+  // Newest first, those after `after`.
+  absl::StatusOr<ConsentPage> ConsentActs(const EntityKey& contact,
+                                          std::optional<std::pair<absl::Time, Uuid>> after,
+                                          int limit, absl::Time deadline);
+
+  struct SuppressionPlace {
+    absl::Time create_time;
+    std::string channel;
+    std::string hash;
+  };
+  struct SuppressionPage {
+    std::vector<Suppression> suppressions;
+    std::vector<SuppressionPlace> places;  // One for each.
+  };
+  // In the order recorded, those after `after`.
+  absl::StatusOr<SuppressionPage> ListSuppressions(const std::string& tenant,
+                                                   const std::optional<SuppressionPlace>& after,
+                                                   int limit, absl::Time deadline);
+
   // The definitions of a tenant, as of now.
   absl::StatusOr<std::shared_ptr<const AttributeRegistry>> Registry(const std::string& tenant,
                                                                     absl::Time deadline);

@@ -437,17 +437,24 @@ void ContactWork::Save(const Change& change, const std::string& actor, const std
   }
   Put(contacts_, after.key, Slot{after, stored, true});
   for (const Identifier& gone : change.identifiers_removed) {
-    Put(owners_, TenantIdentifier{after.key.tenant, gone},
-        OwnerSlot{std::nullopt, true, IsTombstone(after.key.tenant, gone), after.update_time});
+    SetOwner({after.key.tenant, gone}, std::nullopt, IsTombstone(after.key.tenant, gone),
+             after.update_time);
   }
   for (const Identifier& added : change.identifiers_added) {
-    Put(owners_, TenantIdentifier{after.key.tenant, added},
-        OwnerSlot{after.key.id, true, false, after.update_time});
+    SetOwner({after.key.tenant, added}, after.key.id, false, after.update_time);
   }
 }
 
+void ContactWork::SetOwner(const TenantIdentifier& key, std::optional<Uuid> owner, bool tombstone,
+                           absl::Time first_seen) {
+  const auto it = owners_.find(key);
+  // An identifier that is given up was not necessarily declared; it has a row if it is given up.
+  const bool stored = it == owners_.end() ? !owner : it->second.stored;
+  Put(owners_, key, OwnerSlot{owner, true, tombstone, first_seen, stored});
+}
+
 void ContactWork::Hold(const EntityKey& key, const Identifier& identifier, absl::Time now) {
-  Put(owners_, TenantIdentifier{key.tenant, identifier}, OwnerSlot{key.id, true, false, now});
+  SetOwner({key.tenant, identifier}, key.id, false, now);
 }
 
 void ContactWork::AddEvent(const EntityKey& key, BehaviorEvent event) {
@@ -533,7 +540,7 @@ void ContactWork::ApplyMerge(const MergePlan& plan, const Uuid& merge_id,
   Change alias = plan.secondary;
   for (const Identifier& moved : alias.identifiers_removed) {
     Put(owners_, TenantIdentifier{primary.tenant, moved},
-        OwnerSlot{primary.id, false, false, survivor.after.update_time});
+        OwnerSlot{primary.id, false, false, survivor.after.update_time, true});
   }
   survivor.identifiers_added.clear();
   survivor.identifiers_removed.clear();
@@ -631,6 +638,7 @@ absl::Status ContactWork::LoadIdentifiers(pg::Tx& tx) {
     OwnerSlot& slot =
         owners_[TenantIdentifier{std::string(rows[i].Text(0)),
                                  {std::string(rows[i].Text(1)), std::string(rows[i].Text(2))}}];
+    slot.stored = true;
     slot.owner = rows[i].Uuid(3);
     slot.first_seen = rows[i].Time(4);
   }
@@ -890,28 +898,26 @@ absl::Status ContactWork::FlushIdentifiers(pg::Tx& tx) {
            std::tie(b.first.tenant, b.first.identifier);
   });
   // A value that changes hands within the transaction is removed first and then saved.
-  std::vector<std::string> all_tenants, all_types, all_values;
+  std::vector<std::string> old_tenants, old_types, old_values;
   std::vector<std::string> tenants, types, values;
   std::vector<Uuid> owners;
   std::vector<absl::Time> seen;
-  bool removal = false;
   for (const auto& [key, slot] : dirty) {
-    all_tenants.push_back(key.tenant);
-    all_types.push_back(key.identifier.type);
-    all_values.push_back(key.identifier.value);
-    if (!slot->owner) {
-      removal = true;
-      continue;
+    if (slot->stored) {
+      old_tenants.push_back(key.tenant);
+      old_types.push_back(key.identifier.type);
+      old_values.push_back(key.identifier.value);
     }
+    if (!slot->owner) continue;
     tenants.push_back(key.tenant);
     types.push_back(key.identifier.type);
     values.push_back(key.identifier.value);
     owners.push_back(*slot->owner);
     seen.push_back(slot->first_seen);
   }
-  if (removal) {
+  if (!old_tenants.empty()) {
     pg::Args args;
-    args.AddArray(all_tenants).AddArray(all_types).AddArray(all_values);
+    args.AddArray(old_tenants).AddArray(old_types).AddArray(old_values);
     CLM_RETURN_IF_ERROR(tx.Exec(kRemoveIdentifiers, args).status());
   }
   if (tenants.empty()) return absl::OkStatus();

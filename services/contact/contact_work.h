@@ -100,6 +100,8 @@ class ContactWork : public journal::Work {
   void Save(const Change& change, const std::string& actor, const std::string& source);
   // The contact has the identifier beside those that its record shows.
   void Hold(const EntityKey& key, const Identifier& identifier, absl::Time now);
+  // What is cached about the contact is stale after the commit, though no row of its own changes.
+  void Touch(const EntityKey& key) { touched_.insert(key); }
   void AddEvent(const EntityKey& key, BehaviorEvent event);
   void AddConsent(const EntityKey& key, ConsentAct act);
   void SaveSubscription(const EntityKey& key, Subscription subscription);
@@ -138,6 +140,7 @@ class ContactWork : public journal::Work {
     bool dirty = false;
     bool tombstone = false;
     absl::Time first_seen;
+    bool stored = false;  // Has a row.
   };
   struct Surroundings {
     std::vector<ConsentAct> consents;
@@ -172,6 +175,9 @@ class ContactWork : public journal::Work {
 
   SuppressionKey KeyOf(const std::string& tenant, const std::string& channel,
                        const std::string& address) const;
+  // Stages who has an identifier; nobody has one without an owner.
+  void SetOwner(const TenantIdentifier& key, std::optional<Uuid> owner, bool tombstone,
+                absl::Time first_seen);
   template <class T>
   void Append(std::vector<T>& list, T item);
   template <class Map, class Key, class Value>

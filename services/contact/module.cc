@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "clm/contact/v1/consent_service.grpc.pb.h"
 #include "clm/contact/v1/contact_service.grpc.pb.h"
 #include "clm/contact/v1/timeline_service.grpc.pb.h"
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
@@ -16,6 +17,7 @@
 #include "libs/rpc/client.h"
 #include "libs/rpc/service.h"
 #include "libs/rpc/status.h"
+#include "services/contact/consent_handlers.h"
 #include "services/contact/contact_context.h"
 #include "services/contact/contact_handlers.h"
 #include "services/contact/contact_proto.h"
@@ -67,6 +69,24 @@ class TimelineBinding : public rpc::Service {
     Bind("ListEvents", &handlers, &TimelineHandlers::ListEvents);
     Bind("CreateAcquisitionCost", &handlers, &TimelineHandlers::CreateAcquisitionCost);
     Bind("ListAcquisitionCosts", &handlers, &TimelineHandlers::ListAcquisitionCosts);
+  }
+};
+
+class ConsentBinding : public rpc::Service {
+ public:
+  ConsentBinding(rpc::Host& host, ConsentHandlers& handlers)
+      : Service(host, v1::ConsentService::service_full_name()) {
+    Bind("CreateTopic", &handlers, &ConsentHandlers::CreateTopic);
+    Bind("ListTopics", &handlers, &ConsentHandlers::ListTopics);
+    Bind("Subscribe", &handlers, &ConsentHandlers::Subscribe);
+    Bind("Unsubscribe", &handlers, &ConsentHandlers::Unsubscribe);
+    Bind("RecordConsent", &handlers, &ConsentHandlers::RecordConsent);
+    Bind("ListConsentActs", &handlers, &ConsentHandlers::ListConsentActs);
+    Bind("ListSubscriptions", &handlers, &ConsentHandlers::ListSubscriptions);
+    Bind("SuppressAddress", &handlers, &ConsentHandlers::SuppressAddress);
+    Bind("LiftSuppression", &handlers, &ConsentHandlers::LiftSuppression);
+    Bind("ListSuppressions", &handlers, &ConsentHandlers::ListSuppressions);
+    Bind("CheckReach", &handlers, &ConsentHandlers::CheckReach);
   }
 };
 
@@ -146,7 +166,10 @@ class ContactModule : public app::Module {
     duplicate_handlers_ = std::make_unique<DuplicateHandlers>(parts, pool_.get());
     CLM_RETURN_IF_ERROR(runtime.Register(std::make_unique<ContactBinding>(
         runtime.host(), *contact_handlers_, *duplicate_handlers_)));
-    return runtime.Register(std::make_unique<TimelineBinding>(runtime.host(), *timeline_handlers_));
+    CLM_RETURN_IF_ERROR(
+        runtime.Register(std::make_unique<TimelineBinding>(runtime.host(), *timeline_handlers_)));
+    consent_handlers_ = std::make_unique<ConsentHandlers>(parts);
+    return runtime.Register(std::make_unique<ConsentBinding>(runtime.host(), *consent_handlers_));
   }
 
   void Stop() override {
@@ -175,6 +198,7 @@ class ContactModule : public app::Module {
   std::unique_ptr<ContactHandlers> contact_handlers_;
   std::unique_ptr<TimelineHandlers> timeline_handlers_;
   std::unique_ptr<DuplicateHandlers> duplicate_handlers_;
+  std::unique_ptr<ConsentHandlers> consent_handlers_;
 };
 
 }  // namespace

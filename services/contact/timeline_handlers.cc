@@ -10,12 +10,11 @@
 #include "libs/base/status_macros.h"
 #include "libs/journal/mutate.h"
 #include "services/contact/contact_handlers.h"
+#include "services/contact/contact_mutation.h"
 #include "services/contact/contact_proto.h"
 
 namespace clm::contact {
 namespace {
-
-constexpr int kMovedTries = 4;
 
 // One event of a request on its way.
 struct Item {
@@ -284,10 +283,7 @@ class Ingest : public std::enable_shared_from_this<Ingest> {
       if (!status.ok()) return self->reply_(status);
       self->Submit();
     });
-    if (!posted) {
-      reply_(error::Unavailable("OVERLOADED", "the server is busy; try again",
-                                absl::Milliseconds(100)));
-    }
+    if (!posted) reply_(Busy());
   }
 
   void Submit() {

@@ -158,6 +158,7 @@ CREATE TABLE suppression (
   actor       text NOT NULL,
   PRIMARY KEY (tenant_id, channel, hash)
 );
+CREATE INDEX suppression_recorded ON suppression (tenant_id, create_time, channel, hash);
 
 CREATE TABLE duplicate_candidate (
   tenant_id    text NOT NULL,
