@@ -13,6 +13,7 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
 #include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -158,8 +159,17 @@ void LogConfiguration() {
 }  // namespace
 
 int Run(const char* name, int argc, char** argv, std::vector<std::unique_ptr<Module>> modules) {
+  // --help lists the flags of this file: those of a server, not abseil's own.
+  absl::FlagsUsageConfig usage;
+  usage.contains_help_flags = [](absl::string_view file) {
+    return absl::EndsWith(file, "libs/app/run.cc");
+  };
+  usage.contains_helpshort_flags = usage.contains_help_flags;
+  absl::SetFlagsUsageConfig(usage);
   absl::SetProgramUsageMessage(absl::StrCat(
-      name, ": a server of the CLM suite. Every flag can also be given as CLM_<FLAG>."));
+      "a server of the CLM suite. Every flag can also be given as CLM_<FLAG>.\n\n  ", name,
+      " --listen 127.0.0.1:9090 --secret-file secret --pg-admin-dsn 'host=/run/postgresql' "
+      "--migrate"));
   if (const std::string problem = ReadEnvironment(); !problem.empty()) {
     return Complain(name, problem);
   }
