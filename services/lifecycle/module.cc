@@ -16,6 +16,7 @@
 #include "libs/redis/redis.h"
 #include "services/lifecycle/contact_feed_handler.h"
 #include "services/lifecycle/due_timers.h"
+#include "services/lifecycle/insights_module_part.h"
 #include "services/lifecycle/lifecycle_handlers.h"
 #include "services/lifecycle/lifecycle_service.h"
 #include "services/lifecycle/pg_lifecycle_store.h"
@@ -109,7 +110,12 @@ class LifecycleModule : public app::Module {
     parts.contact_feed = &contact_feed_;
     parts.tokens = tokens_.get();
     handlers_ = std::make_unique<LifecycleHandlers>(parts);
-    return runtime.Register(std::make_unique<LifecycleBinding>(runtime.host(), *handlers_));
+    CLM_RETURN_IF_ERROR(
+        runtime.Register(std::make_unique<LifecycleBinding>(runtime.host(), *handlers_)));
+    insights_ = std::make_unique<InsightsModulePart>(
+        pool_.get(), &runtime.clock(), reader_.get(), tokens_.get(),
+        [this](const journal::Offsets& heads) { doorbell_->Ring(heads); });
+    return runtime.Register(insights_->Binding(runtime.host()));
   }
 
   absl::Status Serve(app::Runtime& runtime) override {
@@ -119,6 +125,9 @@ class LifecycleModule : public app::Module {
     options.pool = pool_.get();
     options.lanes = lanes_.get();
     options.handler = &contact_feed_;
+    // All shards together stay below what the lanes let wait.
+    options.max_records = 128;
+    options.max_ahead = 256;
     options.fetch = journal::FetchOver(std::move(channel), runtime.identity());
     obs::Counter& parked = runtime.metrics().GetCounter(
         "clm_events_parked_total", "Events put aside because they could not be applied.",
@@ -153,6 +162,7 @@ class LifecycleModule : public app::Module {
     feed_.reset();
     consumer_.reset();
     if (lanes_ != nullptr) lanes_->Drain();
+    if (insights_ != nullptr) insights_->Drain();
     lanes_.reset();
     timers_.reset();
     doorbell_.reset();
@@ -178,6 +188,7 @@ class LifecycleModule : public app::Module {
   std::unique_ptr<journal::Feed> feed_;
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<LifecycleHandlers> handlers_;
+  std::unique_ptr<InsightsModulePart> insights_;
   std::unique_ptr<journal::Consumer> consumer_;
   std::shared_ptr<void> lag_;
 };
