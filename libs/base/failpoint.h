@@ -22,7 +22,7 @@ inline constexpr std::array kFailpoints = {
     "lease.claimed",       // Shards claimed, not yet consumed.
     "timer.fired",         // A due customer found, not yet folded.
     "import.chunk",        // A chunk of a file stored.
-    "import.batch",        // A batch of rows applied, progress not recorded.
+    "import.batch",        // A batch of rows applied and recorded, the next not begun.
 };
 
 // Thread-safe; a load of one atomic when no failpoint is set.

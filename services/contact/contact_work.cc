@@ -518,6 +518,10 @@ void ContactWork::AddCost(const std::string& tenant, AcquisitionCost cost) {
   Append(new_costs_, std::make_pair(tenant, std::move(cost)));
 }
 
+void ContactWork::AddImportProgress(ImportProgress progress) {
+  Append(new_progress_, std::move(progress));
+}
+
 void ContactWork::Purge(const EntityKey& key, const std::vector<Identifier>& identifiers,
                         bool anonymize_events) {
   Append(purged_, Purged{key, identifiers, anonymize_events});
@@ -809,6 +813,9 @@ absl::Status ContactWork::LoadSuppressions(pg::Tx& tx) {
 // ---- Flushing.
 
 absl::Status ContactWork::Flush(pg::Tx& tx) {
+  for (const ImportProgress& progress : new_progress_) {
+    CLM_RETURN_IF_ERROR(SaveImportProgress(tx, progress));
+  }
   // Merges and purges move and delete rows by contact, before new rows may claim their keys.
   CLM_RETURN_IF_ERROR(FlushMerges(tx));
   CLM_RETURN_IF_ERROR(FlushPurges(tx));

@@ -23,6 +23,7 @@
 #include "services/contact/attributes.h"
 #include "services/contact/consent.h"
 #include "services/contact/contact.h"
+#include "services/contact/import_store.h"
 #include "services/contact/merge.h"
 #include "services/contact/timeline.h"
 
@@ -111,6 +112,9 @@ class ContactWork : public journal::Work {
   void SaveTopic(const std::string& tenant, Topic topic);
   void SaveDefinition(const std::string& tenant, AttributeDefinition definition, int64_t version);
   void AddCost(const std::string& tenant, AcquisitionCost cost);
+  // Where an import stands, in the transaction that applies its rows; one that is in other hands by
+  // now fails the transaction.
+  void AddImportProgress(ImportProgress progress);
   // Leaves only salted hashes of the identifiers, purges the surroundings, and with
   // `anonymize_events` the properties of past events.
   void Purge(const EntityKey& key, const std::vector<Identifier>& identifiers,
@@ -220,6 +224,7 @@ class ContactWork : public journal::Work {
   std::vector<std::pair<std::string, Topic>> new_topics_;
   std::vector<std::tuple<std::string, AttributeDefinition, int64_t>> new_definitions_;
   std::vector<std::pair<std::string, AcquisitionCost>> new_costs_;
+  std::vector<ImportProgress> new_progress_;
   std::vector<Purged> purged_;
   std::vector<Merged> merged_;
   absl::flat_hash_set<EntityKey> touched_;

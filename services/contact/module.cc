@@ -4,6 +4,7 @@
 
 #include "clm/contact/v1/consent_service.grpc.pb.h"
 #include "clm/contact/v1/contact_service.grpc.pb.h"
+#include "clm/contact/v1/import_service.grpc.pb.h"
 #include "clm/contact/v1/timeline_service.grpc.pb.h"
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
 #include "libs/base/page_token.h"
@@ -24,6 +25,9 @@
 #include "services/contact/contact_reader.h"
 #include "services/contact/contact_work.h"
 #include "services/contact/duplicate_handlers.h"
+#include "services/contact/import_handlers.h"
+#include "services/contact/import_runner.h"
+#include "services/contact/import_store.h"
 #include "services/contact/schema.h"
 
 namespace clm::contact {
@@ -87,6 +91,18 @@ class ConsentBinding : public rpc::Service {
     Bind("LiftSuppression", &handlers, &ConsentHandlers::LiftSuppression);
     Bind("ListSuppressions", &handlers, &ConsentHandlers::ListSuppressions);
     Bind("CheckReach", &handlers, &ConsentHandlers::CheckReach);
+  }
+};
+
+class ImportBinding : public rpc::Service {
+ public:
+  ImportBinding(rpc::Host& host, ImportHandlers& handlers)
+      : Service(host, v1::ImportService::service_full_name()) {
+    Bind("UploadImport", &handlers, &ImportHandlers::UploadImport);
+    Bind("GetImportJob", &handlers, &ImportHandlers::GetImportJob);
+    Bind("ListImportJobs", &handlers, &ImportHandlers::ListImportJobs);
+    Bind("CancelImportJob", &handlers, &ImportHandlers::CancelImportJob);
+    Bind("ListImportErrors", &handlers, &ImportHandlers::ListImportErrors);
   }
 };
 
@@ -169,7 +185,26 @@ class ContactModule : public app::Module {
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<TimelineBinding>(runtime.host(), *timeline_handlers_)));
     consent_handlers_ = std::make_unique<ConsentHandlers>(parts);
-    return runtime.Register(std::make_unique<ConsentBinding>(runtime.host(), *consent_handlers_));
+    CLM_RETURN_IF_ERROR(
+        runtime.Register(std::make_unique<ConsentBinding>(runtime.host(), *consent_handlers_)));
+    import_store_ = std::make_unique<ImportStore>(pool_.get());
+    ImportRunner::Options imports;
+    imports.parts = parts;
+    imports.store = import_store_.get();
+    imports.clock = &runtime.clock();
+    import_runner_ = std::make_unique<ImportRunner>(std::move(imports));
+    import_handlers_ = std::make_unique<ImportHandlers>(import_store_.get(), tokens_.get(),
+                                                        [this] { import_runner_->Wake(); });
+    return runtime.Register(std::make_unique<ImportBinding>(runtime.host(), *import_handlers_));
+  }
+
+  absl::Status Serve(app::Runtime&) override {
+    import_runner_->Start();
+    return absl::OkStatus();
+  }
+
+  void Drain() override {
+    if (import_runner_ != nullptr) import_runner_->Stop();
   }
 
   void Stop() override {
@@ -199,6 +234,9 @@ class ContactModule : public app::Module {
   std::unique_ptr<TimelineHandlers> timeline_handlers_;
   std::unique_ptr<DuplicateHandlers> duplicate_handlers_;
   std::unique_ptr<ConsentHandlers> consent_handlers_;
+  std::unique_ptr<ImportStore> import_store_;
+  std::unique_ptr<ImportRunner> import_runner_;
+  std::unique_ptr<ImportHandlers> import_handlers_;
 };
 
 }  // namespace

@@ -1,0 +1,374 @@
+#include "services/contact/import_store.h"
+
+#include "libs/base/error.h"
+#include "libs/base/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace clm::contact {
+namespace {
+
+constexpr char kImportJobs[] = "importJobs";
+// How long an upload may pause before it counts as broken off.
+constexpr absl::Duration kUploadLease = absl::Minutes(10);
+constexpr absl::Duration kQuick = absl::Seconds(10);
+
+#define CLM_IMPORT_COLUMNS                                                            \
+  "j.tenant_id, j.id, j.display_name, j.format, j.kind, j.columns, j.key, j.source, " \
+  "j.validate_only, j.state, j.content_hash, j.read_count, j.created_count, "         \
+  "j.updated_count, j.unchanged_count, j.failed_count, j.size_bytes, j.done_bytes, "  \
+  "j.error_code, j.error_message, j.actor, j.create_time, j.end_time"
+
+// A job that failed without ever having its file is one whose upload was given up.
+constexpr pg::Statement kBegin{"import.begin", R"sql(
+  INSERT INTO import_job (tenant_id, id, display_name, format, kind, columns, key, source,
+                          validate_only, state, content_hash, actor, owner, lease_until,
+                          create_time)
+  VALUES ($1::text, $2::uuid, $3::text, $4::smallint, $5::smallint, $6::jsonb, $7::text, $8::text,
+          $9::boolean, 1, '', $10::text, $11::uuid, now() + make_interval(secs => $12::float8),
+          $13::timestamptz)
+  ON CONFLICT (tenant_id, id) DO UPDATE SET
+    (display_name, format, kind, columns, key, source, validate_only, state, actor, owner,
+     lease_until, create_time, error_code, error_message, end_time) =
+    (excluded.display_name, excluded.format, excluded.kind, excluded.columns, excluded.key,
+     excluded.source, excluded.validate_only, 1, excluded.actor, excluded.owner,
+     excluded.lease_until, excluded.create_time, 0, '', NULL)
+  WHERE import_job.state IN (1, 4) AND import_job.content_hash = '')sql"};
+
+constexpr pg::Statement kAddChunk{"import.add_chunk", R"sql(
+  WITH j AS (
+    UPDATE import_job SET lease_until = now() + make_interval(secs => $6::float8)
+    WHERE tenant_id = $1::text AND id = $2::uuid AND owner = $3::uuid AND state = 1
+    RETURNING tenant_id, id)
+  INSERT INTO import_chunk (tenant_id, job_id, seq, data)
+  SELECT tenant_id, id, $4::int, $5::bytea FROM j)sql"};
+
+constexpr pg::Statement kSeal{"import.seal", R"sql(
+  UPDATE import_job j SET state = 2, content_hash = $4::bytea, size_bytes = $5::bigint,
+    owner = NULL, lease_until = '-infinity'
+  WHERE tenant_id = $1::text AND id = $2::uuid AND owner = $3::uuid AND state = 1
+  RETURNING )sql" CLM_IMPORT_COLUMNS};
+
+constexpr pg::Statement kClaim{"import.claim", R"sql(
+  WITH n AS MATERIALIZED (
+    SELECT tenant_id, id FROM import_job WHERE state = 2 AND lease_until < now()
+    ORDER BY create_time LIMIT 1 FOR UPDATE SKIP LOCKED)
+  UPDATE import_job j SET owner = $1::uuid,
+    lease_until = now() + make_interval(secs => $2::float8)
+  FROM n WHERE j.tenant_id = n.tenant_id AND j.id = n.id
+  RETURNING )sql" CLM_IMPORT_COLUMNS};
+
+constexpr pg::Statement kRenew{"import.renew", R"sql(
+  UPDATE import_job SET lease_until = now() + make_interval(secs => $4::float8)
+  WHERE tenant_id = $1::text AND id = $2::uuid AND owner = $3::uuid AND state = 2)sql"};
+
+constexpr pg::Statement kReadChunk{"import.read_chunk", R"sql(
+  SELECT data FROM import_chunk
+  WHERE tenant_id = $1::text AND job_id = $2::uuid AND seq = $3::int)sql"};
+
+constexpr pg::Statement kProgress{"import.progress", R"sql(
+  UPDATE import_job SET read_count = read_count + $5::bigint,
+    created_count = created_count + $6::bigint, updated_count = updated_count + $7::bigint,
+    unchanged_count = unchanged_count + $8::bigint, failed_count = failed_count + $9::bigint,
+    done_bytes = greatest(done_bytes, $10::bigint),
+    lease_until = now() + make_interval(secs => $11::float8)
+  WHERE tenant_id = $1::text AND id = $2::uuid AND owner = $3::uuid AND state = 2
+    AND read_count = $4::bigint)sql"};
+
+constexpr pg::Statement kAddErrors{"import.add_errors", R"sql(
+  INSERT INTO import_error (tenant_id, job_id, row, field, reason)
+  SELECT $1::text, $2::uuid, w.row, w.field, w.reason
+  FROM unnest($3::bigint[], $4::text[], $5::text[]) AS w (row, field, reason)
+  ON CONFLICT DO NOTHING)sql"};
+
+constexpr pg::Statement kEnd{"import.end", R"sql(
+  UPDATE import_job SET state = $4::smallint, error_code = $5::int, error_message = $6::text,
+    end_time = $7::timestamptz, owner = NULL, lease_until = '-infinity',
+    done_bytes = CASE WHEN $4::smallint = 3 THEN size_bytes ELSE done_bytes END
+  WHERE tenant_id = $1::text AND id = $2::uuid AND owner = $3::uuid AND state = 2)sql"};
+
+constexpr pg::Statement kDropChunks{"import.drop_chunks", R"sql(
+  DELETE FROM import_chunk WHERE tenant_id = $1::text AND job_id = $2::uuid)sql"};
+
+constexpr pg::Statement kRelease{"import.release", R"sql(
+  UPDATE import_job SET owner = NULL, lease_until = '-infinity'
+  WHERE owner = $1::uuid AND state = 2)sql"};
+
+constexpr pg::Statement kExpire{"import.expire", R"sql(
+  UPDATE import_job SET state = 4, error_code = 10, owner = NULL, end_time = $1::timestamptz,
+    error_message = 'the upload was broken off; send the file again'
+  WHERE state = 1 AND lease_until < now() RETURNING tenant_id, id)sql"};
+
+constexpr pg::Statement kGet{"import.get", "SELECT " CLM_IMPORT_COLUMNS R"sql(
+  FROM import_job j WHERE tenant_id = $1::text AND id = $2::uuid)sql"};
+
+constexpr pg::Statement kList{"import.list", "SELECT " CLM_IMPORT_COLUMNS R"sql(
+  FROM import_job j WHERE tenant_id = $1::text
+    AND ($2::timestamptz IS NULL OR (create_time, id) < ($2::timestamptz, $3::uuid))
+  ORDER BY create_time DESC, id DESC LIMIT $4::int)sql"};
+
+constexpr pg::Statement kErrors{"import.errors", R"sql(
+  SELECT row, field, reason FROM import_error
+  WHERE tenant_id = $1::text AND job_id = $2::uuid AND (row, field) > ($3::bigint, $4::text)
+  ORDER BY row, field LIMIT $5::int)sql"};
+
+constexpr pg::Statement kCancel{"import.cancel", R"sql(
+  UPDATE import_job j SET state = 5, end_time = $3::timestamptz, owner = NULL
+  WHERE tenant_id = $1::text AND id = $2::uuid AND state IN (1, 2)
+  RETURNING )sql" CLM_IMPORT_COLUMNS};
+
+absl::Status Fenced() {
+  return error::Make(absl::StatusCode::kAborted, "FENCED",
+                     "the import was cancelled or is in other hands by now");
+}
+
+absl::StatusOr<ImportJob> ReadJob(const pg::Row& row) {
+  ImportJob job;
+  job.key = {std::string(row.Text(0)), row.Uuid(1)};
+  job.display_name = std::string(row.Text(2));
+  job.format = static_cast<FileFormat>(row.Int(3));
+  job.kind = static_cast<ImportKind>(row.Int(4));
+  const absl::string_view columns = row.Text(5);
+  const auto json = nlohmann::json::parse(columns.begin(), columns.end(), nullptr, false);
+  if (!json.is_object()) return error::Internal("the columns of an import are of unknown form");
+  for (const auto& [column, field] : json.items()) job.columns[column] = field.get<std::string>();
+  job.key_field = std::string(row.Text(6));
+  job.source = std::string(row.Text(7));
+  job.validate_only = row.Bool(8);
+  job.state = static_cast<ImportState>(row.Int(9));
+  job.content_hash = row.Bytes(10);
+  job.counts = {row.Int(11), row.Int(12), row.Int(13), row.Int(14), row.Int(15)};
+  job.size_bytes = row.Int(16);
+  job.done_bytes = row.Int(17);
+  job.error_code = static_cast<int>(row.Int(18));
+  job.error_message = std::string(row.Text(19));
+  job.actor = std::string(row.Text(20));
+  job.create_time = row.Time(21);
+  job.end_time = row.OptTime(22);
+  return job;
+}
+
+pg::Args KeyArgs(const EntityKey& key) {
+  pg::Args args;
+  args.Add(key.tenant).Add(key.id);
+  return args;
+}
+
+// Exactly one row, or the writer is not who it takes itself for.
+absl::Status ExecOwned(pg::Tx& tx, const pg::Statement& statement, const pg::Args& args) {
+  CLM_ASSIGN_OR_RETURN(const pg::Result done, tx.Exec(statement, args));
+  return done.affected() == 1 ? absl::OkStatus() : Fenced();
+}
+
+}  // namespace
+
+bool IsFenced(const absl::Status& status) { return error::Reason(status) == "FENCED"; }
+
+absl::Status SaveImportProgress(pg::Tx& tx, const ImportProgress& progress) {
+  const ImportCounts& counts = progress.counts;
+  pg::Args args = KeyArgs(progress.job);
+  args.Add(progress.owner).Add(progress.first_row).Add(counts.read).Add(counts.created);
+  args.Add(counts.updated).Add(counts.unchanged).Add(counts.failed).Add(progress.done_bytes);
+  args.Add(absl::ToDoubleSeconds(progress.lease));
+  CLM_RETURN_IF_ERROR(ExecOwned(tx, kProgress, args));
+  if (progress.errors.empty()) return absl::OkStatus();
+  std::vector<int64_t> rows;
+  std::vector<std::string> fields, reasons;
+  for (const auto& e : progress.errors) {
+    rows.push_back(e.row);
+    fields.push_back(e.field);
+    reasons.push_back(e.reason);
+  }
+  pg::Args errors = KeyArgs(progress.job);
+  errors.AddArray(rows).AddArray(fields).AddArray(reasons);
+  return tx.Exec(kAddErrors, errors).status();
+}
+
+absl::StatusOr<std::optional<ImportJob>> ImportStore::Begin(const ImportJob& job, const Uuid& owner,
+                                                            absl::Time deadline) {
+  nlohmann::json columns = nlohmann::json::object();
+  for (const auto& [column, field] : job.columns) columns[column] = field;
+  pg::Args args = KeyArgs(job.key);
+  args.Add(job.display_name).Add(static_cast<int>(job.format)).Add(static_cast<int>(job.kind));
+  args.Add(columns.dump()).Add(job.key_field).Add(job.source).Add(job.validate_only);
+  args.Add(job.actor).Add(owner).Add(absl::ToDoubleSeconds(kUploadLease)).Add(job.create_time);
+  std::optional<ImportJob> complete;
+  CLM_RETURN_IF_ERROR(pool_->Transact(
+      {pg::Scope::Tenant(job.key.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
+        complete.reset();
+        CLM_ASSIGN_OR_RETURN(const pg::Result begun, tx.Exec(kBegin, args));
+        if (begun.affected() == 1) return tx.Exec(kDropChunks, KeyArgs(job.key)).status();
+        CLM_ASSIGN_OR_RETURN(const pg::Result found, tx.Exec(kGet, KeyArgs(job.key)));
+        if (found.empty()) return pg::Retry();
+        CLM_ASSIGN_OR_RETURN(complete, ReadJob(found[0]));
+        return absl::OkStatus();
+      }));
+  return complete;
+}
+
+absl::Status ImportStore::AddChunk(const EntityKey& job, const Uuid& owner, int seq,
+                                   absl::string_view data, absl::Time deadline) {
+  pg::Args args = KeyArgs(job);
+  args.Add(owner).Add(seq).AddBytes(data).Add(absl::ToDoubleSeconds(kUploadLease));
+  return pool_->Transact({pg::Scope::Tenant(job.tenant), deadline},
+                         [&](pg::Tx& tx) { return ExecOwned(tx, kAddChunk, args); });
+}
+
+absl::StatusOr<ImportJob> ImportStore::Seal(const EntityKey& job, const Uuid& owner,
+                                            absl::string_view content_hash, int64_t size_bytes,
+                                            absl::Time deadline) {
+  pg::Args args = KeyArgs(job);
+  args.Add(owner).AddBytes(content_hash).Add(size_bytes);
+  ImportJob sealed;
+  CLM_RETURN_IF_ERROR(
+      pool_->Transact({pg::Scope::Tenant(job.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kSeal, args));
+        if (rows.empty()) return Fenced();
+        CLM_ASSIGN_OR_RETURN(sealed, ReadJob(rows[0]));
+        return absl::OkStatus();
+      }));
+  return sealed;
+}
+
+absl::StatusOr<std::optional<ImportJob>> ImportStore::Claim(const Uuid& owner,
+                                                            absl::Duration lease) {
+  pg::Args args;
+  args.Add(owner).Add(absl::ToDoubleSeconds(lease));
+  std::optional<ImportJob> job;
+  CLM_RETURN_IF_ERROR(
+      pool_->Transact({pg::Scope::Suite(), absl::Now() + kQuick}, [&](pg::Tx& tx) -> absl::Status {
+        job.reset();
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kClaim, args));
+        if (rows.empty()) return absl::OkStatus();
+        CLM_ASSIGN_OR_RETURN(job, ReadJob(rows[0]));
+        return absl::OkStatus();
+      }));
+  return job;
+}
+
+absl::StatusOr<std::optional<std::string>> ImportStore::ReadChunk(const EntityKey& job,
+                                                                  const Uuid& owner, int seq,
+                                                                  absl::Duration lease) {
+  pg::Args renew = KeyArgs(job);
+  renew.Add(owner).Add(absl::ToDoubleSeconds(lease));
+  pg::Args read = KeyArgs(job);
+  read.Add(seq);
+  std::optional<std::string> data;
+  CLM_RETURN_IF_ERROR(pool_->Transact(
+      {pg::Scope::Tenant(job.tenant), absl::Now() + kQuick}, [&](pg::Tx& tx) -> absl::Status {
+        data.reset();
+        CLM_RETURN_IF_ERROR(ExecOwned(tx, kRenew, renew));
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kReadChunk, read));
+        if (!rows.empty()) data = rows[0].Bytes(0);
+        return absl::OkStatus();
+      }));
+  return data;
+}
+
+absl::Status ImportStore::SaveProgress(const ImportProgress& progress) {
+  return pool_->Transact({pg::Scope::Tenant(progress.job.tenant), absl::Now() + kQuick},
+                         [&](pg::Tx& tx) { return SaveImportProgress(tx, progress); });
+}
+
+absl::Status ImportStore::End(const EntityKey& job, const Uuid& owner, ImportState state,
+                              const absl::Status& reason, absl::Time now) {
+  pg::Args args = KeyArgs(job);
+  args.Add(owner).Add(static_cast<int>(state)).Add(static_cast<int>(reason.code()));
+  args.Add(std::string(reason.message())).Add(now);
+  return pool_->Transact({pg::Scope::Tenant(job.tenant), absl::Now() + kQuick},
+                         [&](pg::Tx& tx) -> absl::Status {
+                           CLM_RETURN_IF_ERROR(ExecOwned(tx, kEnd, args));
+                           return tx.Exec(kDropChunks, KeyArgs(job)).status();
+                         });
+}
+
+absl::Status ImportStore::Release(const Uuid& owner) {
+  pg::Args args;
+  args.Add(owner);
+  return pool_->Transact({pg::Scope::Suite(), absl::Now() + kQuick},
+                         [&](pg::Tx& tx) { return tx.Exec(kRelease, args).status(); });
+}
+
+absl::Status ImportStore::ExpireUploads(absl::Time now) {
+  pg::Args args;
+  args.Add(now);
+  return pool_->Transact(
+      {pg::Scope::Suite(), absl::Now() + kQuick}, [&](pg::Tx& tx) -> absl::Status {
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kExpire, args));
+        for (int i = 0; i < rows.size(); ++i) {
+          CLM_RETURN_IF_ERROR(
+              tx.Exec(kDropChunks, KeyArgs({std::string(rows[i].Text(0)), rows[i].Uuid(1)}))
+                  .status());
+        }
+        return absl::OkStatus();
+      });
+}
+
+absl::StatusOr<ImportJob> ImportStore::Get(const EntityKey& job, absl::Time deadline) {
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(job.tenant), deadline}, kGet, KeyArgs(job)));
+  if (rows.empty()) return error::NotFound(EntityName(kImportJobs, job));
+  return ReadJob(rows[0]);
+}
+
+absl::StatusOr<std::vector<ImportJob>> ImportStore::List(
+    const std::string& tenant, const std::optional<std::pair<absl::Time, Uuid>>& after, int limit,
+    absl::Time deadline) {
+  pg::Args args;
+  args.Add(tenant);
+  if (after) {
+    args.Add(after->first).Add(after->second);
+  } else {
+    args.AddNull().AddNull();
+  }
+  args.Add(limit);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kList, args));
+  std::vector<ImportJob> jobs;
+  for (int i = 0; i < rows.size(); ++i) {
+    CLM_ASSIGN_OR_RETURN(ImportJob job, ReadJob(rows[i]));
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+absl::StatusOr<std::vector<ImportRowError>> ImportStore::Errors(
+    const EntityKey& job, const std::pair<int64_t, std::string>& after, int limit,
+    absl::Time deadline) {
+  pg::Args args = KeyArgs(job);
+  args.Add(after.first).Add(after.second).Add(limit);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(job.tenant), deadline}, kErrors, args));
+  std::vector<ImportRowError> errors;
+  for (int i = 0; i < rows.size(); ++i) {
+    errors.push_back({rows[i].Int(0), std::string(rows[i].Text(1)), std::string(rows[i].Text(2))});
+  }
+  return errors;
+}
+
+absl::StatusOr<ImportJob> ImportStore::Cancel(const EntityKey& job, absl::Time now,
+                                              absl::Time deadline) {
+  pg::Args args = KeyArgs(job);
+  args.Add(now);
+  ImportJob cancelled;
+  CLM_RETURN_IF_ERROR(
+      pool_->Transact({pg::Scope::Tenant(job.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kCancel, args));
+        if (!rows.empty()) {
+          CLM_ASSIGN_OR_RETURN(cancelled, ReadJob(rows[0]));
+          return tx.Exec(kDropChunks, KeyArgs(job)).status();
+        }
+        CLM_ASSIGN_OR_RETURN(const pg::Result found, tx.Exec(kGet, KeyArgs(job)));
+        if (found.empty()) return error::NotFound(EntityName(kImportJobs, job));
+        CLM_ASSIGN_OR_RETURN(cancelled, ReadJob(found[0]));
+        if (cancelled.state == ImportState::kCancelled) return absl::OkStatus();
+        return error::Precondition("IMPORT_ENDED", "name: the import has ended already");
+      }));
+  return cancelled;
+}
+
+std::vector<const pg::Statement*> ImportStatements() {
+  return {&kBegin, &kAddChunk,   &kSeal,    &kClaim,  &kRenew, &kReadChunk, &kProgress, &kAddErrors,
+          &kEnd,   &kDropChunks, &kRelease, &kExpire, &kGet,   &kList,      &kErrors,   &kCancel};
+}
+
+}  // namespace clm::contact

@@ -1,0 +1,54 @@
+// Taking in behaviour events: whose they are, and writing them to the timeline. What IngestEvents
+// and imports of events have in common.
+#ifndef CLM_SERVICES_CONTACT_INGEST_H_
+#define CLM_SERVICES_CONTACT_INGEST_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "clm/contact/v1/timeline_service.pb.h"
+#include "libs/journal/mutation.h"
+#include "services/contact/contact_handlers.h"
+#include "services/contact/contact_work.h"
+#include "services/contact/identifiers.h"
+#include "services/contact/timeline.h"
+
+namespace clm::contact {
+
+// One event of a request on its way.
+struct IngestItem {
+  absl::Status status;  // Refused already.
+  BehaviorEvent event;
+  std::vector<Identifier> identifiers;  // Said by the caller; empty when the contact is named.
+  EntityKey target;                     // Known once resolved.
+  bool create = false;                  // The target is to be made.
+  std::vector<Identifier> hold;         // What the target is to have afterwards.
+};
+
+struct IngestBatch {
+  std::string tenant;
+  std::string actor;
+  std::string traceparent;
+  absl::Time now;
+  absl::Time deadline;
+  bool create_contacts = false;
+  std::vector<IngestItem> items;
+};
+
+// Finds out whose each event is, and joins profiles that an event shows to be one person. Blocks.
+absl::Status ResolveIngest(const ContactParts& parts, IngestBatch& batch);
+
+// The shards of the targets; none when every item is refused already.
+journal::ShardSet ShardsOf(const IngestBatch& batch);
+void DeclareIngest(const IngestBatch& batch, ContactWork& work);
+// Stages and records the events, with a result for each item in their order. Moved when a target is
+// somebody else by now: to be resolved again.
+absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, ContactWork& work,
+                                                     journal::Recorder& recorder);
+
+}  // namespace clm::contact
+
+#endif  // CLM_SERVICES_CONTACT_INGEST_H_
