@@ -11,6 +11,11 @@ namespace {
 
 constexpr int64_t kMostDifferences = 1000;
 
+// Reports go through many rows at once. Right after an import, before the tables are analysed, the
+// planner would take these for a few and go through them once for every other.
+constexpr pg::Statement kPlanForMany{"insights.plan_for_many", R"sql(
+  SELECT set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true))sql"};
+
 // $1 tenant, $2 model, $3 instant.
 constexpr pg::Statement kBoard{"insights.board", R"sql(
   SELECT to_stage, count(*), count(*) FILTER (WHERE overdue_time < $3::timestamptz)
@@ -152,27 +157,29 @@ constexpr pg::Statement kCohorts{"insights.cohorts", R"sql(
     WHERE tenant_id = $1::text AND kind = 0 AND type IN ($2::text, 'refund')
       AND occur_time < $4::timestamptz
   ), done AS MATERIALIZED (
-    SELECT contact_id, period, bool_or(counts) AS active, sum(money) AS money
+    SELECT contact_id, period, bool_or(counts) AS active, sum(money) AS money, NULL::date AS created
     FROM event GROUP BY contact_id, period
-  ), member AS (
-    SELECT contact_id, min(period) AS cohort FROM done WHERE active AND NOT $5::boolean
-    GROUP BY contact_id
     UNION ALL
-    SELECT c.contact_id,
-           least(date_trunc($3::text, c.create_time AT TIME ZONE 'UTC')::date, min(d.period))
-    FROM customer c LEFT JOIN done d ON d.contact_id = c.contact_id AND d.active
-    WHERE $5::boolean AND c.tenant_id = $1::text AND c.merged_into IS NULL
-      AND c.create_time < $4::timestamptz
-    GROUP BY c.contact_id, c.create_time
-  ), chosen AS (
-    SELECT contact_id, cohort FROM member WHERE cohort >= $6::date AND cohort < $7::date
+    SELECT contact_id, NULL, false, NULL, date_trunc($3::text, create_time AT TIME ZONE 'UTC')::date
+    FROM customer
+    WHERE $5::boolean AND tenant_id = $1::text AND merged_into IS NULL
+      AND create_time < $4::timestamptz
+  ), placed AS (
+    SELECT period, active, money, row_number() OVER w = 1 AS head,
+           CASE WHEN NOT $5::boolean THEN min(period) FILTER (WHERE active) OVER p
+                WHEN min(created) OVER p IS NOT NULL
+                THEN least(min(created) OVER p, min(period) FILTER (WHERE active) OVER p)
+                END AS cohort
+    FROM done WINDOW p AS (PARTITION BY contact_id), w AS (PARTITION BY contact_id ORDER BY period)
+  ), chosen AS MATERIALIZED (
+    SELECT period, active, money, head, cohort FROM placed
+    WHERE cohort >= $6::date AND cohort < $7::date
   ), cell AS (
-    SELECT cohort, NULL::date AS period, count(*) AS people, 0::numeric AS money
+    SELECT cohort, NULL::date AS period, count(*) FILTER (WHERE head) AS people, 0::numeric AS money
     FROM chosen GROUP BY cohort
     UNION ALL
-    SELECT c.cohort, d.period, count(*) FILTER (WHERE d.active), coalesce(sum(d.money), 0)
-    FROM chosen c JOIN done d ON d.contact_id = c.contact_id
-    WHERE d.period >= c.cohort GROUP BY c.cohort, d.period
+    SELECT cohort, period, count(*) FILTER (WHERE active), coalesce(sum(money), 0)
+    FROM chosen WHERE period >= cohort GROUP BY cohort, period
   )
   SELECT c.cohort, c.period, c.people, c.money::bigint, m.currency, l.period
   FROM main m
@@ -670,7 +677,8 @@ absl::Status InsightsStore::Read(const std::string& tenant, absl::Time deadline,
                                  absl::FunctionRef<absl::Status(InsightsQueries&)> ask) {
   return pool_->Read(
       {pg::Scope::Tenant(tenant), deadline},
-      [&](pg::Tx& tx) {
+      [&](pg::Tx& tx) -> absl::Status {
+        CLM_RETURN_IF_ERROR(tx.Exec(kPlanForMany).status());
         InsightsQueries queries(tx, tenant);
         return ask(queries);
       },
@@ -678,10 +686,10 @@ absl::Status InsightsStore::Read(const std::string& tenant, absl::Time deadline,
 }
 
 std::vector<const pg::Statement*> InsightsStatements() {
-  return {&kBoard,       &kFlows,        &kFunnel,    &kInStages,       &kBoughtWithin,
-          &kCohorts,     &kMainCurrency, &kValues,    &kCustomerValues, &kVelocity,
-          &kNewContacts, &kStageEntries, &kConverted, &kBuyers,         &kRevenue,
-          &kCost,        &kMedian,       &kKpis,      &kRecount};
+  return {&kPlanForMany,  &kBoard,       &kFlows,        &kFunnel,    &kInStages,
+          &kBoughtWithin, &kCohorts,     &kMainCurrency, &kValues,    &kCustomerValues,
+          &kVelocity,     &kNewContacts, &kStageEntries, &kConverted, &kBuyers,
+          &kRevenue,      &kCost,        &kMedian,       &kKpis,      &kRecount};
 }
 
 }  // namespace clm::lifecycle
