@@ -1,10 +1,9 @@
 // The contact feed through the real consumer: what happens when events come twice, cannot be
 // applied, or belong to a process that is gone.
-#include "libs/journal/consumer.h"
-
 #include <array>
 
 #include "absl/synchronization/mutex.h"
+#include "libs/journal/consumer.h"
 #include "services/lifecycle/lifecycle_fixture.h"
 #include "services/lifecycle/lifecycle_handlers.h"
 
@@ -33,8 +32,7 @@ class MemoryJournal {
         }
         return false;
       };
-      mu_.AwaitWithTimeout(absl::Condition(&something),
-                           absl::Milliseconds(request.wait_millis()));
+      mu_.AwaitWithTimeout(absl::Condition(&something), absl::Milliseconds(request.wait_millis()));
       for (const auto& p : request.positions()) {
         const auto& records = shards_[p.shard()];
         if (p.after_offset() >= static_cast<int64_t>(records.size())) continue;

@@ -187,8 +187,12 @@ absl::Status ApplyMerge(const event::v1::Event& event, LifecycleWork& work,
     until = std::max(until, place.state.applied.at);
   }
   const auto voided = work.MoveHistory(merged, survivor, now);
-  CLM_ASSIGN_OR_RETURN(const FoldDecision decision,
-                       DecideFold(work, {.customer = survivor, .until = until, .anew = true}, now));
+  FoldDecision decision{.customer = survivor};
+  // Who was merged itself has no stages; the last survivor is folded under its own shard.
+  if (!work.CustomerOf(survivor).merged_into) {
+    CLM_ASSIGN_OR_RETURN(
+        decision, DecideFold(work, {.customer = survivor, .until = until, .anew = true}, now));
+  }
   std::map<std::string, std::vector<RecordedTransition>> by_model;
   for (const auto& [model, line] : voided) by_model[model].push_back(line);
   for (const auto& [model, lines] : by_model) {

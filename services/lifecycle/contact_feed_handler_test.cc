@@ -4,6 +4,7 @@
 #include <random>
 
 #include "libs/journal/schema.h"
+#include "libs/testing/at_once.h"
 #include "services/lifecycle/lifecycle_fixture.h"
 
 namespace clm::lifecycle {
@@ -205,6 +206,51 @@ TEST_F(ContactFeedHandlerTest, WhatReachesAMergedContactLaterGoesToTheSurvivor) 
   EXPECT_THAT(Path(Contact(1)), ElementsAre("940 >first_purchase", "950 first_purchase>repeat"));
   EXPECT_THAT(Path(Contact(2), true), IsEmpty());
   EXPECT_EQ(Count("SELECT count(*) FROM refold"), 0);
+}
+
+TEST_F(ContactFeedHandlerTest, MergesThatArriveInTheWrongOrderLeadToTheLastSurvivor) {
+  // With a stage that everybody begins in, so that an alias would show.
+  StageModel model = NonContractualModel();
+  model.initial_stage = "first_purchase";
+  Install(model, *NonContractualRules({}));
+  for (int i = 1; i <= 3; ++i) {
+    CLM_ASSERT_OK(Deliver({Created(Contact(i), 900), Behaved(Contact(i), {{i, 930.0 + 10 * i}})}));
+  }
+  // 3 was merged into 2, and 2 into 1; the shards say it the other way round.
+  CLM_ASSERT_OK(Deliver({Merged(Contact(1), Contact(2))}));
+  CLM_ASSERT_OK(Deliver({Merged(Contact(2), Contact(3))}));
+  Settle();
+  EXPECT_THAT(Path(Contact(1)), ElementsAre("900 >first_purchase", "940 first_purchase>repeat"));
+  EXPECT_EQ(Count("SELECT count(DISTINCT contact_id) FROM fact"), 1);
+  EXPECT_EQ(Count("SELECT count(DISTINCT contact_id) FROM customer_stage"), 1);
+  EXPECT_EQ(Find(Contact(3)).key, Contact(1));
+  ExpectBalance();
+}
+
+// A merge holds the survivor's shard only; work on the merged customer may be under way elsewhere.
+TEST_F(ContactFeedHandlerTest, AMergeThatOvertakesAFoldLosesNothing) {
+  InstallShop();
+  Node other(database_.app_dsn, &clock_);
+  for (int i = 0; i < 30; ++i) {
+    CLM_ASSERT_OK(Deliver({Created(Contact(2 * i), 900)}));
+    CLM_ASSERT_OK(Deliver({Created(Contact(2 * i + 1), 900)}));
+  }
+  for (int i = 0; i < 30; ++i) {
+    const auto merge = Merged(Contact(2 * i), Contact(2 * i + 1));
+    const auto behaved = Behaved(Contact(2 * i + 1), {{1, 950}, {2, 960}});
+    clm::testing::AtOnce(
+        2, [&](int k) { CLM_EXPECT_OK(k == 0 ? Deliver({merge}) : Deliver({behaved}, &other)); });
+  }
+  Settle();
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_THAT(Path(Contact(2 * i)),
+                ElementsAre("950 >first_purchase", "960 first_purchase>repeat"));
+    ASSERT_THAT(Path(Contact(2 * i + 1)), IsEmpty());
+  }
+  EXPECT_EQ(Count("SELECT count(*) FROM fact f JOIN customer c USING (tenant_id, contact_id) "
+                  "WHERE c.merged_into IS NOT NULL"),
+            0);
+  ExpectBalance();
 }
 
 TEST_F(ContactFeedHandlerTest, AnEraseDropsValuesAndKeepsTheLog) {

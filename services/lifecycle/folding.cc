@@ -52,14 +52,15 @@ absl::StatusOr<FoldDecision> DecideFold(LifecycleWork& work, const FoldRequest& 
 
   // That the customer came into being is a fact that is not stored.
   std::vector<FactPtr> fresh = decision.facts;
-  const FactPtr created = work.CustomerOf(key).CreatedFact();
+  FactPtr created;
   if (request.created) {
+    created = work.CustomerOf(key).CreatedFact();
     fresh.insert(std::upper_bound(fresh.begin(), fresh.end(), created, Precedes), created);
   }
 
   for (const auto& model : models.models) {
     if (!request.model.empty() && model->id != request.model) continue;
-    const Place before = work.CustomerOf(key).PlaceIn(model->id);
+    const Place& before = work.CustomerOf(key).PlaceIn(model->id);
     bool late = request.anew || model->Outdated(before.state);
     std::vector<FactPtr> concerned;
     for (const FactPtr& fact : fresh) {
@@ -72,6 +73,7 @@ absl::StatusOr<FoldDecision> DecideFold(LifecycleWork& work, const FoldRequest& 
     PlaceChange change;
     if (late) {
       CLM_RETURN_IF_ERROR(work.LoadAll(key));
+      if (created == nullptr) created = work.CustomerOf(key).CreatedFact();
       std::vector<FactPtr> all = Merged(work.FactsOf(key), decision.facts);
       all.insert(std::upper_bound(all.begin(), all.end(), created, Precedes), created);
       const CustomerHistory history(&work.CustomerOf(key), &all);

@@ -658,7 +658,8 @@ LifecycleWork::Depth LifecycleWork::DepthFor(const Entry& entry,
     }
     // One of the batch may come after another that it precedes.
     if (concerned && !sorted) return Depth::kAll;
-    if (concerned && model->LooksBack(state)) depth = Depth::kSome;
+    // Without facts it is time that will move the customer.
+    if ((concerned || facts.empty()) && model->LooksBack(state)) depth = Depth::kSome;
   }
   return depth;
 }
@@ -873,9 +874,13 @@ absl::Status LifecycleWork::LoadAll(const EntityKey& key) {
 }
 
 absl::Status LifecycleWork::LoadHistory(const EntityKey& key) {
-  // A window of the batch's first facts may end after what another of them needs, so whatever was
-  // not foreseen is read whole.
-  return Get(key).depth == Depth::kNone ? LoadFacts(*tx_, {key}, Depth::kAll) : absl::OkStatus();
+  // What was not foreseen is read whole; so is what was loaded for rules that this very transaction
+  // has changed.
+  const Depth depth = Get(key).depth;
+  const auto tenant = tenant_.find(key.tenant);
+  const bool changed = tenant != tenant_.end() && tenant->second.changed;
+  if (depth == Depth::kAll || (depth == Depth::kSome && !changed)) return absl::OkStatus();
+  return LoadFacts(*tx_, {key}, Depth::kAll);
 }
 
 Customer& LifecycleWork::Change(const EntityKey& key) {
@@ -925,18 +930,22 @@ std::vector<std::pair<std::string, RecordedTransition>> LifecycleWork::MoveHisto
     const EntityKey& from, const EntityKey& to, absl::Time now) {
   Change(from).merged_into = to.id;
   Entry& source = Get(from);
-  Customer& target = Change(to);
-  Entry& survivor = Get(to);
-  MergeFacts(survivor.facts, source.facts);
-  if (source.customer.last_event_time) {
-    target.last_event_time = std::max(target.last_event_time.value_or(absl::InfinitePast()),
-                                      *source.customer.last_event_time);
+  if (CustomerOf(to).merged_into) {
+    // Gone itself meanwhile: whoever has it now is folded again under its own shard.
+    pending_.moved.push_back({from, to, /*further=*/true});
+  } else {
+    pending_.moved.push_back({from, to, /*further=*/false});
+    Customer& target = Change(to);
+    MergeFacts(Get(to).facts, source.facts);
+    if (source.customer.last_event_time) {
+      target.last_event_time = std::max(target.last_event_time.value_or(absl::InfinitePast()),
+                                        *source.customer.last_event_time);
+    }
   }
   std::vector<std::pair<std::string, RecordedTransition>> voided;
   for (const auto& [model, log] : source.log) {
     for (RecordedTransition line : log) {
       line.supersede_time = now;
-      // Counted under the survivor's shard, which is the one that is locked.
       pending_.voided.push_back({from, model, line});
       voided.emplace_back(model, std::move(line));
     }
@@ -947,7 +956,6 @@ std::vector<std::pair<std::string, RecordedTransition>> LifecycleWork::MoveHisto
   source.dirty_places.clear();
   source.visible = true;
   ++source.customer.version;
-  pending_.moved.emplace_back(from, to);
   return voided;
 }
 
@@ -1163,27 +1171,38 @@ absl::Status InsertFacts(pg::Tx& tx, const std::vector<std::pair<EntityKey, Fact
 
 absl::Status LifecycleWork::FlushFacts(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(InsertFacts(tx, pending_.facts));
-  for (const auto& [from, to] : pending_.moved) {
+  // The last of those that `alias` was merged into. Each step is locked, so that a merge under way
+  // is waited for.
+  const auto find_survivor = [&](EntityKey at) -> absl::StatusOr<EntityKey> {
+    for (;;) {
+      pg::Args args;
+      args.Add(at.tenant).Add(at.id);
+      CLM_ASSIGN_OR_RETURN(const pg::Result row, tx.Exec(kSurvivor, args));
+      if (row.empty() || row[0].IsNull(0)) return at;
+      at.id = row[0].Uuid(0);
+    }
+  };
+  const auto mark = [&](const EntityKey& key) {
     pg::Args args;
-    args.Add(from.tenant).Add(from.id);
+    args.Add(key.tenant).Add(key.id);
+    return tx.Exec(kMarkRefold, args).status();
+  };
+  for (const Moved& moved : pending_.moved) {
+    EntityKey to = moved.to;
+    if (moved.further) {
+      CLM_ASSIGN_OR_RETURN(to, find_survivor(moved.to));
+      CLM_RETURN_IF_ERROR(mark(to));
+    }
+    pg::Args args;
+    args.Add(moved.from.tenant).Add(moved.from.id);
     CLM_RETURN_IF_ERROR(tx.Exec(kDropPlaces, args).status());
     args.Add(to.id);
     CLM_RETURN_IF_ERROR(tx.Exec(kMoveFacts, args).status());
   }
   for (const auto& [alias, fact] : pending_.redirected) {
-    EntityKey survivor = alias;
-    // Each step is locked, so that a merge under way is waited for.
-    for (;;) {
-      pg::Args args;
-      args.Add(survivor.tenant).Add(survivor.id);
-      CLM_ASSIGN_OR_RETURN(const pg::Result row, tx.Exec(kSurvivor, args));
-      if (row.empty() || row[0].IsNull(0)) break;
-      survivor.id = row[0].Uuid(0);
-    }
+    CLM_ASSIGN_OR_RETURN(const EntityKey survivor, find_survivor(alias));
     CLM_RETURN_IF_ERROR(InsertFacts(tx, {{survivor, fact}}));
-    pg::Args mark;
-    mark.Add(survivor.tenant).Add(survivor.id);
-    CLM_RETURN_IF_ERROR(tx.Exec(kMarkRefold, mark).status());
+    CLM_RETURN_IF_ERROR(mark(survivor));
   }
   for (const EntityKey& key : pending_.erased) {
     pg::Args args;
@@ -1233,7 +1252,9 @@ absl::Status LifecycleWork::FlushLog(pg::Tx& tx) {
   };
   using DayKey = std::tuple<std::string, std::string, std::string, std::string, int>;
   std::map<DayKey, Totals> days;
-  absl::flat_hash_map<EntityKey, EntityKey> moved(pending_.moved.begin(), pending_.moved.end());
+  // A merged customer's moves are counted under the survivor's shard, which is the one locked.
+  absl::flat_hash_map<EntityKey, EntityKey> moved;
+  for (const Moved& m : pending_.moved) moved.emplace(m.from, m.to);
   const auto count = [&](const Line& line, int64_t by) {
     const LoggedTransition& logged = line.transition.logged;
     const std::string day = FormatDay(absl::ToCivilDay(logged.at, absl::UTCTimeZone()));
@@ -1383,7 +1404,9 @@ void LifecycleWork::Committed(const journal::Offsets&) {
   }
   if (!changed.empty()) context_->cache->StagesChanged(changed);
   // Work of this kind is found by looking; the earliest possible moment is now.
-  if (!pending_.jobs.empty() || !pending_.redirected.empty()) due = absl::InfinitePast();
+  if (!pending_.jobs.empty() || !pending_.redirected.empty() || !pending_.moved.empty()) {
+    due = absl::InfinitePast();
+  }
   if (due != absl::InfiniteFuture() && context_->on_due) context_->on_due(due);
 }
 

@@ -111,8 +111,8 @@ class LifecycleWork : public journal::Work {
   Customer& Change(const EntityKey& key);  // Marks the row for writing.
   void AddFact(const EntityKey& key, const FactPtr& fact);
   void SavePlace(const EntityKey& key, const PlaceChange& change);
-  // All facts of `from` become those of `to`, and the places of `from` go. Its log is voided; the
-  // lines are returned by model. Both need all loaded.
+  // All facts of `from` become those of `to` (of whom it was merged into, if it was), and the
+  // places of `from` go. Its log is voided; the lines are returned by model. Both need all loaded.
   std::vector<std::pair<std::string, RecordedTransition>> MoveHistory(const EntityKey& from,
                                                                       const EntityKey& to,
                                                                       absl::Time now);
@@ -167,6 +167,10 @@ class LifecycleWork : public journal::Work {
     std::string tenant, model;
     bool anew;
   };
+  struct Moved {
+    EntityKey from, to;
+    bool further;  // `to` is an alias itself: to the last one that it leads to.
+  };
   struct SavedRule {
     std::string tenant;
     RuleRecord record;
@@ -178,7 +182,7 @@ class LifecycleWork : public journal::Work {
     std::vector<Line> appended;
     std::vector<Line> voided;
     std::vector<Overdue> overdue;
-    std::vector<std::pair<EntityKey, EntityKey>> moved;
+    std::vector<Moved> moved;
     std::vector<EntityKey> erased;
     std::vector<std::pair<EntityKey, FactPtr>> redirected;
     std::vector<std::pair<std::string, Cost>> costs;
