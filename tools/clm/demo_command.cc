@@ -1,0 +1,50 @@
+#include "tools/clm/demo_command.h"
+
+#include <iostream>
+#include <memory>
+
+#include "tools/clm/demo_fill.h"
+#include "tools/clm/insights_command.h"
+
+namespace clm::cli {
+namespace {
+
+absl::Status Demo(Cli& cli, const DemoOptions& options) {
+  CLM_ASSIGN_OR_RETURN(const terminal::Format format, cli.Format());
+  CLM_ASSIGN_OR_RETURN(const DemoReport report, FillDemo(cli, options));
+  terminal::Table table({{"contacts"},
+                         {"events"},
+                         {"known_events", "KNOWN EVENTS"},
+                         {"consents"},
+                         {"costs"},
+                         {"refused"},
+                         {"model"}});
+  table.Add({report.contacts, report.events, report.known, report.consents, report.costs,
+             report.refused, kDemoModel});
+  terminal::WriteOne(table, format, cli.screen(), std::cout);
+  if (format != terminal::Format::kTable && format != terminal::Format::kWide) {
+    return absl::OkStatus();
+  }
+  std::cout << "\n";
+  return ShowDemoOverview(cli, kDemoModel);
+}
+
+}  // namespace
+
+void AddDemoCommand(CLI::App& app, Cli& cli) {
+  auto options = std::make_shared<DemoOptions>();
+  CLI::App* command = cli.AddCommand(
+      &app, "demo", "Fill the tenant with a fictional coffee shop; again changes nothing",
+      {"clm demo", "clm --tenant small demo --contacts 500 --months 6"},
+      [&cli, options] { return Demo(cli, *options); });
+  command->add_option("--contacts", options->contacts, "people")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command->add_option("--months", options->months, "of history")
+      ->check(CLI::Range(1, 120))
+      ->capture_default_str();
+  command->add_option("--end", options->end,
+                      "day at whose begin the history ends; default: as before, else today");
+}
+
+}  // namespace clm::cli

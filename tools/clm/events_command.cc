@@ -1,0 +1,155 @@
+#include "tools/clm/events_command.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "clm/contact/v1/timeline_service.grpc.pb.h"
+#include "libs/base/error.h"
+#include "libs/base/uuid.h"
+#include "tools/clm/sender.h"
+#include "tools/clm/values.h"
+
+namespace clm::cli {
+namespace {
+
+using contact::v1::BehaviorEvent;
+using Stub = contact::v1::TimelineService::Stub;
+
+struct IngestFlags {
+  std::string contact, type, at = "now", amount, currency, channel, id;
+  int64_t quantity = -1;
+  std::vector<std::string> properties, identifiers;
+  bool create_contact = false;
+};
+
+absl::StatusOr<BehaviorEvent> EventFrom(Cli& cli, const IngestFlags& flags) {
+  BehaviorEvent event;
+  event.set_event_id(flags.id.empty() ? Uuid::V7(absl::Now()).ToString() : flags.id);
+  event.set_type(flags.type);
+  if (flags.identifiers.empty() == flags.contact.empty()) {
+    return error::InvalidField("CONTACT", "give the contact, or --identifier, and not both");
+  }
+  if (!flags.contact.empty()) {
+    CLM_ASSIGN_OR_RETURN(*event.mutable_contact(), cli.ContactName(flags.contact));
+  }
+  CLM_ASSIGN_OR_RETURN(const auto identifiers, ParsePairs("--identifier", flags.identifiers));
+  for (const auto& [type, value] : identifiers) (*event.mutable_identifiers())[type] = value;
+  CLM_ASSIGN_OR_RETURN(const absl::Time at, ParseMoment("--at", flags.at, absl::Now()));
+  SetTime(at, event.mutable_occur_time());
+  if (!flags.amount.empty()) {
+    if (flags.currency.empty()) return error::InvalidField("--currency", "needed with an amount");
+    CLM_ASSIGN_OR_RETURN(const int64_t minor, ParseMoney("--amount", flags.amount, flags.currency));
+    event.set_amount_minor(minor);
+  }
+  event.set_currency(flags.currency);
+  if (flags.quantity >= 0) event.set_quantity(flags.quantity);
+  event.set_channel(flags.channel);
+  CLM_ASSIGN_OR_RETURN(const auto properties, ParsePairs("--property", flags.properties));
+  for (const auto& [key, value] : properties) {
+    (*event.mutable_properties())[key].set_string_value(value);
+  }
+  return event;
+}
+
+absl::Status Ingest(Cli& cli, const IngestFlags& flags) {
+  contact::v1::IngestEventsRequest request;
+  request.set_parent(cli.tenant_name());
+  request.set_create_contacts(flags.create_contact);
+  CLM_ASSIGN_OR_RETURN(*request.add_events(), EventFrom(cli, flags));
+  CLM_ASSIGN_OR_RETURN(const contact::v1::IngestEventsResponse response,
+                       cli.Call(&Stub::IngestEvents, request));
+  if (response.results().empty()) return error::Internal("the answer has no result");
+  const auto& result = response.results(0);
+  CLM_RETURN_IF_ERROR(StatusOf(result.status()));
+  return cli.Print({&result}, false, [&] {
+    terminal::Table table({{"name", "EVENT"}, {"contact"}, {"duplicate"}});
+    table.Add({result.event_id(), LastPart(result.contact()), result.duplicate()});
+    return table;
+  });
+}
+
+absl::Status ListEvents(Cli& cli, const std::string& who, const std::string& filter,
+                        int64_t limit) {
+  contact::v1::ListEventsRequest request;
+  CLM_ASSIGN_OR_RETURN(*request.mutable_parent(), cli.ContactName(who));
+  request.set_filter(filter);
+  CLM_ASSIGN_OR_RETURN(
+      const std::vector<BehaviorEvent> events,
+      cli.List(&Stub::ListEvents, request, &contact::v1::ListEventsResponse::events, limit));
+  return cli.Print(Pointers(events), true, [&] {
+    terminal::Table table({{"occur_time", "TIME"},
+                           {"type"},
+                           {"amount"},
+                           {"quantity", "QTY"},
+                           {"channel"},
+                           {"properties"},
+                           {"name", "EVENT", true},
+                           {"receive_time", "", true}});
+    table.set_empty_text("no events");
+    for (const BehaviorEvent& e : events) {
+      std::vector<std::string> properties;
+      for (const auto& [key, value] : e.properties()) {
+        properties.push_back(absl::StrCat(key, "=", AttributeText(value)));
+      }
+      std::sort(properties.begin(), properties.end());
+      table.Add({TimeCell(e.has_occur_time(), e.occur_time()), e.type(),
+                 e.has_amount_minor()
+                     ? terminal::Cell(terminal::Money{e.amount_minor(), e.currency()})
+                     : terminal::Cell(),
+                 e.has_quantity() ? terminal::Cell(e.quantity()) : terminal::Cell(),
+                 TextCell(e.channel()), TextCell(absl::StrJoin(properties, " ")), e.event_id(),
+                 TimeCell(e.has_receive_time(), e.receive_time())});
+    }
+    return table;
+  });
+}
+
+}  // namespace
+
+void AddEventsCommands(Cli& cli) {
+  CLI::App* group = cli.AddGroup("events", "What people did");
+  auto flags = std::make_shared<IngestFlags>();
+  CLI::App* command = cli.AddCommand(
+      group, "ingest", "Record an event",
+      {"clm events ingest purchase ada@example.com --amount 12.50 --currency EUR",
+       "clm events ingest sign_up --identifier email=bob@example.com --create-contact",
+       "clm events ingest download ada@example.com --at 2026-05-01 --property file=guide.pdf"},
+      [&cli, flags] { return Ingest(cli, *flags); });
+  command->add_option("TYPE", flags->type, "purchase, refund, download, ..., or one of your own")
+      ->required();
+  command->add_option("CONTACT", flags->contact, "id, name, e-mail address, +phone, or TYPE:VALUE");
+  command->add_option("--identifier", flags->identifiers, "who it was, instead of CONTACT")
+      ->type_name("TYPE=VALUE");
+  command->add_flag("--create-contact", flags->create_contact, "make a contact nobody knows yet");
+  command->add_option("--at", flags->at, "day, time, or a span ago (90d)")->capture_default_str();
+  command->add_option("--amount", flags->amount, "12.50");
+  command->add_option("--currency", flags->currency, "EUR");
+  command->add_option("--quantity", flags->quantity, "pieces")->check(CLI::NonNegativeNumber);
+  command->add_option("--channel", flags->channel, "web, store, phone, ...");
+  command->add_option("--property", flags->properties, "anything else; may be repeated")
+      ->type_name("KEY=VALUE");
+  command->add_option("--id", flags->id, "UUID; the same again is the same event");
+
+  struct ListFlags {
+    std::string who, filter;
+    int64_t limit = 50;
+  };
+  auto list = std::make_shared<ListFlags>();
+  command = cli.AddCommand(
+      group, "list", "Show a person's timeline, newest first",
+      {"clm events list ada@example.com",
+       "clm events list ada@example.com --filter 'type = \"purchase\"' -o csv"},
+      [&cli, list] { return ListEvents(cli, list->who, list->filter, list->limit); });
+  command->add_option("CONTACT", list->who, "id, name, e-mail address, +phone, or TYPE:VALUE")
+      ->required();
+  command->add_option("--filter", list->filter, "AIP-160 over type, occur_time, amount_minor, ...");
+  command->add_option("--limit", list->limit, "most to show; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+}  // namespace clm::cli

@@ -1,0 +1,13 @@
+// The commands that run a suite on this machine: up, down, status, reset, doctor, migrate.
+#ifndef CLM_TOOLS_CLM_UP_COMMAND_H_
+#define CLM_TOOLS_CLM_UP_COMMAND_H_
+
+#include "tools/clm/cli.h"
+
+namespace clm::cli {
+
+void AddUpCommands(CLI::App& app, Cli& cli);
+
+}  // namespace clm::cli
+
+#endif  // CLM_TOOLS_CLM_UP_COMMAND_H_
