@@ -56,6 +56,33 @@ absl::Status RequestIdReused() {
                      "request_id: already used for a different request; make a new one");
 }
 
+using SeenRequests = absl::flat_hash_map<RequestKey, Stored>;
+
+// What is known of these requests, as of now.
+absl::Status LoadSeen(pg::Tx& tx, const std::vector<const MutationInfo*>& infos,
+                      SeenRequests& seen) {
+  std::vector<std::string> tenants, ids;
+  for (const MutationInfo* info : infos) {
+    if (info->request_id.empty()) continue;
+    tenants.push_back(info->tenant);
+    ids.push_back(info->request_id);
+  }
+  if (ids.empty()) return absl::OkStatus();
+  pg::Args args;
+  args.AddArray(tenants).AddArray(ids);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kSeenRequests, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    seen[{std::string(rows[i].Text(0)), std::string(rows[i].Text(1))}] = {rows[i].Bytes(2),
+                                                                          rows[i].Bytes(3)};
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Answer> Repeat(const Stored& stored, const MutationInfo& info) {
+  if (stored.fingerprint != info.fingerprint) return RequestIdReused();
+  return Answer{stored.response, true};
+}
+
 // Collects what the mutations of one transaction record, and assigns offsets.
 class Transcript : public Recorder {
  public:
@@ -445,6 +472,25 @@ void Lanes::RunBatch(Batch batch) {
   RunBatch(std::move(second));
 }
 
+// Twins whose aggregates the server names stand on different shards, so that one may commit between
+// two statements of the other: which then finds its own effect, and takes it for somebody else's.
+// Who is refused asks once more for an answer.
+absl::Status Lanes::AnswerOvertaken(pg::Tx& tx, const Batch& batch,
+                                    std::vector<Outcome>& outcomes) {
+  std::vector<const MutationInfo*> refused;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (!outcomes[i].answer.ok()) refused.push_back(&batch[i]->info());
+  }
+  SeenRequests seen;
+  CLM_RETURN_IF_ERROR(LoadSeen(tx, refused, seen));
+  for (size_t i = 0; i < batch.size() && !seen.empty(); ++i) {
+    const MutationInfo& info = batch[i]->info();
+    const auto it = seen.find({info.tenant, info.request_id});
+    if (!outcomes[i].answer.ok() && it != seen.end()) outcomes[i].answer = Repeat(it->second, info);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<bool> Lanes::Committed(const std::vector<Outcome>& outcomes) {
   const auto& proof = outcomes.empty() ? std::optional<Transcript::Place>() : outcomes[0].proof;
   // Without a journal row nothing durable was decided that running again would not decide alike.
@@ -514,22 +560,10 @@ absl::Status Lanes::Transact(const Batch& batch, std::vector<Outcome>& outcomes,
     }
     Failpoint("lane.locked");
 
-    absl::flat_hash_map<RequestKey, Stored> seen;
-    std::vector<std::string> seen_tenants, seen_ids;
-    for (const auto& m : batch) {
-      if (m->info().request_id.empty()) continue;
-      seen_tenants.push_back(m->info().tenant);
-      seen_ids.push_back(m->info().request_id);
-    }
-    if (!seen_ids.empty()) {
-      pg::Args args;
-      args.AddArray(seen_tenants).AddArray(seen_ids);
-      CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kSeenRequests, args));
-      for (int i = 0; i < rows.size(); ++i) {
-        seen[{std::string(rows[i].Text(0)), std::string(rows[i].Text(1))}] = {rows[i].Bytes(2),
-                                                                              rows[i].Bytes(3)};
-      }
-    }
+    SeenRequests seen;
+    std::vector<const MutationInfo*> infos;
+    for (const auto& m : batch) infos.push_back(&m->info());
+    CLM_RETURN_IF_ERROR(LoadSeen(tx, infos, seen));
 
     for (const auto& m : batch) m->Declare(*work);
     CLM_RETURN_IF_ERROR(work->Load(tx));
@@ -549,11 +583,7 @@ absl::Status Lanes::Transact(const Batch& batch, std::vector<Outcome>& outcomes,
       if (!info.request_id.empty()) {
         // Also finds a twin that stands earlier in this very batch.
         if (const auto it = seen.find(key); it != seen.end()) {
-          if (it->second.fingerprint != info.fingerprint) {
-            outcomes[i].answer = RequestIdReused();
-          } else {
-            outcomes[i].answer = Answer{it->second.response, true};
-          }
+          outcomes[i].answer = Repeat(it->second, info);
           continue;
         }
       }
@@ -574,6 +604,7 @@ absl::Status Lanes::Transact(const Batch& batch, std::vector<Outcome>& outcomes,
       }
       outcomes[i].answer = Answer{*std::move(response), false};
     }
+    CLM_RETURN_IF_ERROR(AnswerOvertaken(tx, batch, outcomes));
     Failpoint("lane.applied");
     CLM_RETURN_IF_ERROR(work->Flush(tx));
     Failpoint("lane.flushed");

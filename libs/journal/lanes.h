@@ -71,6 +71,8 @@ class Lanes {
   void RunBatch(Batch batch);
   // One transaction. Fills an outcome per mutation; the status is that of the transaction.
   absl::Status Transact(const Batch& batch, std::vector<Outcome>& outcomes, Offsets& heads);
+  static absl::Status AnswerOvertaken(pg::Tx& tx, const Batch& batch,
+                                      std::vector<Outcome>& outcomes);
   // Whether a commit whose answer got lost took place.
   absl::StatusOr<bool> Committed(const std::vector<Outcome>& outcomes);
   absl::Time Now();
