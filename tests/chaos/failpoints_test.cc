@@ -1,0 +1,26 @@
+// No failpoint without a test that kills there.
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "libs/base/failpoint.h"
+#include "tests/chaos/crash_points.h"
+
+namespace clm::chaos {
+namespace {
+
+template <class List>
+bool Holds(const List& list, const std::string& name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+TEST(FailpointsTest, EachIsKilledAtOrHasAReasonWhyNot) {
+  for (const char* name : kFailpoints) {
+    const bool killed = Holds(kContactCrashPoints, name) || Holds(kLifecycleCrashPoints, name);
+    EXPECT_NE(killed, kNotReached.contains(name)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace clm::chaos

@@ -1,0 +1,185 @@
+// What the chaos tests are made of: servers of the suite as processes that die and are started
+// again, and callers that do what the guarantees tell callers to do.
+#ifndef CLM_TESTS_CHAOS_HARNESS_H_
+#define CLM_TESTS_CHAOS_HARNESS_H_
+
+#include <gmock/gmock.h>
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "libs/pg/pg.h"
+#include "libs/rpc/client.h"
+#include "libs/rpc/status.h"
+#include "libs/stack/child_process.h"
+#include "libs/testing/servers.h"
+#include "libs/testing/status_matchers.h"
+
+namespace clm::chaos {
+
+// `count` in the short form, twenty times as many with CLM_CHAOS_LONG=1.
+int Rounds(int count);
+
+// How long a test waits for what must happen in the end. Never the subject of a test.
+inline constexpr absl::Duration kPatience = absl::Seconds(120);
+
+// Waits until `condition` holds; false when it did not within kPatience.
+bool Eventually(absl::FunctionRef<bool()> condition);
+
+// The first column of the answer to a question put to a database by its superuser, all rows joined
+// by newlines.
+std::string Ask(const std::string& admin_dsn, const std::string& sql);
+
+// One server binary on a private socket. However it dies it is started again, as a cluster would.
+// Thread-safe.
+class ServerProcess {
+ public:
+  struct Options {
+    std::string binary;  // Path.
+    std::string name;    // Of the socket and the log in `folder`; unique there.
+    std::string folder;
+    std::vector<std::string> flags;
+    // "lane.locked:kill@3": where its first life ends; empty for none.
+    std::string failpoint;
+  };
+
+  // Returns when it accepts calls, or has died once.
+  explicit ServerProcess(Options options);
+  // Ends it by SIGKILL.
+  ~ServerProcess();
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
+
+  // For NewChannel.
+  std::string target() const;
+  // kill -9 now.
+  void Kill();
+  // Stops it in order, and starts it again with this failpoint. No death.
+  void Rearm(const std::string& failpoint);
+  // How its lives ended since the start or Rearm.
+  std::vector<stack::ExitStatus> deaths() const;
+  bool AwaitDeath();
+  // The end of its log.
+  std::string Log() const;
+
+ private:
+  void Spawn(const std::string& failpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AwaitStart();
+  void Supervise();
+
+  const Options options_;
+  mutable absl::Mutex mu_;
+  std::unique_ptr<stack::ChildProcess> process_ ABSL_GUARDED_BY(mu_);
+  std::vector<stack::ExitStatus> deaths_ ABSL_GUARDED_BY(mu_);
+  bool stop_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread supervisor_;
+};
+
+// Calls one of several replicas; upon a transient failure, the next, with the same request, until
+// there is an answer. Thread-safe.
+class Caller {
+ public:
+  explicit Caller(std::vector<std::string> targets);
+
+  // `replayed` tells whether the answer was an earlier one. After kPatience the last failure.
+  template <class Stub, class Req, class Resp>
+  absl::StatusOr<Resp> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&, Resp*),
+                            const Req& request, bool* replayed = nullptr, int replica = 0);
+
+  // The codes of all failures that were answered by another attempt.
+  std::set<absl::StatusCode> failures() const;
+  int64_t failure_count() const;
+
+ private:
+  void Failed(const absl::Status& status);
+
+  std::vector<std::shared_ptr<grpc::Channel>> channels_;
+  mutable absl::Mutex mu_;
+  std::map<absl::StatusCode, int64_t> failures_ ABSL_GUARDED_BY(mu_);
+};
+
+template <class Stub, class Req, class Resp>
+absl::StatusOr<Resp> Caller::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&,
+                                                               Resp*),
+                                  const Req& request, bool* replayed, int replica) {
+  const absl::Time until = absl::Now() + kPatience;
+  for (size_t at = replica;; ++at) {
+    Stub stub(channels_[at % channels_.size()]);
+    grpc::ClientContext context;
+    rpc::PrepareContext({.service = "clm-chaos", .token = ""}, absl::Seconds(5), &context);
+    Resp response;
+    const absl::Status status = rpc::FromGrpc((stub.*method)(&context, request, &response));
+    if (status.ok()) {
+      if (replayed != nullptr) {
+        *replayed = context.GetServerTrailingMetadata().count("clm-idempotent-replay") > 0;
+      }
+      return response;
+    }
+    if (!error::IsTransient(status) || absl::Now() >= until) return status;
+    Failed(status);
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+}
+
+// A durable PostgreSQL of the test binary, which tests may kill and must leave running.
+clm::testing::Postgres& DurablePostgres();
+
+// The databases, servers and callers of one test.
+class World {
+ public:
+  struct Options {
+    bool redis = false;
+    int contacts = 1;  // Processes of clm-contact.
+    bool lifecycle = false;
+    // Of the first process of each.
+    std::string contact_failpoint;
+    std::string lifecycle_failpoint;
+    // Instead of the world's own Redis.
+    std::string redis_url;
+  };
+
+  explicit World(Options options);
+  ~World();
+
+  // A caller of all processes of clm-contact.
+  Caller& caller() { return *caller_; }
+  ServerProcess& contact(int i = 0) { return *contacts_[i]; }
+  ServerProcess& lifecycle() { return *lifecycle_; }
+  Caller& lifecycle_caller() { return *lifecycle_caller_; }
+  clm::testing::RedisServer& redis() { return *redis_; }
+  const clm::testing::Database& contact_database() const { return contact_database_; }
+  const clm::testing::Database& lifecycle_database() const { return lifecycle_database_; }
+
+  // Offsets of a journal are dense from 1 on and end at the head, in every shard.
+  static void ExpectDenseJournal(const clm::testing::Database& database);
+  // Waits until lifecycle has applied all of contact's journal, and compares the two: every event
+  // a fact, once.
+  void ExpectFactsAreEvents();
+
+ private:
+  const clm::testing::TempFolder folder_;
+  std::unique_ptr<clm::testing::RedisServer> redis_;
+  clm::testing::Database contact_database_;
+  clm::testing::Database access_database_;
+  clm::testing::Database lifecycle_database_;
+  std::vector<std::unique_ptr<ServerProcess>> contacts_;
+  std::unique_ptr<ServerProcess> lifecycle_;
+  std::unique_ptr<Caller> caller_;
+  std::unique_ptr<Caller> lifecycle_caller_;
+};
+
+}  // namespace clm::chaos
+
+#endif  // CLM_TESTS_CHAOS_HARNESS_H_
