@@ -30,6 +30,16 @@ TEST_F(DueTimersTest, SilenceMovesACustomerAtItsExactInstant) {
   ExpectBalance();
 }
 
+TEST_F(DueTimersTest, WhatTimeHasDoneStaysWhenTheHistoryIsFoldedAgain) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 990), Behaved(Contact(1), {{1, 999}})}));
+  RunUntil(1100);
+  // The beginning of the relationship moved: a reason to fold everything again, and no more.
+  CLM_ASSERT_OK(Deliver({Updated(Contact(1), 980, 1100, {})}));
+  EXPECT_THAT(Path(Contact(1), true),
+              ElementsAre("999 >first_purchase", "1089 first_purchase>at_risk"));
+}
+
 TEST_F(DueTimersTest, NothingIsDueTwice) {
   InstallShop();
   CLM_ASSERT_OK(Deliver({Created(Contact(1), 990), Behaved(Contact(1), {{1, 999}})}));
