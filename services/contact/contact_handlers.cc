@@ -312,11 +312,10 @@ void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
           for (size_t i = 0; i < batch->items.size(); ++i) {
             const Item& item = batch->items[i];
             auto* result = response.add_results();
-            absl::StatusOr<UpsertOutcome> outcome = item.status;
-            if (item.status.ok()) {
-              outcome =
-                  Upsert(work, recorder, item.target, item.key, item.patch, batch->actor, "api");
-            }
+            const absl::StatusOr<UpsertOutcome> outcome =
+                item.status.ok()
+                    ? Upsert(work, recorder, item.target, item.key, item.patch, batch->actor, "api")
+                    : absl::StatusOr<UpsertOutcome>(item.status);
             if (outcome.ok()) {
               result->set_contact(EntityName(kContacts, outcome->contact.key));
               result->set_created(outcome->created);

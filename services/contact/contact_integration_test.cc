@@ -1,3 +1,6 @@
+#include <set>
+
+#include "libs/base/error.h"
 #include "libs/testing/at_once.h"
 #include "services/contact/contact_fixture.h"
 #include "services/contact/contact_reader.h"
@@ -12,6 +15,10 @@ using clm::testing::ReasonIs;
 using clm::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
+
+constexpr char kRequestId[] = "0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a";
+constexpr int kTwins = 32;
 
 TEST_F(ContactTest, EveryStatementFitsTheSchema) {
   auto pool = pg::NewPool({.dsn = database_.app_dsn, .size = 1});
@@ -31,32 +38,507 @@ TEST_F(ContactTest, WhatWasCreatedIsRead) {
   EXPECT_EQ(Count("SELECT count(*) FROM journal"), 1);
 }
 
-v1::IngestEventsRequest Purchase(const std::string& contact, const std::string& event_id) {
-  v1::IngestEventsRequest request;
+TEST_F(ContactTest, AnAddressThatIsTakenNamesItsOwner) {
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact owner, Create("ada@example.com"));
+  const auto taken = Create("ADA@example.com");
+  EXPECT_THAT(taken, StatusIs(StatusCode::kAlreadyExists));
+  EXPECT_THAT(error::MetadataValue(taken.status(), "contact"), owner.name()) << taken.status();
+  // Of another tenant it is free.
+  CLM_EXPECT_OK(Create("ada@example.com", kGlobex));
+}
+
+TEST_F(ContactTest, AContactOfAnotherTenantIsNotThere) {
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact ada, Create("ada@example.com"));
+  std::string stolen = ada.name();
+  stolen.replace(0, std::string(kAcme).size(), kGlobex);
+  EXPECT_THAT(Get(stolen), StatusIs(StatusCode::kNotFound));
+  v1::ListContactsRequest list;
+  list.set_parent(kGlobex);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto none, Call(*main_.contacts, &Contacts::ListContacts, list));
+  EXPECT_EQ(none.contacts_size(), 0);
+}
+
+TEST_F(ContactTest, RowSecurityHidesOtherTenantsFromPlainSql) {
+  CLM_ASSERT_OK(Create("ada@example.com"));
+  auto pool = pg::NewPool({.dsn = database_.app_dsn, .size = 1});
+  const auto visible = [&](const pg::Scope& scope) {
+    int64_t rows = -1;
+    CLM_EXPECT_OK(pool->Read({scope}, [&](pg::Tx& tx) {
+      auto found = tx.ExecDynamic("SELECT count(*) FROM contact");
+      if (found.ok()) rows = (*found)[0].Int(0);
+      return found.status();
+    }));
+    return rows;
+  };
+  EXPECT_EQ(visible(pg::Scope::Tenant("acme")), 1);
+  EXPECT_EQ(visible(pg::Scope::Tenant("globex")), 0);
+  // Every table with rows of tenants is guarded, also against its owner.
+  EXPECT_EQ(Count("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                  "WHERE n.nspname = 'public' AND c.relkind = 'r' AND EXISTS (SELECT 1 FROM "
+                  "pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id') "
+                  "AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"),
+            0);
+}
+
+TEST_F(ContactTest, ARepeatedRequestIsAnsweredAsTheFirstTime) {
+  auto request = NewContact("ada@example.com");
+  request.set_request_id(kRequestId);
+  bool replayed = true;
+  CLM_ASSERT_OK_AND_ASSIGN(const auto first,
+                           Call(*main_.contacts, &Contacts::CreateContact, request, &replayed));
+  EXPECT_FALSE(replayed);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto again,
+                           Call(*main_.contacts, &Contacts::CreateContact, request, &replayed));
+  EXPECT_TRUE(replayed);
+  EXPECT_EQ(again.SerializeAsString(), first.SerializeAsString());
+  request.mutable_contact()->set_given_name("Augusta");
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::CreateContact, request),
+              ReasonIs("REQUEST_ID_REUSED"));
+}
+
+TEST_F(ContactTest, TwinsAtTwoServersHaveOneEffectAndEqualAnswers) {
+  ContactServer other(database_);
+  // Without an address the only thing that tells twins is the request's id.
+  for (const std::string email : {"ada@example.com", ""}) {
+    auto request = NewContact(email);
+    request.set_request_id(Uuid::V7(absl::Now()).ToString());
+    const int64_t before = Count("SELECT count(*) FROM contact");
+    std::vector<absl::StatusOr<v1::Contact>> answers(kTwins);
+    clm::testing::AtOnce(kTwins, [&](int i) {
+      auto& server = i % 2 == 0 ? main_ : other;
+      answers[i] = Call(*server.contacts, &Contacts::CreateContact, request);
+    });
+    std::set<std::string> different;
+    for (const auto& answer : answers) {
+      CLM_ASSERT_OK(answer);
+      different.insert(answer->SerializeAsString());
+    }
+    EXPECT_EQ(different.size(), 1u);
+    EXPECT_EQ(Count("SELECT count(*) FROM contact"), before + 1);
+    EXPECT_EQ(Count("SELECT count(*) FROM journal"), before + 1);
+  }
+}
+
+v1::UpsertContactRequest UpsertOf(const std::string& email, const std::string& given_name) {
+  v1::UpsertContactRequest request;
   request.set_parent(kAcme);
-  auto* event = request.add_events();
-  event->set_event_id(event_id);
-  event->set_contact(contact);
-  event->set_type("purchase");
-  ToProto(absl::Now() - absl::Hours(1), event->mutable_occur_time());
-  event->set_amount_minor(1250);
-  event->set_currency("EUR");
+  request.mutable_contact()->set_email(email);
+  request.mutable_contact()->set_given_name(given_name);
   return request;
 }
 
-TEST_F(ContactTest, TheSameEventTwiceIsOneEvent) {
-  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact contact, Create("ada@example.com"));
-  const auto request = Purchase(contact.name(), "0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a");
-  CLM_ASSERT_OK_AND_ASSIGN(const auto first,
-                           Call(*main_.timeline, &Timeline::IngestEvents, request));
-  CLM_ASSERT_OK_AND_ASSIGN(const auto again,
-                           Call(*main_.timeline, &Timeline::IngestEvents, request));
-  ASSERT_EQ(first.results_size(), 1);
-  EXPECT_EQ(first.results(0).status().code(), 0) << first.DebugString();
-  EXPECT_FALSE(first.results(0).duplicate());
-  EXPECT_TRUE(again.results(0).duplicate());
-  EXPECT_EQ(again.results(0).contact(), contact.name());
-  EXPECT_EQ(Count("SELECT count(*) FROM event"), 1);
+TEST_F(ContactTest, UpsertsOfOnePersonAtTwoServersMeetInOneContact) {
+  ContactServer other(database_);
+  std::vector<absl::StatusOr<v1::UpsertContactResponse>> answers(kTwins);
+  clm::testing::AtOnce(kTwins, [&](int i) {
+    auto& server = i % 2 == 0 ? main_ : other;
+    answers[i] = Call(*server.contacts, &Contacts::UpsertContact, UpsertOf("a@example.com", "A"));
+  });
+  int created = 0;
+  std::set<std::string> names;
+  for (const auto& answer : answers) {
+    CLM_ASSERT_OK(answer);
+    created += answer->created() ? 1 : 0;
+    EXPECT_EQ(answer->unchanged(), !answer->created());
+    names.insert(answer->contact().name());
+  }
+  EXPECT_EQ(created, 1);
+  EXPECT_EQ(names.size(), 1u);
+  EXPECT_EQ(Count("SELECT count(*) FROM journal"), 1);
+}
+
+TEST_F(ContactTest, AStaleEtagAborts) {
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact ada, Create("ada@example.com"));
+  v1::UpdateContactRequest update;
+  *update.mutable_contact() = ada;
+  update.mutable_contact()->set_family_name("Lovelace");
+  update.mutable_update_mask()->add_paths("family_name");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto updated,
+                           Call(*main_.contacts, &Contacts::UpdateContact, update));
+  EXPECT_EQ(updated.family_name(), "Lovelace");
+  EXPECT_NE(updated.etag(), ada.etag());
+  update.mutable_contact()->set_family_name("King");
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::UpdateContact, update),
+              StatusIs(StatusCode::kAborted));
+  v1::ContactVerbRequest verb;
+  verb.set_name(ada.name());
+  verb.set_etag(ada.etag());
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::BlockContact, verb), StatusIs(StatusCode::kAborted));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto stored, Get(ada.name()));
+  EXPECT_EQ(stored.family_name(), "Lovelace");
+}
+
+TEST_F(ContactTest, AnAddressThatWasGivenUpIsFree) {
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact ada, Create("ada@example.com"));
+  v1::UpdateContactRequest update;
+  update.mutable_contact()->set_name(ada.name());
+  update.mutable_update_mask()->add_paths("email");
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::UpdateContact, update));
+  CLM_EXPECT_OK(Create("ada@example.com"));
+}
+
+TEST_F(ContactTest, AnAddressMayLeaveAndReturnWithinOneBatch) {
+  auto first = UpsertOf("ada@example.com", "Ada");
+  (*first.mutable_contact()->mutable_external_ids())["shop"] = "1";
+  first.set_key("external_ids.shop");
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::UpsertContact, first));
+  v1::BatchUpsertContactsRequest batch;
+  batch.set_parent(kAcme);
+  for (const char* email : {"", "ada@example.com"}) {
+    auto* one = batch.add_requests();
+    *one = first;
+    one->mutable_contact()->set_email(email);
+    one->mutable_update_mask()->add_paths("email");
+    one->mutable_update_mask()->add_paths("external_ids.shop");
+  }
+  CLM_ASSERT_OK_AND_ASSIGN(const auto response,
+                           Call(*main_.contacts, &Contacts::BatchUpsertContacts, batch));
+  for (const auto& result : response.results()) {
+    EXPECT_EQ(result.status().code(), 0) << result.DebugString();
+  }
+  EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier WHERE value = 'ada@example.com'"), 1);
+}
+
+TEST_F(ContactTest, ABatchHasAnOutcomePerItem) {
+  CLM_ASSERT_OK(Create("ada@example.com"));
+  v1::BatchUpsertContactsRequest batch;
+  batch.set_parent(kAcme);
+  *batch.add_requests() = UpsertOf("ada@example.com", "Augusta");
+  *batch.add_requests() = UpsertOf("no address", "Bob");
+  *batch.add_requests() = UpsertOf("eve@example.com", "Eve");
+  *batch.add_requests() = UpsertOf("eve@example.com", "Eve");
+  batch.set_atomic(true);
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::BatchUpsertContacts, batch),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("requests[1]")));
+  EXPECT_EQ(Count("SELECT count(*) FROM contact"), 1);
+  batch.set_atomic(false);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto response,
+                           Call(*main_.contacts, &Contacts::BatchUpsertContacts, batch));
+  ASSERT_EQ(response.results_size(), 4);
+  EXPECT_FALSE(response.results(0).created() || response.results(0).unchanged());
+  EXPECT_EQ(response.results(1).status().code(), static_cast<int>(StatusCode::kInvalidArgument));
+  EXPECT_TRUE(response.results(2).created());
+  EXPECT_TRUE(response.results(3).unchanged());
+  EXPECT_EQ(response.results(3).contact(), response.results(2).contact());
+}
+
+TEST_F(ContactTest, StatusMovesByVerbs) {
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact ada, Create("ada@example.com"));
+  v1::ContactVerbRequest verb;
+  verb.set_name(ada.name());
+  CLM_ASSERT_OK_AND_ASSIGN(auto moved, Call(*main_.contacts, &Contacts::BlockContact, verb));
+  EXPECT_EQ(moved.status(), v1::Contact::STATUS_BLOCKED);
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::DeactivateContact, verb),
+              StatusIs(StatusCode::kFailedPrecondition));
+  CLM_ASSERT_OK_AND_ASSIGN(moved, Call(*main_.contacts, &Contacts::UnblockContact, verb));
+  EXPECT_EQ(moved.status(), v1::Contact::STATUS_ACTIVE);
+  CLM_ASSERT_OK_AND_ASSIGN(moved, Call(*main_.contacts, &Contacts::DeactivateContact, verb));
+  EXPECT_EQ(moved.status(), v1::Contact::STATUS_DEACTIVATED);
+}
+
+TEST_F(ContactTest, AttributesHaveTypesAHistoryAndFilters) {
+  v1::CreateAttributeDefinitionRequest define;
+  define.set_parent(kAcme);
+  define.set_attribute_id("plan");
+  define.mutable_attribute_definition()->set_type(v1::AttributeDefinition::TYPE_STRING);
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::CreateAttributeDefinition, define));
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::CreateAttributeDefinition, define),
+              ReasonIs("ATTRIBUTE_EXISTS"));
+
+  auto request = NewContact("ada@example.com");
+  auto& attributes = *request.mutable_contact()->mutable_attributes();
+  attributes["plan"].set_int64_value(7);
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::CreateContact, request),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("attributes.plan")));
+  attributes["plan"].set_string_value("pro");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada,
+                           Call(*main_.contacts, &Contacts::CreateContact, request));
+  CLM_ASSERT_OK(Create("bob@example.com"));
+
+  // A server that has not met the definition yet reads it all the same.
+  ContactServer other(database_);
+  v1::GetContactRequest get;
+  get.set_name(ada.name());
+  CLM_ASSERT_OK_AND_ASSIGN(const auto read, Call(*other.contacts, &Contacts::GetContact, get));
+  EXPECT_EQ(read.attributes().at("plan").string_value(), "pro");
+
+  v1::ListContactsRequest list;
+  list.set_parent(kAcme);
+  list.set_filter("attributes.plan = \"pro\" AND email = \"ADA@example.com\"");
+  list.set_include_total_size(true);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto found, Call(*main_.contacts, &Contacts::ListContacts, list));
+  ASSERT_EQ(found.contacts_size(), 1);
+  EXPECT_EQ(found.contacts(0).name(), ada.name());
+  EXPECT_EQ(found.total_size(), 1);
+  list.set_filter("attributes.shoe = 1");
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::ListContacts, list),
+              StatusIs(StatusCode::kInvalidArgument));
+
+  v1::UpdateContactRequest update;
+  update.mutable_contact()->set_name(ada.name());
+  update.mutable_update_mask()->add_paths("attributes.plan");
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::UpdateContact, update));
+  v1::ListAttributeHistoryRequest history;
+  history.set_parent(ada.name());
+  history.set_attribute("plan");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto entries,
+                           Call(*main_.contacts, &Contacts::ListAttributeHistory, history));
+  ASSERT_EQ(entries.entries_size(), 2);
+  EXPECT_FALSE(entries.entries(0).has_value());
+  EXPECT_EQ(entries.entries(1).value().string_value(), "pro");
+}
+
+TEST_F(ContactTest, PagesCoverEverybodyOnceAndTokensBelongToTheirList) {
+  for (int i = 0; i < 5; ++i) CLM_ASSERT_OK(Create(absl::StrCat("p", i, "@example.com")));
+  v1::ListContactsRequest list;
+  list.set_parent(kAcme);
+  list.set_page_size(2);
+  std::vector<std::string> emails;
+  do {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto page, Call(*main_.contacts, &Contacts::ListContacts, list));
+    for (const auto& contact : page.contacts()) emails.push_back(contact.email());
+    list.set_page_token(page.next_page_token());
+    if (emails.size() == 2) {
+      for (const std::string& wrong : {std::string(kGlobex), std::string(kAcme)}) {
+        v1::ListContactsRequest other = list;
+        other.set_parent(wrong);
+        if (wrong == kAcme) other.set_filter("email = \"x@example.com\"");
+        EXPECT_THAT(Call(*main_.contacts, &Contacts::ListContacts, other),
+                    StatusIs(StatusCode::kInvalidArgument, HasSubstr("page_token")));
+      }
+    }
+  } while (!list.page_token().empty());
+  EXPECT_THAT(emails, ElementsAre("p0@example.com", "p1@example.com", "p2@example.com",
+                                  "p3@example.com", "p4@example.com"));
+}
+
+class MergeTest : public ContactTest {
+ protected:
+  MergeTest() {
+    const auto one = Create("ada@example.com");
+    const auto two = Create("ada@work.example.com");
+    EXPECT_TRUE(one.ok() && two.ok()) << one.status() << two.status();
+    if (one.ok()) older_ = one->name();
+    if (two.ok()) younger_ = two->name();
+  }
+  absl::StatusOr<v1::MergeContactsResponse> Merge() {
+    v1::MergeContactsRequest request;
+    request.set_primary(older_);
+    request.set_duplicate(younger_);
+    return Call(*main_.contacts, &Contacts::MergeContacts, request);
+  }
+  absl::StatusOr<v1::Contact> Lookup(const std::string& email) {
+    v1::LookupContactRequest request;
+    request.set_parent(kAcme);
+    request.set_type("email");
+    request.set_value(email);
+    return Call(*main_.contacts, &Contacts::LookupContact, request);
+  }
+  absl::StatusOr<v1::IngestEventsResponse> PageView(const std::string& contact) {
+    v1::IngestEventsRequest request;
+    request.set_parent(kAcme);
+    auto* event = request.add_events();
+    event->set_contact(contact);
+    event->set_type("page_view");
+    ToProto(absl::Now() - absl::Hours(1), event->mutable_occur_time());
+    return Call(*main_.timeline, &Timeline::IngestEvents, request);
+  }
+  int64_t Events(const std::string& contact) {
+    v1::ListEventsRequest request;
+    request.set_parent(contact);
+    const auto events = Call(*main_.timeline, &Timeline::ListEvents, request);
+    EXPECT_TRUE(events.ok()) << events.status();
+    return events.ok() ? events->events_size() : -1;
+  }
+
+  std::string older_;
+  std::string younger_;
+};
+
+TEST_F(MergeTest, AnAliasResolvesForReadsAndWrites) {
+  CLM_ASSERT_OK(PageView(younger_));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto merged, Merge());
+  EXPECT_EQ(merged.contact().name(), older_);
+  EXPECT_THAT(merged.contact().aliases(), ElementsAre(younger_));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto by_alias, Get(younger_));
+  EXPECT_EQ(by_alias.SerializeAsString(), merged.contact().SerializeAsString());
+  for (const char* email : {"ada@example.com", "ada@work.example.com"}) {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto found, Lookup(email));
+    EXPECT_EQ(found.name(), older_);
+  }
+  CLM_ASSERT_OK_AND_ASSIGN(const auto late, PageView(younger_));
+  EXPECT_EQ(late.results(0).contact(), older_) << late.DebugString();
+  EXPECT_EQ(Events(older_), 2);
+  EXPECT_EQ(Events(younger_), 2);
+
+  v1::UpdateContactRequest update;
+  update.mutable_contact()->set_name(younger_);
+  update.mutable_contact()->set_family_name("Lovelace");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto updated,
+                           Call(*main_.contacts, &Contacts::UpdateContact, update));
+  EXPECT_EQ(updated.name(), older_);
+  EXPECT_EQ(updated.family_name(), "Lovelace");
+  // The address of the alias is taken, by the survivor.
+  const auto taken = Create("ada@work.example.com");
+  EXPECT_EQ(error::MetadataValue(taken.status(), "contact"), older_) << taken.status();
+  // Aliases are not listed.
+  v1::ListContactsRequest list;
+  list.set_parent(kAcme);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto all, Call(*main_.contacts, &Contacts::ListContacts, list));
+  EXPECT_EQ(all.contacts_size(), 1);
+}
+
+TEST_F(MergeTest, MergingAgainChangesNothing) {
+  CLM_ASSERT_OK(Merge());
+  const int64_t journal = Count("SELECT count(*) FROM journal");
+  const auto again = Merge();
+  if (again.ok()) {
+    EXPECT_EQ(again->contact().name(), older_);
+  } else {
+    EXPECT_THAT(again, StatusIs(StatusCode::kFailedPrecondition));
+  }
+  EXPECT_EQ(Count("SELECT count(*) FROM journal"), journal);
+  EXPECT_EQ(Count("SELECT count(*) FROM merge"), 1);
+}
+
+TEST_F(MergeTest, TheErasedSurvivorLeavesNothingOfItsAliases) {
+  CLM_ASSERT_OK(Merge());
+  v1::EraseContactRequest erase;
+  erase.set_name(younger_);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto erased,
+                           Call(*main_.contacts, &Contacts::EraseContact, erase));
+  EXPECT_EQ(erased.name(), older_);
+  EXPECT_EQ(erased.status(), v1::Contact::STATUS_ERASED);
+  for (const char* email : {"ada@example.com", "ada@work.example.com"}) {
+    EXPECT_THAT(Create(email), ReasonIs("ADDRESS_ERASED"));
+    EXPECT_THAT(Lookup(email), StatusIs(StatusCode::kNotFound));
+  }
+  // The text of every row of every table.
+  EXPECT_EQ(Count("SELECT count(*) FROM contact c WHERE c::text LIKE '%ada@%'"), 0);
+  EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier"), 0);
+  EXPECT_EQ(Count("SELECT count(*) FROM suppression s WHERE s::text LIKE '%ada@%'"), 0);
+}
+
+TEST_F(ContactTest, AnErasedPersonIsGoneFromRowsAnswersAndJournal) {
+  auto request = NewContact("ada@example.com");
+  request.set_request_id(kRequestId);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada,
+                           Call(*main_.contacts, &Contacts::CreateContact, request));
+  v1::EraseContactRequest erase;
+  erase.set_name(ada.name());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto gone, Get(ada.name()));
+  EXPECT_EQ(gone.email() + gone.given_name(), "");
+  EXPECT_THAT(Create("ada@example.com"), ReasonIs("ADDRESS_ERASED"));
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::UpsertContact, UpsertOf("ada@example.com", "Ada")),
+              ReasonIs("ADDRESS_ERASED"));
+  for (const char* table : {"journal", "request", "contact", "tombstone", "suppression"}) {
+    EXPECT_EQ(Count(absl::StrCat("SELECT count(*) FROM ", table, " t WHERE t::text LIKE '%",
+                                 "ada@example.com%' OR t::text LIKE '%6164614065786d%'")),
+              0)
+        << table;
+  }
+  // The stored answer held the address in its bytes.
+  EXPECT_EQ(Count("SELECT count(*) FROM request WHERE position('ada@'::bytea IN response) > 0"), 0);
+  EXPECT_EQ(Count("SELECT count(*) FROM journal WHERE position('ada@'::bytea IN event) > 0"), 0);
+}
+
+TEST_F(MergeTest, TheExportHoldsEverything) {
+  CLM_ASSERT_OK(PageView(older_));
+  v1::RecordConsentRequest consent;
+  consent.set_contact(older_);
+  consent.mutable_consent_act()->set_purpose("marketing");
+  consent.mutable_consent_act()->set_state(v1::ConsentAct::STATE_DENIED);
+  CLM_ASSERT_OK(Call(*main_.consent, &Consent::RecordConsent, consent));
+  v1::SuppressAddressRequest suppress;
+  suppress.set_parent(kAcme);
+  suppress.mutable_suppression()->set_channel("email");
+  suppress.mutable_suppression()->set_address("ada@example.com");
+  suppress.mutable_suppression()->set_reason(v1::Suppression::REASON_COMPLAINT);
+  CLM_ASSERT_OK(Call(*main_.consent, &Consent::SuppressAddress, suppress));
+  v1::CreateAcquisitionCostRequest cost;
+  cost.set_parent(kAcme);
+  cost.mutable_acquisition_cost()->set_contact(older_);
+  cost.mutable_acquisition_cost()->set_start_date("2026-01-01");
+  cost.mutable_acquisition_cost()->set_end_date("2026-01-31");
+  cost.mutable_acquisition_cost()->set_amount_minor(500);
+  cost.mutable_acquisition_cost()->set_currency("EUR");
+  CLM_ASSERT_OK(Call(*main_.timeline, &Timeline::CreateAcquisitionCost, cost));
+  v1::ExportContactRequest request;
+  request.set_name(older_);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto all,
+                           Call(*main_.contacts, &Contacts::ExportContact, request));
+  EXPECT_EQ(all.contact().email(), "ada@example.com");
+  EXPECT_EQ(all.events_size(), 1);
+  EXPECT_EQ(all.consents_size(), 1);
+  EXPECT_EQ(all.suppressions_size(), 1);
+  EXPECT_EQ(all.acquisition_costs_size(), 1);
+}
+
+TEST_F(ContactTest, TheScanFindsPairsAndMergesNone) {
+  v1::CreateAttributeDefinitionRequest define;
+  define.set_parent(kAcme);
+  define.set_attribute_id("postal_code");
+  define.mutable_attribute_definition()->set_type(v1::AttributeDefinition::TYPE_STRING);
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::CreateAttributeDefinition, define));
+  std::vector<std::string> names;
+  for (const char* email : {"jose@example.com", "jose@example.org", "eve@example.com"}) {
+    auto request = NewContact(email);
+    auto& contact = *request.mutable_contact();
+    contact.set_given_name(names.size() < 2 ? "José" : "Eve");
+    contact.set_family_name(names.size() == 1 ? "OHara" : names.empty() ? "O'Hara" : "Stone");
+    (*contact.mutable_attributes())["postal_code"].set_string_value("10115");
+    CLM_ASSERT_OK_AND_ASSIGN(const auto created,
+                             Call(*main_.contacts, &Contacts::CreateContact, request));
+    names.push_back(created.name());
+  }
+  v1::ScanDuplicatesRequest scan;
+  scan.set_parent(kAcme);
+  for (int twice = 0; twice < 2; ++twice) {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto scanned,
+                             Call(*main_.contacts, &Contacts::ScanDuplicates, scan));
+    EXPECT_EQ(scanned.scanned_count(), 3);
+    EXPECT_EQ(scanned.candidate_count(), 1);
+  }
+  v1::ListDuplicateCandidatesRequest list;
+  list.set_parent(kAcme);
+  CLM_ASSERT_OK_AND_ASSIGN(auto found,
+                           Call(*main_.contacts, &Contacts::ListDuplicateCandidates, list));
+  ASSERT_EQ(found.candidates_size(), 1);
+  EXPECT_EQ(found.candidates(0).contact(), names[0]);
+  EXPECT_EQ(found.candidates(0).duplicate(), names[1]);
+  EXPECT_GE(found.candidates(0).score(), 70);
+  EXPECT_EQ(Count("SELECT count(*) FROM merge"), 0);
+  list.set_min_score(found.candidates(0).score() + 1);
+  CLM_ASSERT_OK_AND_ASSIGN(found, Call(*main_.contacts, &Contacts::ListDuplicateCandidates, list));
+  EXPECT_EQ(found.candidates_size(), 0);
+}
+
+// Redis is a cache: with it, without it and after its death the answers are the same.
+TEST_F(ContactTest, TheAnswersAreTheSameWhenRedisDies) {
+  clm::testing::RedisServer redis;
+  ContactServer cached(database_, redis.url());
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Call(*cached.contacts, &Contacts::CreateContact,
+                                                NewContact("ada@example.com")));
+  v1::GetContactRequest get;
+  get.set_name(ada.name());
+  const auto same_everywhere = [&](const v1::Contact& expected) {
+    for (int twice = 0; twice < 2; ++twice) {
+      CLM_ASSERT_OK_AND_ASSIGN(const auto read, Call(*cached.contacts, &Contacts::GetContact, get));
+      EXPECT_EQ(read.SerializeAsString(), expected.SerializeAsString());
+    }
+  };
+  same_everywhere(ada);
+  v1::UpdateContactRequest update;
+  update.mutable_contact()->set_name(ada.name());
+  update.mutable_contact()->set_family_name("Lovelace");
+  CLM_ASSERT_OK_AND_ASSIGN(auto updated, Call(*cached.contacts, &Contacts::UpdateContact, update));
+  same_everywhere(updated);
+  redis->Kill();
+  same_everywhere(updated);
+  update.mutable_contact()->set_family_name("King");
+  CLM_ASSERT_OK_AND_ASSIGN(updated, Call(*cached.contacts, &Contacts::UpdateContact, update));
+  same_everywhere(updated);
 }
 
 }  // namespace

@@ -1,0 +1,203 @@
+#include <set>
+
+#include "libs/testing/at_once.h"
+#include "services/contact/contact_fixture.h"
+
+namespace clm::contact {
+namespace {
+
+using absl::StatusCode;
+using clm::testing::StatusIs;
+using ::testing::HasSubstr;
+
+constexpr char kEventId[] = "0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a";
+
+class TimelineTest : public ContactTest {
+ protected:
+  static v1::BehaviorEvent Purchase(const std::string& event_id = "") {
+    v1::BehaviorEvent event;
+    event.set_event_id(event_id);
+    event.set_type("purchase");
+    event.mutable_occur_time()->set_seconds(1'770'000'000);
+    event.set_amount_minor(1250);
+    event.set_currency("EUR");
+    return event;
+  }
+  static v1::BehaviorEvent By(v1::BehaviorEvent event,
+                              std::map<std::string, std::string> identifiers) {
+    for (const auto& [type, value] : identifiers) (*event.mutable_identifiers())[type] = value;
+    return event;
+  }
+  static v1::IngestEventsRequest Batch(std::vector<v1::BehaviorEvent> events) {
+    v1::IngestEventsRequest request;
+    request.set_parent(kAcme);
+    request.set_create_contacts(true);
+    for (auto& event : events) *request.add_events() = std::move(event);
+    return request;
+  }
+  absl::StatusOr<v1::IngestEventsResponse> Ingest(std::vector<v1::BehaviorEvent> events) {
+    return Call(*main_.timeline, &Timeline::IngestEvents, Batch(std::move(events)));
+  }
+};
+
+TEST_F(TimelineTest, TheSameEventTwiceIsOneEvent) {
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact contact, Create("ada@example.com"));
+  auto event = Purchase(kEventId);
+  event.set_contact(contact.name());
+  // Once more within the request, and once more after it.
+  CLM_ASSERT_OK_AND_ASSIGN(const auto first, Ingest({event, event}));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto again, Ingest({event}));
+  ASSERT_EQ(first.results_size(), 2);
+  EXPECT_EQ(first.results(0).status().code(), 0) << first.DebugString();
+  EXPECT_FALSE(first.results(0).duplicate());
+  EXPECT_TRUE(first.results(1).duplicate());
+  EXPECT_TRUE(again.results(0).duplicate());
+  EXPECT_EQ(again.results(0).contact(), contact.name());
+  EXPECT_EQ(Count("SELECT count(*) FROM event"), 1);
+  EXPECT_EQ(Count("SELECT count(*) FROM journal WHERE type LIKE '%BehaviorRecorded'"), 1);
+}
+
+TEST_F(TimelineTest, TwinsOfAStrangersEventAtTwoServersMakeOneContactAndOneEvent) {
+  ContactServer other(database_);
+  const auto request = Batch({By(Purchase(kEventId), {{"email", "ada@example.com"}})});
+  constexpr int kTwins = 32;
+  std::vector<absl::StatusOr<v1::IngestEventsResponse>> answers(kTwins);
+  clm::testing::AtOnce(kTwins, [&](int i) {
+    auto& server = i % 2 == 0 ? main_ : other;
+    answers[i] = Call(*server.timeline, &Timeline::IngestEvents, request);
+  });
+  int fresh = 0;
+  std::set<std::string> contacts;
+  for (const auto& answer : answers) {
+    CLM_ASSERT_OK(answer);
+    ASSERT_EQ(answer->results(0).status().code(), 0) << answer->DebugString();
+    fresh += answer->results(0).duplicate() ? 0 : 1;
+    contacts.insert(answer->results(0).contact());
+  }
+  EXPECT_EQ(fresh, 1);
+  EXPECT_EQ(contacts.size(), 1u);
+  EXPECT_EQ(Count("SELECT count(*) FROM contact"), 1);
+  EXPECT_EQ(Count("SELECT count(*) FROM event"), 1);
+}
+
+TEST_F(TimelineTest, AnEventThatShowsTwoProfilesToBeOnePersonMergesThem) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto apart,
+                           Ingest({By(Purchase(), {{"email", "ada@example.com"}}),
+                                   By(Purchase(), {{"anonymous_id", "browser-77"}})}));
+  EXPECT_NE(apart.results(0).contact(), apart.results(1).contact());
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto joined,
+      Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"anonymous_id", "browser-77"}})}));
+  ASSERT_EQ(joined.results(0).status().code(), 0) << joined.DebugString();
+  CLM_ASSERT_OK_AND_ASSIGN(const auto left, Get(apart.results(0).contact()));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto right, Get(apart.results(1).contact()));
+  EXPECT_EQ(left.name(), right.name());
+  EXPECT_EQ(left.email(), "ada@example.com");
+  v1::ListEventsRequest list;
+  list.set_parent(left.name());
+  CLM_ASSERT_OK_AND_ASSIGN(const auto events, Call(*main_.timeline, &Timeline::ListEvents, list));
+  EXPECT_EQ(events.events_size(), 3);
+}
+
+TEST_F(TimelineTest, EachEventHasItsOwnOutcome) {
+  auto strange = Purchase();
+  strange.set_contact(absl::StrCat(kAcme, "/contacts/", kEventId));
+  auto cheap = By(Purchase(), {{"email", "ada@example.com"}});
+  cheap.clear_currency();
+  auto request = Batch({strange, cheap, By(Purchase(), {{"email", "ada@example.com"}}),
+                        By(Purchase(), {{"user_id", "null"}})});
+  CLM_ASSERT_OK_AND_ASSIGN(const auto response,
+                           Call(*main_.timeline, &Timeline::IngestEvents, request));
+  ASSERT_EQ(response.results_size(), 4);
+  EXPECT_EQ(response.results(0).status().code(), static_cast<int>(StatusCode::kNotFound));
+  EXPECT_THAT(response.results(1).status().message(), HasSubstr("currency"));
+  EXPECT_EQ(response.results(2).status().code(), 0);
+  EXPECT_THAT(response.results(3).status().message(), HasSubstr("identif"));
+  request.set_create_contacts(false);
+  request.clear_events();
+  *request.add_events() = By(Purchase(), {{"email", "nobody@example.com"}});
+  CLM_ASSERT_OK_AND_ASSIGN(const auto unknown,
+                           Call(*main_.timeline, &Timeline::IngestEvents, request));
+  EXPECT_EQ(unknown.results(0).status().code(), static_cast<int>(StatusCode::kNotFound));
+}
+
+TEST_F(TimelineTest, EventsAreListedByWhenTheyHappenedNotByWhenTheyArrived) {
+  std::vector<v1::BehaviorEvent> events;
+  for (const int64_t day : {3, 1, 2}) {
+    auto event = By(Purchase(), {{"email", "ada@example.com"}});
+    event.mutable_occur_time()->set_seconds(1'770'000'000 + 86'400 * day);
+    event.set_amount_minor(day);
+    (*event.mutable_properties())["sku"].set_string_value(absl::StrCat("A", day));
+    events.push_back(event);
+  }
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ingested, Ingest(events));
+  v1::ListEventsRequest list;
+  list.set_parent(ingested.results(0).contact());
+  list.set_page_size(2);
+  std::string amounts;
+  do {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto page, Call(*main_.timeline, &Timeline::ListEvents, list));
+    for (const auto& event : page.events()) {
+      absl::StrAppend(&amounts, event.amount_minor(), event.properties().at("sku").string_value(),
+                      " ");
+    }
+    list.set_page_token(page.next_page_token());
+  } while (!list.page_token().empty());
+  EXPECT_EQ(amounts, "3A3 2A2 1A1 ");
+  list.set_filter("amount_minor > 1 AND type = \"purchase\"");
+  list.set_page_size(0);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto dear, Call(*main_.timeline, &Timeline::ListEvents, list));
+  EXPECT_EQ(dear.events_size(), 2);
+}
+
+TEST_F(TimelineTest, TheContactOfAStrangersEventBeganWithIt) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ingested,
+                           Ingest({By(Purchase(), {{"email", "ada@example.com"}})}));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Get(ingested.results(0).contact()));
+  EXPECT_EQ(ada.create_time().seconds(), 1'770'000'000);
+}
+
+TEST_F(TimelineTest, AnErasedPersonTakesNoMoreEvents) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  v1::EraseContactRequest erase;
+  erase.set_name(ada.name());
+  erase.set_anonymize_events(true);
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  auto event = Purchase();
+  event.set_contact(ada.name());
+  CLM_ASSERT_OK_AND_ASSIGN(const auto refused,
+                           Ingest({event, By(Purchase(), {{"email", "ada@example.com"}})}));
+  EXPECT_NE(refused.results(0).status().code(), 0);
+  EXPECT_NE(refused.results(1).status().code(), 0);
+  EXPECT_EQ(Count("SELECT count(*) FROM event"), 0);
+}
+
+TEST_F(TimelineTest, CostsArePagedInTheOrderRecorded) {
+  v1::CreateAcquisitionCostRequest request;
+  request.set_parent(kAcme);
+  auto& cost = *request.mutable_acquisition_cost();
+  cost.set_source("ads");
+  cost.set_start_date("2026-01-01");
+  cost.set_end_date("2026-01-31");
+  cost.set_currency("EUR");
+  for (int amount = 1; amount <= 3; ++amount) {
+    cost.set_amount_minor(amount);
+    CLM_ASSERT_OK(Call(*main_.timeline, &Timeline::CreateAcquisitionCost, request));
+  }
+  v1::ListAcquisitionCostsRequest list;
+  list.set_parent(kAcme);
+  list.set_page_size(2);
+  std::string amounts;
+  do {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto page,
+                             Call(*main_.timeline, &Timeline::ListAcquisitionCosts, list));
+    for (const auto& one : page.acquisition_costs()) {
+      absl::StrAppend(&amounts, one.amount_minor(), " ");
+    }
+    list.set_page_token(page.next_page_token());
+  } while (!list.page_token().empty());
+  EXPECT_EQ(amounts, "1 2 3 ");
+}
+
+}  // namespace
+}  // namespace clm::contact
