@@ -21,6 +21,12 @@ TEST_F(InsightsStoreTest, EveryStatementPreparesAgainstTheSchema) {
   CLM_EXPECT_OK(node_->pool->Prepare(KpiStatements()));
 }
 
+TEST_F(InsightsTest, EveryMethodOfTheServiceHasAPolicyAndAHandler) {
+  obs::Metrics metrics;
+  rpc::Host host({.clock = &clock_, .metrics = &metrics});
+  CLM_EXPECT_OK(insights_.Binding(host)->Verify());
+}
+
 class StageBoardTest : public InsightsTest {
  protected:
   v1::GetStageBoardResponse Board(double day, const std::string& start = "",
@@ -686,7 +692,7 @@ TEST_F(InsightsTest, ARecountFindsEveryTotalThatIsWrong) {
   auto answer = Do(&InsightsHandlers::RecountTotals, request);
   CLM_ASSERT_OK(answer);
   EXPECT_THAT(answer->differences(), IsEmpty());
-  // Two days by two sides, less the day on which only one stage was touched ... and who is where.
+  // Both sides of each day, and who is in the one stage that anybody is in.
   EXPECT_EQ(answer->compared_count(), Count("SELECT 2 * count(*) FROM stage_day") + 1);
 
   CLM_ASSERT_OK(pg::AdminExec(database_.admin_dsn,

@@ -297,6 +297,32 @@ TEST_F(CdnowTest, TheMasterLogIsOneTable) {
       EXPECT_EQ(cell.active(), static_cast<int64_t>((active[{i + 1, cell.age()}].size())));
     }
   }
+
+  // A stage per purchase, as rules would have moved everybody: the funnel is the depth of repeat.
+  CLM_ASSERT_OK(pg::AdminExec(database_.admin_dsn, R"sql(
+    INSERT INTO transition (tenant_id, contact_id, model_id, sequence, from_stage, to_stage,
+                            effective_time, record_time, cause, direction, rule_id, fact_type, actor,
+                            reason, skipped, synthetic, model_version, episode)
+    SELECT tenant_id, contact_id, 'depth', n, CASE n WHEN 1 THEN '' ELSE 'n' || n - 1 END, 'n' || n,
+           occur_time, occur_time, 0, 1, 'r', 'purchase', '', '', '{}', false, 1, 1
+    FROM (SELECT *, row_number() OVER (PARTITION BY contact_id ORDER BY occur_time, event_id) AS n
+          FROM fact) AS f)sql"));
+  std::map<std::string, int64_t> purchases;
+  for (const Purchase& p : log) ++purchases[p.customer];
+  InsightsStore store(pool_.get());
+  std::vector<FunnelRow> funnel;
+  CLM_ASSERT_OK(store.Read("cdnow", absl::InfiniteFuture(), [&](InsightsQueries& queries) {
+    auto rows = queries.Funnel("depth", {"n1", "n2", "n3", "n4"}, absl::InfinitePast(),
+                               absl::InfiniteFuture(), clock_.Now());
+    if (rows.ok()) funnel = *std::move(rows);
+    return rows.status();
+  }));
+  ASSERT_EQ(funnel.size(), 8u);
+  for (const FunnelRow& row : funnel) {
+    int64_t reached = 0;
+    for (const auto& [_, n] : purchases) reached += n > row.step ? 1 : 0;
+    EXPECT_EQ(row.entrants, reached) << row.strict << " " << row.step;
+  }
 }
 
 }  // namespace
