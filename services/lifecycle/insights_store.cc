@@ -134,8 +134,8 @@ constexpr pg::Statement kBoughtWithin{"insights.bought_within", R"sql(
     FROM fact WHERE tenant_id = $1::text AND kind = 0 AND type = $2::text
       AND occur_time < ($4::timestamptz[])[cardinality($4::timestamptz[])]
   ), span AS (
-    SELECT contact_id, began, least(next, began + make_interval(secs => 86400.0 * $3::int)) AS until,
-           first
+    SELECT contact_id, began, first,
+           least(next, began + make_interval(secs => 86400.0 * $3::int)) AS until
     FROM bought
 )sql" CLM_COUNT_BOUNDARIES("$4::timestamptz[]")};
 
@@ -346,7 +346,8 @@ constexpr pg::Statement kBuyers{"insights.buyers", R"sql(
 constexpr pg::Statement kRevenue{"insights.revenue", R"sql(
   SELECT coalesce(sum(CASE type WHEN 'refund' THEN -amount_minor ELSE amount_minor END), 0)::bigint
   FROM fact WHERE tenant_id = $1::text AND kind = 0 AND type IN ('purchase', 'refund')
-    AND currency = $2::text AND occur_time >= $3::timestamptz AND occur_time < $4::timestamptz)sql"};
+    AND currency = $2::text AND occur_time >= $3::timestamptz
+    AND occur_time < $4::timestamptz)sql"};
 
 constexpr pg::Statement kCost{"insights.cost", R"sql(
   SELECT coalesce(sum(
@@ -359,7 +360,8 @@ constexpr pg::Statement kCost{"insights.cost", R"sql(
     AND end_date >= $3::date AND end_date >= start_date)sql"};
 
 constexpr pg::Statement kMedian{"insights.median", R"sql(
-  SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY floor(extract(epoch FROM until - began))::bigint)
+  SELECT percentile_disc(0.5)
+           WITHIN GROUP (ORDER BY floor(extract(epoch FROM until - began))::bigint)
   FROM (
     SELECT to_stage, synthetic, effective_time AS began,
            lead(effective_time) OVER (PARTITION BY contact_id

@@ -25,7 +25,8 @@ constexpr pg::Statement kSave{"kpi.save", R"sql(
   SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::timestamptz[],
                        $6::timestamptz[])
   ON CONFLICT (tenant_id, id) DO UPDATE SET
-    (body, row_version, update_time) = (excluded.body, excluded.row_version, excluded.update_time))sql"};
+    (body, row_version, update_time) =
+    (excluded.body, excluded.row_version, excluded.update_time))sql"};
 
 constexpr pg::Statement kDelete{"kpi.delete", R"sql(
   DELETE FROM kpi k USING unnest($1::text[], $2::text[]) AS w (tenant_id, id)

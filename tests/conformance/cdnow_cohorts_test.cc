@@ -301,8 +301,8 @@ TEST_F(CdnowTest, TheMasterLogIsOneTable) {
   // A stage per purchase, as rules would have moved everybody: the funnel is the depth of repeat.
   CLM_ASSERT_OK(pg::AdminExec(database_.admin_dsn, R"sql(
     INSERT INTO transition (tenant_id, contact_id, model_id, sequence, from_stage, to_stage,
-                            effective_time, record_time, cause, direction, rule_id, fact_type, actor,
-                            reason, skipped, synthetic, model_version, episode)
+                            effective_time, record_time, cause, direction, rule_id, fact_type,
+                            actor, reason, skipped, synthetic, model_version, episode)
     SELECT tenant_id, contact_id, 'depth', n, CASE n WHEN 1 THEN '' ELSE 'n' || n - 1 END, 'n' || n,
            occur_time, occur_time, 0, 1, 'r', 'purchase', '', '', '{}', false, 1, 1
     FROM (SELECT *, row_number() OVER (PARTITION BY contact_id ORDER BY occur_time, event_id) AS n
