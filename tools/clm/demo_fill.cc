@@ -161,6 +161,7 @@ class Filler {
       : cli_(cli), shop_(shop), format_(format) {}
 
   absl::StatusOr<DemoReport> Run() {
+    CLM_RETURN_IF_ERROR(EnsureTenant(cli_));
     CLM_RETURN_IF_ERROR(MakeFrame(cli_));
     CLM_RETURN_IF_ERROR(SendContacts());
     CLM_RETURN_IF_ERROR(SendHistory());

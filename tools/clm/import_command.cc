@@ -272,6 +272,7 @@ absl::Status ImportCdnow(Cli& cli, const CdnowFlags& flags) {
   }
   CLM_ASSIGN_OR_RETURN(CdnowFile file, ReadCdnow(flags.file));
   CLM_RETURN_IF_ERROR(WriteRefused(flags, file, cli));
+  CLM_RETURN_IF_ERROR(EnsureTenant(cli));
   // Before the first event, so that the rules judge every one of them.
   CLM_RETURN_IF_ERROR(InstallModel(cli, flags));
   CdnowImport import(cli, file, format);
@@ -401,6 +402,7 @@ absl::Status SaveErrors(Cli& cli, const contact::v1::ImportJob& job, const std::
 
 absl::Status ImportJobOf(Cli& cli, const JobFlags& flags, contact::v1::ImportJob::Kind kind) {
   CLM_ASSIGN_OR_RETURN(const terminal::Format format, cli.Format());
+  CLM_RETURN_IF_ERROR(EnsureTenant(cli));
   CLM_ASSIGN_OR_RETURN(contact::v1::ImportJob job, Upload(cli, flags, kind));
   if (flags.wait) {
     const SystemClock clock;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "clm/access/v1/access_service.grpc.pb.h"
 #include "clm/contact/v1/contact_service.grpc.pb.h"
 #include "clm/contact/v1/timeline_service.grpc.pb.h"
 #include "clm/lifecycle/v1/insights_service.grpc.pb.h"
@@ -103,6 +104,7 @@ absl::Status StatusOf(const google::rpc::Status& status) {
 absl::StatusOr<contact::v1::BatchUpsertContactsResponse> UpsertContacts(
     Cli& cli, contact::v1::BatchUpsertContactsRequest request) {
   request.set_request_id(Uuid::V7(absl::Now()).ToString());
+  for (auto& upsert : *request.mutable_requests()) upsert.set_parent(request.parent());
   absl::StatusOr<contact::v1::BatchUpsertContactsResponse> response;
   CLM_RETURN_IF_ERROR(Persist(cli, [&] {
     response = cli.Call(&contact::v1::ContactService::Stub::BatchUpsertContacts, request);
@@ -125,6 +127,19 @@ absl::StatusOr<contact::v1::IngestEventsResponse> IngestEvents(
     return error::Internal("the answer has another length than the request");
   }
   return response;
+}
+
+absl::Status EnsureTenant(Cli& cli) {
+  access::v1::CreateTenantRequest request;
+  request.set_tenant_id(cli.tenant());
+  const auto made = cli.Call(&access::v1::AccessService::Stub::CreateTenant, request);
+  if (made.ok()) cli.Note(absl::StrCat("made the tenant ", cli.tenant()));
+  // A tenant's own token may not make tenants, and shows that there is one.
+  if (made.ok() || made.status().code() == absl::StatusCode::kAlreadyExists ||
+      made.status().code() == absl::StatusCode::kPermissionDenied) {
+    return absl::OkStatus();
+  }
+  return made.status();
 }
 
 absl::Status AwaitLifecycle(Cli& cli, int64_t purchases) {

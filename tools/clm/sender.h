@@ -60,6 +60,9 @@ absl::StatusOr<contact::v1::BatchUpsertContactsResponse> UpsertContacts(
 absl::StatusOr<contact::v1::IngestEventsResponse> IngestEvents(
     Cli& cli, const contact::v1::IngestEventsRequest& request);
 
+// Makes the tenant unless it is there.
+absl::Status EnsureTenant(Cli& cli);
+
 // Waits until the lifecycle service has taken in `purchases` purchases of the tenant at least. OK
 // with a note when it cannot tell; DEADLINE_EXCEEDED when nothing moves for a minute.
 absl::Status AwaitLifecycle(Cli& cli, int64_t purchases);

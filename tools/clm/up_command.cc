@@ -19,6 +19,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "libs/app/redact.h"
 #include "libs/base/error.h"
 #include "libs/base/resource_name.h"
@@ -65,9 +66,21 @@ void PrintStep(const Screen& screen, const Step& step) {
   std::cout << std::endl;
 }
 
+// "clm" when a shell finds this program by its name, else its path, from here if it is below.
+std::string Program() {
+  std::error_code failed;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", failed);
+  const char* path = std::getenv("PATH");
+  for (const absl::string_view folder : absl::StrSplit(path != nullptr ? path : "", ':')) {
+    if (std::filesystem::equivalent(absl::StrCat(folder, "/clm"), self, failed)) return "clm";
+  }
+  const std::string near = std::filesystem::proximate(self, failed).string();
+  return absl::StartsWith(near, "..") ? self.string() : near;
+}
+
 // How to call this program so that it finds the same suite.
 std::string Self(const Home& home, const std::string& tenant) {
-  std::string self = "clm";
+  std::string self = Program();
   if (home.folder() != Home::DefaultFolder("default")) {
     absl::StrAppend(&self, " --data ", home.folder());
   }
@@ -325,7 +338,7 @@ absl::Status ShowStatus(Cli& cli) {
                            {"pg_dsn"},
                            {"redis_url"}});
     table.Add({state.address, lifecycle, state.socket, state.metrics, state.tenant, state.mode,
-               absl::StrJoin(services, ", "), static_cast<int64_t>(state.pid), state.start_time,
+               absl::StrJoin(services, ", "), absl::StrCat(state.pid), state.start_time,
                home.folder(), app::Redacted(state.pg_dsn), app::Redacted(state.redis_url)});
     terminal::WriteOne(table, format, cli.screen(), std::cout);
   }
