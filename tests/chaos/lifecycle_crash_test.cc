@@ -55,7 +55,7 @@ class LifecycleCrashTest : public ::testing::TestWithParam<const char*> {
   // Buyers of now, of a quarter and of a year ago.
   static ContactLoad::Options LoadOf(const std::string& tenant) {
     return {.tenants = {tenant}, .contacts = 12, .ago = [](int contact, int step) {
-              return absl::Hours(24 * 120 * (contact % 3)) - absl::Milliseconds(step);
+              return absl::Hours(24 * 120 * (contact % 3)) + absl::Milliseconds(step);
             }};
   }
 
@@ -66,7 +66,7 @@ class LifecycleCrashTest : public ::testing::TestWithParam<const char*> {
     preset.set_preset("non-contractual");
     preset.set_enable_rules(true);
     preset.set_request_id(IdOf("install " + tenant));
-    CLM_ASSERT_OK(Call(&LifecycleStub::InstallPreset, preset));
+    CLM_ASSERT_OK(Call(&LifecycleStub::InstallPreset, preset).status());
 
     // A model that only time moves on.
     lifecycle::v1::CreateStageModelRequest create;
@@ -74,15 +74,22 @@ class LifecycleCrashTest : public ::testing::TestWithParam<const char*> {
     create.set_stage_model_id("pulse");
     create.set_request_id(IdOf("pulse " + tenant));
     create.mutable_stage_model()->set_policy(StageModel::POLICY_FREE);
-    for (const char* stage : {"warm", "cool"}) {
-      create.mutable_stage_model()->add_stages()->set_id(stage);
+    create.mutable_stage_model()->set_display_name("Pulse");
+    for (const char* id : {"warm", "cool"}) {
+      auto* stage = create.mutable_stage_model()->add_stages();
+      stage->set_id(id);
+      stage->set_label(id);
     }
-    CLM_ASSERT_OK(Call(&LifecycleStub::CreateStageModel, create));
+    CLM_ASSERT_OK(Call(&LifecycleStub::CreateStageModel, create).status());
     lifecycle::v1::TransitionRule warm;
+    warm.set_display_name("Warms");
+    // Once: how often it would be entered depends on how fast a run is.
+    warm.add_from_stages("-");
     warm.set_to_stage("warm");
     warm.mutable_trigger()->mutable_event()->set_event_type("purchase");
     AddRule(tenant, "warms", warm);
     lifecycle::v1::TransitionRule cool;
+    cool.set_display_name("Cools");
     cool.add_from_stages("warm");
     cool.set_to_stage("cool");
     cool.mutable_trigger()->mutable_time_in_stage()->mutable_duration()->set_seconds(2);
@@ -96,12 +103,12 @@ class LifecycleCrashTest : public ::testing::TestWithParam<const char*> {
     create.set_rule_id(id);
     *create.mutable_rule() = rule;
     create.set_request_id(IdOf(absl::StrCat("rule ", id, tenant)));
-    CLM_ASSERT_OK(Call(&LifecycleStub::CreateRule, create));
+    CLM_ASSERT_OK(Call(&LifecycleStub::CreateRule, create).status());
     lifecycle::v1::RuleVerbRequest enable;
     enable.set_name(absl::StrCat(create.parent(), "/rules/", id));
     enable.set_include_history(true);
     enable.set_request_id(IdOf(absl::StrCat("enable ", id, tenant)));
-    CLM_ASSERT_OK(Call(&LifecycleStub::EnableRule, enable));
+    CLM_ASSERT_OK(Call(&LifecycleStub::EnableRule, enable).status());
   }
 
   template <class Req, class Resp>
@@ -116,8 +123,8 @@ class LifecycleCrashTest : public ::testing::TestWithParam<const char*> {
     const clm::testing::Database& database = world_->lifecycle_database();
     EXPECT_TRUE(Eventually([&] {
       return Ask(database.admin_dsn,
-                 absl::StrCat("SELECT count(*) FROM customer_stage WHERE stage = 'warm' AND "
-                              "tenant_id = '",
+                 absl::StrCat("SELECT count(*) FROM customer_stage WHERE (stage = 'warm' OR "
+                              "due_time <= now()) AND tenant_id = '",
                               tenant, "'")) == "0";
     })) << Stages(database, tenant);
     return Stages(database, tenant);
