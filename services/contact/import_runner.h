@@ -28,7 +28,7 @@ class ImportRunner {
     // Rows in one transaction.
     int batch = 500;
     // How long a job stays with a process that says nothing. Renewed with every batch.
-    absl::Duration lease = absl::Seconds(30);
+    absl::Duration lease = absl::Seconds(15);
     // How often to look for jobs of processes that died.
     absl::Duration poll = absl::Seconds(2);
   };

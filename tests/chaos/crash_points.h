@@ -3,8 +3,6 @@
 #define CLM_TESTS_CHAOS_CRASH_POINTS_H_
 
 #include <array>
-#include <map>
-#include <string>
 
 namespace clm::chaos {
 
@@ -15,11 +13,8 @@ inline constexpr std::array kLifecycleCrashPoints = {
     "lane.flushed",       "lane.appended", "consumer.fetched",
     "consumer.committed", "lease.claimed", "timer.fired",
 };
-// By name, why no test kills there.
-inline const std::map<std::string, std::string> kNotReached = {
-    {"import.chunk", "no service passes it"},
-    {"import.batch", "no service passes it"},
-};
+// While a file is uploaded and imported.
+inline constexpr std::array kImportCrashPoints = {"import.chunk", "import.batch"};
 
 }  // namespace clm::chaos
 

@@ -1,6 +1,5 @@
 // No failpoint without a test that kills there.
 #include <algorithm>
-#include <map>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -15,10 +14,11 @@ bool Holds(const List& list, const std::string& name) {
   return std::find(list.begin(), list.end(), name) != list.end();
 }
 
-TEST(FailpointsTest, EachIsKilledAtOrHasAReasonWhyNot) {
+TEST(FailpointsTest, EachIsKilledAt) {
   for (const char* name : kFailpoints) {
-    const bool killed = Holds(kContactCrashPoints, name) || Holds(kLifecycleCrashPoints, name);
-    EXPECT_NE(killed, kNotReached.contains(name)) << name;
+    EXPECT_TRUE(Holds(kContactCrashPoints, name) || Holds(kLifecycleCrashPoints, name) ||
+                Holds(kImportCrashPoints, name))
+        << name;
   }
 }
 
