@@ -121,6 +121,9 @@ class Cli {
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_;
 };
 
+// The values of flags that count.
+inline const CLI::Range kLimit(int64_t{0}, int64_t{1'000'000'000});
+
 template <class Message>
 std::vector<const google::protobuf::Message*> Pointers(const std::vector<Message>& messages) {
   std::vector<const google::protobuf::Message*> pointers;

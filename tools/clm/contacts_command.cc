@@ -339,7 +339,7 @@ void AddContactsCommands(Cli& cli) {
       "AIP-160: email = \"*@example.com\" AND create_time > \"2026-01-01T00:00:00Z\"");
   command->add_option("--order-by", list->order_by, "create_time, or create_time desc");
   command->add_option("--limit", list->limit, "most to show; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kLimit)
       ->capture_default_str();
   command->add_flag("--show-erased", list->erased, "erased contacts too");
 

@@ -26,7 +26,7 @@ absl::Status Demo(Cli& cli, const DemoOptions& options) {
     return absl::OkStatus();
   }
   std::cout << "\n";
-  return ShowDemoOverview(cli, kDemoModel);
+  return ShowDemoOverview(cli);
 }
 
 }  // namespace

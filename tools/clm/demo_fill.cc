@@ -26,7 +26,8 @@
 namespace clm::cli {
 namespace {
 
-constexpr size_t kLanes = 8;
+// Many, because acts of consent are calls of their own.
+constexpr size_t kLanes = 32;
 constexpr int kContactsPerRequest = 500;
 constexpr int kEventsPerRequest = 500;
 constexpr char kIdType[] = "user_id";

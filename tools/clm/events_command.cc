@@ -128,7 +128,7 @@ void AddEventsCommands(Cli& cli) {
   command->add_option("--at", flags->at, "day, time, or a span ago (90d)")->capture_default_str();
   command->add_option("--amount", flags->amount, "12.50");
   command->add_option("--currency", flags->currency, "EUR");
-  command->add_option("--quantity", flags->quantity, "pieces")->check(CLI::NonNegativeNumber);
+  command->add_option("--quantity", flags->quantity, "pieces")->check(kLimit);
   command->add_option("--channel", flags->channel, "web, store, phone, ...");
   command->add_option("--property", flags->properties, "anything else; may be repeated")
       ->type_name("KEY=VALUE");
@@ -148,7 +148,7 @@ void AddEventsCommands(Cli& cli) {
       ->required();
   command->add_option("--filter", list->filter, "AIP-160 over type, occur_time, amount_minor, ...");
   command->add_option("--limit", list->limit, "most to show; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kLimit)
       ->capture_default_str();
 }
 

@@ -12,6 +12,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "clm/contact/v1/import_service.grpc.pb.h"
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
@@ -59,6 +60,11 @@ struct CdnowFile {
   int64_t purchases = 0;
 };
 
+// Without the colon in front that stands for no field.
+std::string Reason(const contact::CdnowPurchase& refused) {
+  return std::string(absl::StripPrefix(refused.status.message(), ": "));
+}
+
 absl::StatusOr<CdnowFile> ReadCdnow(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in || std::filesystem::is_directory(path)) {
@@ -83,10 +89,10 @@ absl::StatusOr<CdnowFile> ReadCdnow(const std::string& path) {
   }
   reader.Finish(sink);
   if (file.purchases == 0) {
-    const std::string first = file.refused.empty()
-                                  ? "it is empty"
-                                  : absl::StrCat("line ", file.refused.front().line, ": ",
-                                                 file.refused.front().status.message());
+    const std::string first =
+        file.refused.empty()
+            ? "it is empty"
+            : absl::StrCat("line ", file.refused.front().line, ": ", Reason(file.refused.front()));
     return error::InvalidField("FILE",
                                absl::StrCat(path, ": has no purchase in a CDNOW form; ", first));
   }
@@ -246,7 +252,7 @@ class CdnowImport {
 
 absl::Status WriteRefused(const CdnowFlags& flags, const CdnowFile& file, const Cli& cli) {
   for (size_t i = 0; i < file.refused.size() && i < kErrorsShown; ++i) {
-    cli.Note(absl::StrCat("line ", file.refused[i].line, ": ", file.refused[i].status.message()));
+    cli.Note(absl::StrCat("line ", file.refused[i].line, ": ", Reason(file.refused[i])));
   }
   if (file.refused.size() > kErrorsShown && flags.errors.empty()) {
     cli.Note(absl::StrCat("and ", file.refused.size() - kErrorsShown,
@@ -255,7 +261,7 @@ absl::Status WriteRefused(const CdnowFlags& flags, const CdnowFile& file, const 
   if (flags.errors.empty()) return absl::OkStatus();
   terminal::Table table({{"line"}, {"error"}});
   for (const auto& refused : file.refused) {
-    table.Add({refused.line, std::string(refused.status.message())});
+    table.Add({refused.line, Reason(refused)});
   }
   std::ofstream out(flags.errors);
   terminal::Write(table, terminal::Format::kCsv, {}, out);

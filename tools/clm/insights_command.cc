@@ -13,6 +13,7 @@
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/time_text.h"
+#include "tools/clm/demo_fill.h"
 #include "tools/clm/values.h"
 #include "tools/terminal/chart.h"
 #include "tools/terminal/number_text.h"
@@ -552,11 +553,13 @@ absl::Status AddKpi(Cli& cli, const KpiFlags& flags) {
 
 }  // namespace
 
-absl::Status ShowDemoOverview(Cli& cli, const std::string& model) {
+absl::Status ShowDemoOverview(Cli& cli) {
   Flags flags;
-  flags.model = model;
+  flags.model = kDemoModel;
   CLM_RETURN_IF_ERROR(Board(cli, flags));
   std::cout << "\n";
+  // The way to the first purchase and on; who subscribes need not have bought before.
+  flags.steps = {"visitor", "member", "trial", "buyer", "repeat_buyer", "loyal"};
   return ShowFunnel(cli, flags);
 }
 

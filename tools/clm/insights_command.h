@@ -8,8 +8,8 @@ namespace clm::cli {
 
 void AddInsightsCommands(Cli& cli);
 
-// The stage board and the funnel of a model, for the end of `clm up --demo`.
-absl::Status ShowDemoOverview(Cli& cli, const std::string& model);
+// The stage board and the funnel of the demo shop's model, for the end of `clm up --demo`.
+absl::Status ShowDemoOverview(Cli& cli);
 
 // The monthly cohort table by first purchase, as it was at `end`.
 absl::Status ShowCohorts(Cli& cli, absl::Time start, absl::Time end, const std::string& currency);

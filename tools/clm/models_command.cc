@@ -202,8 +202,7 @@ void AddModelsCommands(Cli& cli) {
                              return PrintModel(cli, model);
                            });
   command->add_option("MODEL", get->model, "its id")->required();
-  command->add_option("--version", get->version, "an earlier one; 0: the newest")
-      ->check(CLI::NonNegativeNumber);
+  command->add_option("--version", get->version, "an earlier one; 0: the newest")->check(kLimit);
   auto compared = std::make_shared<std::vector<std::string>>();
   cli.AddCommand(group, "compare", "Set models or presets side by side by what their stages mean",
                  {"clm models compare hubspot-eight s002-14-decline non-contractual"},

@@ -300,7 +300,7 @@ void AddStagesCommands(Cli& cli) {
   add_model(command, *history);
   command->add_flag("--superseded", history->superseded, "moves that a late fact made untrue too");
   command->add_option("--limit", history->limit, "most to show; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kLimit)
       ->capture_default_str();
 
   auto times = std::make_shared<StageFlags>();
@@ -315,7 +315,7 @@ void AddStagesCommands(Cli& cli) {
   command->add_option("MODEL", in->model, "id of the stage model")->required();
   command->add_option("STAGE", in->stage, "id of the stage")->required();
   command->add_option("--limit", in->limit, "most to show; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kLimit)
       ->capture_default_str();
 
   CLI::App* explain = cli.AddGroup("explain", "Why things are as they are");

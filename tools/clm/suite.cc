@@ -282,8 +282,8 @@ absl::Status Suite::AwaitServing(const std::string& service, const std::string& 
       if (s.process->running()) continue;
       return error::Precondition(
           "START_FAILED",
-          absl::StrCat("clm-", s.name, " ended; the end of its log:\n",
-                       stack::Tail(home_.SuiteFile(absl::StrCat("logs/clm-", s.name, ".log")), 8)));
+          absl::StrCat("clm-", s.name, " ended: ",
+                       stack::Tail(home_.SuiteFile(absl::StrCat("logs/clm-", s.name, ".log")), 1)));
     }
     if (absl::Now() > until) {
       return error::Precondition(

@@ -171,7 +171,7 @@ absl::Status Serve(Cli& cli, UpOptions options) {
     fill.join();
     CLM_RETURN_IF_ERROR(filled);
     // What the demo is about; the block below must stay the last thing on the screen.
-    ShowDemoOverview(cli, kDemoModel).IgnoreError();
+    ShowDemoOverview(cli).IgnoreError();
   }
   PrintBlock(screen, *suite, options.demo);
   if (options.with_load) {
@@ -229,8 +229,9 @@ absl::Status Detach(Cli& cli, const UpOptions& options,
   for (;;) {
     int status = 0;
     if (waitpid(child, &status, WNOHANG) == child) {
+      std::cout << stack::ReadFile(log);
       return error::Precondition("START_FAILED",
-                                 absl::StrCat("it did not start:\n", stack::Tail(log, 12)));
+                                 absl::StrCat("it did not start; ", log, " says the same"));
     }
     const std::string text = stack::ReadFile(log);
     // The last line of the block.
@@ -313,7 +314,7 @@ absl::Status ShowStatus(Cli& cli) {
                          ",lifecycle=", state.lifecycle_address);
   if (cli.output() == "env") {
     const auto line = [](const char* key, const std::string& value) {
-      std::cout << key << "='" << value << "'\n";
+      std::cout << "export " << key << "='" << value << "'\n";
     };
     line("CLM_ADDRESS", address);
     line("CLM_TOKEN", home.Token(state.tenant));
