@@ -131,8 +131,8 @@ void ContactContext::Peek(const EntityKey& contact, std::vector<std::string> par
                              done = std::move(done)](absl::StatusOr<cache::Parts> found) mutable {
     if (!found.ok()) return done(std::nullopt);
     for (const auto& part : parts) {
-      const auto it = found->find(part);
-      if (it == found->end() || it->second.payload.empty()) return done(std::nullopt);
+      // An empty part is there too: a customer of whom a model knows nothing yet.
+      if (!found->contains(part)) return done(std::nullopt);
     }
     auto context = Assemble(*found, parts);
     if (!context.ok()) return done(std::nullopt);
