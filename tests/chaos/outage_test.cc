@@ -97,6 +97,16 @@ class RedisOutageTest : public ::testing::Test {
     EXPECT_EQ(context.contact().SerializeAsString(), contact.SerializeAsString());
   }
 
+  // So that a test of the cache is one.
+  void ExpectCached() {
+    for (const Contact& contact : contacts_) {
+      EXPECT_TRUE(Eventually([&] {
+        const auto context = GetContext(contact);
+        return context.ok() && context->cached();
+      })) << contact.name();
+    }
+  }
+
   // What was changed while the cache could not be told is read in the end.
   void ExpectReadsInTheEnd() {
     for (const Contact& contact : contacts_) {
@@ -143,6 +153,7 @@ TEST_F(RedisOutageTest, AbsentFromTheStartChangesNoAnswer) {
 TEST_F(RedisOutageTest, KilledAndBackChangesNoAnswer) {
   Begin({.redis = true});
   ExpectChangesAreRead();
+  ExpectCached();
   world_->redis()->Kill();
   ExpectChangesAreRead();
   CLM_ASSERT_OK(world_->redis()->Restart());
@@ -153,6 +164,7 @@ TEST_F(RedisOutageTest, KilledAndBackChangesNoAnswer) {
 TEST_F(RedisOutageTest, HungAndBackChangesNoAnswer) {
   Begin({.redis = true});
   ExpectChangesAreRead();
+  ExpectCached();
   CLM_ASSERT_OK(world_->redis()->Pause());
   ExpectChangesAreRead();
   CLM_ASSERT_OK(world_->redis()->Resume());
@@ -165,6 +177,7 @@ TEST_F(RedisOutageTest, FlushedChangesNoAnswer) {
   Begin({.redis = true});
   for (int round = 0; round < Rounds(2); ++round) {
     ExpectChangesAreRead();
+    ExpectCached();
     CLM_ASSERT_OK(world_->redis()->Flush());
     ExpectChangesAreRead();
   }
