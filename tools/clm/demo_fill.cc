@@ -165,8 +165,12 @@ class Filler {
     CLM_RETURN_IF_ERROR(EnsureTenant(cli_));
     CLM_RETURN_IF_ERROR(MakeFrame(cli_));
     CLM_RETURN_IF_ERROR(SendContacts());
+    const int64_t before = CountPurchases(cli_);
     CLM_RETURN_IF_ERROR(SendHistory());
-    CLM_RETURN_IF_ERROR(AwaitLifecycle(cli_, purchases_));
+    if (report_.refused > 0) {
+      cli_.Note(absl::StrCat(report_.refused, " refused, the first: ", refusal_.message()));
+    }
+    CLM_RETURN_IF_ERROR(AwaitLifecycle(cli_, std::max(purchases_, before + new_purchases_)));
     const absl::Status kpis = MakeKpis(cli_);
     if (!kpis.ok() && kpis.code() != absl::StatusCode::kUnimplemented) return kpis;
     return report_;
@@ -253,12 +257,23 @@ class Filler {
   absl::Status SendEvents(const contact::v1::IngestEventsRequest& request) {
     CLM_ASSIGN_OR_RETURN(const auto response, IngestEvents(cli_, request));
     absl::MutexLock lock(&mu_);
-    for (const auto& result : response.results()) {
-      if (result.status().code() != 0) ++report_.refused;
-      if (result.duplicate()) ++report_.known;
+    for (int i = 0; i < response.results_size(); ++i) {
+      const auto& result = response.results(i);
+      if (result.status().code() != 0) {
+        Refused(StatusOf(result.status()));
+      } else if (result.duplicate()) {
+        ++report_.known;
+      } else if (request.events(i).type() == "purchase") {
+        ++new_purchases_;
+      }
     }
     report_.events += request.events_size();
     return Advance(request.events_size());
+  }
+
+  void Refused(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    ++report_.refused;
+    if (refusal_.ok()) refusal_ = status;
   }
 
   absl::Status Advance(int64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -277,7 +292,11 @@ class Filler {
       if (!status.ok() && error::IsTransient(status)) return status;
       absl::MutexLock lock(&mu_);
       // One person's act that is refused is counted; it must not stop the others.
-      ++(report_.*(Made(status).ok() ? count : &DemoReport::refused));
+      if (Made(status).ok()) {
+        ++(report_.*count);
+      } else {
+        Refused(status);
+      }
       return Advance(1);
     });
   }
@@ -351,7 +370,8 @@ class Filler {
   absl::Mutex mu_;
   absl::flat_hash_map<Uuid, std::string> names_;
   DemoReport report_;
-  int64_t done_ = 0, purchases_ = 0;
+  absl::Status refusal_;
+  int64_t done_ = 0, purchases_ = 0, new_purchases_ = 0;
 };
 
 }  // namespace

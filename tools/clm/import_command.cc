@@ -281,10 +281,13 @@ absl::Status ImportCdnow(Cli& cli, const CdnowFlags& flags) {
   CLM_RETURN_IF_ERROR(EnsureTenant(cli));
   // Before the first event, so that the rules judge every one of them.
   CLM_RETURN_IF_ERROR(InstallModel(cli, flags));
+  const int64_t before = CountPurchases(cli);
   CdnowImport import(cli, file, format);
   CLM_RETURN_IF_ERROR(import.SendContacts());
   CLM_RETURN_IF_ERROR(import.SendPurchases());
-  if (flags.wait) CLM_RETURN_IF_ERROR(AwaitLifecycle(cli, file.purchases));
+  if (flags.wait)
+    CLM_RETURN_IF_ERROR(
+        AwaitLifecycle(cli, std::max(file.purchases, before + file.purchases - import.known())));
 
   terminal::Table table({{"customers"},
                          {"purchases"},

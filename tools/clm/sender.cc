@@ -142,6 +142,17 @@ absl::Status EnsureTenant(Cli& cli) {
   return made.status();
 }
 
+int64_t CountPurchases(Cli& cli) {
+  lifecycle::v1::GetCustomerValueRequest request;
+  request.set_parent(cli.tenant_name());
+  const auto value = cli.Call(&lifecycle::v1::InsightsService::Stub::GetCustomerValue, request);
+  int64_t counted = 0;
+  if (value.ok()) {
+    for (const auto& v : value->values()) counted += v.purchases();
+  }
+  return counted;
+}
+
 absl::Status AwaitLifecycle(Cli& cli, int64_t purchases) {
   lifecycle::v1::GetCustomerValueRequest request;
   request.set_parent(cli.tenant_name());

@@ -63,6 +63,9 @@ absl::StatusOr<contact::v1::IngestEventsResponse> IngestEvents(
 // Makes the tenant unless it is there.
 absl::Status EnsureTenant(Cli& cli);
 
+// Purchases of the tenant that the lifecycle service has taken in; 0 when it cannot tell.
+int64_t CountPurchases(Cli& cli);
+
 // Waits until the lifecycle service has taken in `purchases` purchases of the tenant at least. OK
 // with a note when it cannot tell; DEADLINE_EXCEEDED when nothing moves for a minute.
 absl::Status AwaitLifecycle(Cli& cli, int64_t purchases);

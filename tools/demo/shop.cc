@@ -456,7 +456,7 @@ class Life {
     for (int64_t at = After(arrival_.at, random, 18); at < until && Past(at);
          at = After(at, random, 18)) {
       if (random.Chance(0.18)) {
-        AddEvent(at, "download", {{"asset", PickAny(random, kGuides)}});
+        AddEvent(at, "download", {{"item", PickAny(random, kGuides)}});
       } else {
         AddEvent(at, "visit", {{"page", random.Chance(0.6) ? "shop" : "journal"}});
       }
@@ -618,7 +618,7 @@ Record Load::Next() {
     case kDownload:
       event.type = "download";
       event.contact = any(s.contacts);
-      event.properties = {{"asset", PickAny(s.random, kGuides)}};
+      event.properties = {{"item", PickAny(s.random, kGuides)}};
       break;
     case kBuy:
       // Mostly people who bought before; those who bought more often are drawn more often.
