@@ -17,21 +17,26 @@ namespace {
   "c.tenant_id, c.id, c.status, c.email, c.phone, c.given_name, c.family_name, c.locale, " \
   "c.timezone, c.external_ids, c.attributes, c.source, c.merged_into, c.create_time, "     \
   "c.update_time, c.version, "                                                             \
-  "ARRAY(SELECT a.id::text FROM contact a WHERE a.tenant_id = c.tenant_id AND "            \
-  "a.merged_into = c.id ORDER BY a.id)"
+  "ARRAY(SELECT a.alias_id::text FROM contact_alias a WHERE a.tenant_id = c.tenant_id "    \
+  "AND a.contact_id = c.id ORDER BY a.alias_id)"
 constexpr int kAliasColumn = 16;
 
-// An id that was merged leads to the survivor; aliases are flat, so one step is enough.
+// An id that was merged leads to the survivor; aliases are flat, so one step is enough. The keys
+// are also given as = ANY of arrays, see contact_work.cc.
 constexpr pg::Statement kGet{"contact.get", "SELECT " CLM_CONTACT_COLUMNS R"sql(, w.ord
   FROM unnest($2::uuid[]) WITH ORDINALITY AS w (id, ord)
-  JOIN contact n ON n.tenant_id = $1::text AND n.id = w.id
-  JOIN contact c ON c.tenant_id = $1::text AND c.id = coalesce(n.merged_into, n.id)
+  JOIN contact n ON n.tenant_id = $1::text AND n.id = w.id AND n.id = ANY ($2::uuid[])
+  JOIN contact c ON c.tenant_id = $1::text
+    AND c.id = CASE WHEN n.merged_into IS NULL THEN n.id ELSE n.merged_into END
+    AND c.id = ANY (ARRAY(SELECT coalesce(m.merged_into, m.id) FROM contact m
+                          WHERE m.tenant_id = $1::text AND m.id = ANY ($2::uuid[])))
   ORDER BY w.ord)sql"};
 
 constexpr pg::Statement kOwners{"contact.owners", R"sql(
   SELECT w.ord, i.contact_id
   FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS w (type, value, ord)
-  JOIN contact_identifier i ON i.tenant_id = $1::text AND i.type = w.type AND i.value = w.value)sql"};
+  JOIN contact_identifier i ON i.tenant_id = $1::text AND i.type = w.type AND i.value = w.value
+    AND i.type = ANY ($2::text[]) AND i.value = ANY ($3::text[]))sql"};
 
 constexpr pg::Statement kProfiles{"contact.profiles", R"sql(
   SELECT c.id, c.create_time, i.type, i.value, i.first_seen

@@ -17,28 +17,36 @@ constexpr pg::Statement kLoadRegistries{"contact.load_registries", R"sql(
   SELECT tenant_id, id, type, display_name, enum_values, personal, create_time, version
   FROM attribute_definition WHERE tenant_id = ANY ($1::text[]) ORDER BY tenant_id, id)sql"};
 
+// Statements that join what is looked up say its keys twice: as a join, and as = ANY of the same
+// arrays. The second is what the index is searched by whatever the planner believes of the table's
+// size; without it a plan made while the table was empty reads a tenant from end to end.
+
 constexpr pg::Statement kLoadContacts{"contact.load", R"sql(
   SELECT c.tenant_id, c.id, c.status, c.email, c.phone, c.given_name, c.family_name, c.locale,
          c.timezone, c.external_ids, c.attributes, c.source, c.merged_into, c.create_time,
          c.update_time, c.version
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
-  JOIN contact c ON c.tenant_id = w.tenant_id AND c.id = w.id)sql"};
+  JOIN contact c ON c.tenant_id = w.tenant_id AND c.id = w.id
+    AND c.tenant_id = ANY ($1::text[]) AND c.id = ANY ($2::uuid[]))sql"};
 
 constexpr pg::Statement kLoadIdentifiers{"contact.load_identifiers", R"sql(
   SELECT i.tenant_id, i.type, i.value, i.contact_id, i.first_seen
   FROM unnest($1::text[], $2::text[], $3::text[]) AS w (tenant_id, type, value)
   JOIN contact_identifier i
-    ON i.tenant_id = w.tenant_id AND i.type = w.type AND i.value = w.value)sql"};
+    ON i.tenant_id = w.tenant_id AND i.type = w.type AND i.value = w.value
+    AND i.tenant_id = ANY ($1::text[]) AND i.type = ANY ($2::text[]) AND i.value = ANY ($3::text[]))sql"};
 
 constexpr pg::Statement kLoadTombstones{"contact.load_tombstones", R"sql(
   SELECT t.tenant_id, t.hash
   FROM unnest($1::text[], $2::bytea[]) AS w (tenant_id, hash)
-  JOIN tombstone t ON t.tenant_id = w.tenant_id AND t.hash = w.hash)sql"};
+  JOIN tombstone t ON t.tenant_id = w.tenant_id AND t.hash = w.hash
+    AND t.tenant_id = ANY ($1::text[]) AND t.hash = ANY ($2::bytea[]))sql"};
 
 constexpr pg::Statement kLoadEvents{"contact.load_events", R"sql(
   SELECT e.tenant_id, e.event_id, e.contact_id
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, event_id)
-  JOIN event e ON e.tenant_id = w.tenant_id AND e.event_id = w.event_id)sql"};
+  JOIN event e ON e.tenant_id = w.tenant_id AND e.event_id = w.event_id
+    AND e.tenant_id = ANY ($1::text[]) AND e.event_id = ANY ($2::uuid[]))sql"};
 
 constexpr pg::Statement kLoadTopics{"contact.load_topics", R"sql(
   SELECT t.tenant_id, t.id, t.display_name, t.channel, t.opt_in, t.create_time
@@ -50,25 +58,29 @@ constexpr pg::Statement kLoadConsents{"contact.load_consents", R"sql(
          c.legal_basis, c.source, c.text_version, c.actor, c.record_time
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
   JOIN consent_act c ON c.tenant_id = w.tenant_id AND c.contact_id = w.id
+    AND c.tenant_id = ANY ($1::text[]) AND c.contact_id = ANY ($2::uuid[])
   ORDER BY c.tenant_id, c.contact_id, c.act_time, c.act_id)sql"};
 
 constexpr pg::Statement kLoadSubscriptions{"contact.load_subscriptions", R"sql(
   SELECT s.tenant_id, s.contact_id, s.topic, s.state, s.change_time, s.explicit_act, s.actor, s.source
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
   JOIN subscription s ON s.tenant_id = w.tenant_id AND s.contact_id = w.id
+    AND s.tenant_id = ANY ($1::text[]) AND s.contact_id = ANY ($2::uuid[])
   ORDER BY s.tenant_id, s.contact_id, s.topic)sql"};
 
 constexpr pg::Statement kLoadHeld{"contact.load_held", R"sql(
   SELECT i.tenant_id, i.contact_id, i.type, i.value, i.first_seen
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
   JOIN contact_identifier i ON i.tenant_id = w.tenant_id AND i.contact_id = w.id
+    AND i.tenant_id = ANY ($1::text[]) AND i.contact_id = ANY ($2::uuid[])
   ORDER BY i.tenant_id, i.contact_id, i.type, i.value)sql"};
 
 constexpr pg::Statement kLoadAliases{"contact.load_aliases", R"sql(
-  SELECT c.tenant_id, c.merged_into, c.id
+  SELECT a.tenant_id, a.contact_id, a.alias_id
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
-  JOIN contact c ON c.tenant_id = w.tenant_id AND c.merged_into = w.id
-  ORDER BY c.tenant_id, c.merged_into, c.id)sql"};
+  JOIN contact_alias a ON a.tenant_id = w.tenant_id AND a.contact_id = w.id
+    AND a.tenant_id = ANY ($1::text[]) AND a.contact_id = ANY ($2::uuid[])
+  ORDER BY a.tenant_id, a.contact_id, a.alias_id)sql"};
 
 constexpr pg::Statement kLoadSuppressions{"contact.load_suppressions", R"sql(
   SELECT s.tenant_id, s.channel, s.hash, s.address, s.reason, s.create_time, s.actor
@@ -94,12 +106,14 @@ constexpr pg::Statement kUpdateContacts{"contact.update", R"sql(
               $13::uuid[], $14::timestamptz[], $15::timestamptz[], $16::bigint[])
     AS n (tenant_id, id, status, email, phone, given_name, family_name, locale, timezone,
           external_ids, attributes, source, merged_into, create_time, update_time, version)
-  WHERE c.tenant_id = n.tenant_id AND c.id = n.id)sql"};
+  WHERE c.tenant_id = n.tenant_id AND c.id = n.id
+    AND c.tenant_id = ANY ($1::text[]) AND c.id = ANY ($2::uuid[]))sql"};
 
 constexpr pg::Statement kRemoveIdentifiers{"contact.remove_identifiers", R"sql(
   DELETE FROM contact_identifier i
   USING unnest($1::text[], $2::text[], $3::text[]) AS w (tenant_id, type, value)
-  WHERE i.tenant_id = w.tenant_id AND i.type = w.type AND i.value = w.value)sql"};
+  WHERE i.tenant_id = w.tenant_id AND i.type = w.type AND i.value = w.value
+    AND i.tenant_id = ANY ($1::text[]) AND i.type = ANY ($2::text[]) AND i.value = ANY ($3::text[]))sql"};
 
 // Sorted by the caller: two transactions that meet on the unique index wait in the same order.
 constexpr pg::Statement kSaveIdentifiers{"contact.save_identifiers", R"sql(
@@ -181,7 +195,8 @@ constexpr pg::Statement kPurgeSurroundings{"contact.purge", R"sql(
 constexpr pg::Statement kPurgeAliases{"contact.purge_aliases", R"sql(
   UPDATE contact SET (email, phone, given_name, family_name, locale, timezone, external_ids,
                       attributes, status) = ('', '', '', '', '', '', '{}', '{}', 4)
-  WHERE tenant_id = $1::text AND merged_into = $2::uuid)sql"};
+  WHERE tenant_id = $1::text AND id = ANY (ARRAY(
+    SELECT alias_id FROM contact_alias WHERE tenant_id = $1::text AND contact_id = $2::uuid)))sql"};
 
 constexpr pg::Statement kAnonymizeEvents{"contact.anonymize_events", R"sql(
   UPDATE event SET properties = '{}', channel = ''
@@ -198,8 +213,16 @@ constexpr pg::Statement kMoveIdentifiers{"contact.move_identifiers", R"sql(
   UPDATE contact_identifier SET contact_id = $3::uuid
   WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
 
+// The duplicate and all that were merged into it before.
 constexpr pg::Statement kMoveAliases{"contact.move_aliases", R"sql(
-  UPDATE contact SET merged_into = $3::uuid WHERE tenant_id = $1::text AND merged_into = $2::uuid)sql"};
+  WITH earlier AS (
+    UPDATE contact_alias SET contact_id = $3::uuid
+    WHERE tenant_id = $1::text AND contact_id = $2::uuid RETURNING alias_id
+  ), added AS (
+    INSERT INTO contact_alias (tenant_id, contact_id, alias_id) VALUES ($1::text, $3::uuid, $2::uuid)
+  )
+  UPDATE contact SET merged_into = $3::uuid
+  WHERE tenant_id = $1::text AND id = ANY (ARRAY(SELECT alias_id FROM earlier)))sql"};
 
 constexpr pg::Statement kMoveHistory{"contact.move_history", R"sql(
   WITH s AS (DELETE FROM subscription WHERE tenant_id = $1::text AND contact_id = $2::uuid),

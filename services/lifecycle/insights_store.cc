@@ -413,7 +413,7 @@ constexpr pg::Statement kRecount{"insights.recount", R"sql(
   )
   SELECT n.compared, d.total, d.running::bigint, d.recounted::bigint
   FROM (SELECT count(*) AS compared FROM line) AS n
-  LEFT JOIN (SELECT * FROM line WHERE running <> recounted) AS d ON true
+  LEFT JOIN (SELECT total, running, recounted FROM line WHERE running <> recounted) AS d ON true
   ORDER BY d.total COLLATE "C" LIMIT $2::int)sql"};
 
 absl::StatusOr<std::vector<BoundaryRow>> BoundariesFrom(absl::StatusOr<pg::Result> result) {

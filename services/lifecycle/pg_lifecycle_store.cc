@@ -73,29 +73,37 @@ constexpr pg::Statement kOpenJob{"lifecycle.open_job", R"sql(
     anew = excluded.anew OR (model_job.anew AND model_job.finish_time IS NULL),
     lease_until = '-infinity', finish_time = NULL)sql"};
 
+// Statements that join what is looked up say its keys twice: as a join, and as = ANY of the same
+// arrays. The second is what the index is searched by whatever the planner believes of the table's
+// size; without it a plan made while the table was empty reads a tenant from end to end.
+
 // Row locks of two customers of different shards; only merges take them.
 constexpr pg::Statement kLockCustomers{"lifecycle.lock_customers", R"sql(
   SELECT 1 FROM customer c
   WHERE (c.tenant_id, c.contact_id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))
+    AND c.tenant_id = ANY ($1::text[]) AND c.contact_id = ANY ($2::uuid[])
   ORDER BY c.tenant_id, c.contact_id FOR NO KEY UPDATE OF c)sql"};
 
 constexpr pg::Statement kCustomers{"lifecycle.customers", R"sql(
   SELECT c.tenant_id, c.contact_id, c.source, c.locale, c.status, c.attributes, c.initial,
          c.create_time, c.merged_into, c.last_event_time, c.version
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
-  JOIN customer c ON c.tenant_id = w.tenant_id AND c.contact_id = w.contact_id)sql"};
+  JOIN customer c ON c.tenant_id = w.tenant_id AND c.contact_id = w.contact_id
+    AND c.tenant_id = ANY ($1::text[]) AND c.contact_id = ANY ($2::uuid[]))sql"};
 
 constexpr pg::Statement kPlaces{"lifecycle.places", R"sql(
   SELECT s.tenant_id, s.contact_id, s.model_id, s.state, s.version, s.due_time
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
-  JOIN customer_stage s ON s.tenant_id = w.tenant_id AND s.contact_id = w.contact_id)sql"};
+  JOIN customer_stage s ON s.tenant_id = w.tenant_id AND s.contact_id = w.contact_id
+    AND s.tenant_id = ANY ($1::text[]) AND s.contact_id = ANY ($2::uuid[]))sql"};
 
 constexpr pg::Statement kKnownFacts{"lifecycle.known_facts", R"sql(
   SELECT f.tenant_id, f.contact_id, f.event_id
   FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::uuid[])
     AS w (tenant_id, contact_id, occur_time, event_id)
   JOIN fact f ON f.tenant_id = w.tenant_id AND f.contact_id = w.contact_id
-    AND f.occur_time = w.occur_time AND f.event_id = w.event_id)sql"};
+    AND f.occur_time = w.occur_time AND f.event_id = w.event_id
+    AND f.tenant_id = ANY ($1::text[]) AND f.contact_id = ANY ($2::uuid[]))sql"};
 
 #define CLM_FACT_COLUMNS                                                                  \
   "f.tenant_id, f.contact_id, f.occur_time, f.event_id, f.kind, f.type, f.amount_minor, " \
@@ -104,12 +112,14 @@ constexpr pg::Statement kKnownFacts{"lifecycle.known_facts", R"sql(
 constexpr pg::Statement kAllFacts{"lifecycle.all_facts", "SELECT " CLM_FACT_COLUMNS R"sql(
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
   JOIN fact f ON f.tenant_id = w.tenant_id AND f.contact_id = w.contact_id
+    AND f.tenant_id = ANY ($1::text[]) AND f.contact_id = ANY ($2::uuid[])
   ORDER BY f.tenant_id, f.contact_id, f.occur_time, f.event_id)sql"};
 
 constexpr pg::Statement kSomeFacts{"lifecycle.some_facts", "SELECT " CLM_FACT_COLUMNS R"sql(
   FROM unnest($1::text[], $2::uuid[], $3::timestamptz[]) AS w (tenant_id, contact_id, since)
   JOIN fact f ON f.tenant_id = w.tenant_id AND f.contact_id = w.contact_id
     AND f.occur_time > w.since
+    AND f.tenant_id = ANY ($1::text[]) AND f.contact_id = ANY ($2::uuid[])
   WHERE (f.kind = 0 AND f.type = ANY ($4::text[])) OR (f.kind = 1 AND f.type = ANY ($5::text[]))
   ORDER BY f.tenant_id, f.contact_id, f.occur_time, f.event_id)sql"};
 
@@ -126,6 +136,7 @@ constexpr pg::Statement kFactsById{"lifecycle.facts_by_id", "SELECT " CLM_FACT_C
 constexpr pg::Statement kLog{"lifecycle.log", "SELECT " CLM_LOG_COLUMNS R"sql(
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
   JOIN transition t ON t.tenant_id = w.tenant_id AND t.contact_id = w.contact_id
+    AND t.tenant_id = ANY ($1::text[]) AND t.contact_id = ANY ($2::uuid[])
   WHERE t.supersede_time IS NULL
   ORDER BY t.tenant_id, t.contact_id, t.model_id, t.effective_time, t.sequence)sql"};
 
@@ -156,7 +167,8 @@ constexpr pg::Statement kUpdateCustomers{"lifecycle.update_customers", R"sql(
     AS w (tenant_id, contact_id, source, locale, status, attributes, initial, create_time,
           merged_into, last_event_time, version, was_merged_into)
   WHERE c.tenant_id = w.tenant_id AND c.contact_id = w.contact_id
-    AND c.merged_into IS NOT DISTINCT FROM w.was_merged_into)sql"};
+    AND c.merged_into IS NOT DISTINCT FROM w.was_merged_into
+    AND c.tenant_id = ANY ($1::text[]) AND c.contact_id = ANY ($2::uuid[]))sql"};
 
 constexpr pg::Statement kInsertFacts{"lifecycle.insert_facts", R"sql(
   INSERT INTO fact (tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, currency,
@@ -219,14 +231,16 @@ constexpr pg::Statement kSupersede{"lifecycle.supersede", R"sql(
   FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::timestamptz[])
     AS w (tenant_id, contact_id, model_id, sequence, supersede_time)
   WHERE t.tenant_id = w.tenant_id AND t.contact_id = w.contact_id AND t.model_id = w.model_id
-    AND t.sequence = w.sequence)sql"};
+    AND t.sequence = w.sequence
+    AND t.tenant_id = ANY ($1::text[]) AND t.contact_id = ANY ($2::uuid[]))sql"};
 
 constexpr pg::Statement kOverdue{"lifecycle.overdue", R"sql(
   UPDATE transition t SET overdue_time = w.overdue_time
   FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
     AS w (tenant_id, contact_id, model_id, stage, enter_time, overdue_time)
   WHERE t.tenant_id = w.tenant_id AND t.contact_id = w.contact_id AND t.model_id = w.model_id
-    AND t.to_stage = w.stage AND t.effective_time = w.enter_time AND t.supersede_time IS NULL)sql"};
+    AND t.to_stage = w.stage AND t.effective_time = w.enter_time AND t.supersede_time IS NULL
+    AND t.tenant_id = ANY ($1::text[]) AND t.contact_id = ANY ($2::uuid[]))sql"};
 
 // In the order of the key, so that two transactions that meet on a row cannot deadlock.
 constexpr pg::Statement kAddDays{"lifecycle.add_days", R"sql(

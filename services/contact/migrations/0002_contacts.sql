@@ -19,7 +19,15 @@ CREATE TABLE contact (
   version      bigint NOT NULL,
   PRIMARY KEY (tenant_id, id)
 ) WITH (fillfactor = 90);
-CREATE INDEX contact_alias ON contact (tenant_id, merged_into) WHERE merged_into IS NOT NULL;
+
+-- The ids under which a contact was known before merges: contact.merged_into the other way round, as
+-- a table of its own so that looking them up has one index to choose from.
+CREATE TABLE contact_alias (
+  tenant_id  text NOT NULL,
+  contact_id uuid NOT NULL,
+  alias_id   uuid NOT NULL,
+  PRIMARY KEY (tenant_id, contact_id, alias_id)
+);
 
 -- Who has an address or an id: what makes them unique across shards. A contact may have more of
 -- them than its row shows (a second e-mail address after a merge).
@@ -220,7 +228,7 @@ CREATE TABLE import_error (
 DO $$
 DECLARE t text;
 BEGIN
-  FOREACH t IN ARRAY ARRAY['contact', 'contact_identifier', 'tombstone', 'attribute_definition',
+  FOREACH t IN ARRAY ARRAY['contact', 'contact_alias', 'contact_identifier', 'tombstone', 'attribute_definition',
       'attribute_change', 'merge', 'event', 'acquisition_cost', 'topic', 'subscription',
       'consent_act', 'suppression', 'duplicate_candidate', 'import_job', 'import_chunk',
       'import_error'] LOOP
