@@ -8,13 +8,13 @@ namespace {
 TEST(TimeTextTest, RoundTrips) {
   for (int64_t micros : {0L, 1L, -1L, 951'782'400'000'000L, 1'800'000'000'123'456L}) {
     const absl::Time time = absl::FromUnixMicros(micros);
-    EXPECT_EQ(ParseTime(FormatTime(time)), time) << FormatTime(time);
+    EXPECT_EQ(ParseTime(clm::FormatTime(time)), time) << clm::FormatTime(time);
   }
 }
 
 TEST(TimeTextTest, ReadsBothForms) {
   const absl::Time want = absl::FromUnixMicros(1'795'251'600'500'000);
-  EXPECT_EQ(FormatTime(want), "2026-11-21T09:00:00.500000Z");
+  EXPECT_EQ(clm::FormatTime(want), "2026-11-21T09:00:00.500000Z");
   EXPECT_EQ(ParseTime("2026-11-21 09:00:00.5+00"), want);
   EXPECT_EQ(ParseTime("2026-11-21T10:00:00.5+01:00"), want);
   EXPECT_EQ(ParseTime("2026-11-21t09:00:00.500000999z"), want);

@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
+
 namespace clm {
 namespace {
 
