@@ -42,6 +42,7 @@ TEST(UuidTest, V7IncreasesEvenWhenTheClockStandsStillOrGoesBack) {
 TEST(UuidTest, V7IsUniqueAcrossThreads) {
   std::vector<std::vector<Uuid>> made(4);
   std::vector<std::thread> threads;
+  threads.reserve(made.size());
   for (auto& out : made) {
     threads.emplace_back([&out] {
       for (int i = 0; i < 5'000; ++i) out.push_back(Uuid::V7(absl::Now()));
