@@ -499,7 +499,7 @@ void ContactHandlers::GetCustomerContext(const rpc::Call& call,
   const bool strong = request.consistency() == v1::CONSISTENCY_STRONG;
   auto shared = std::make_shared<rpc::Reply<v1::CustomerContext>>(std::move(reply));
   auto slow = [this, key, strong, deadline = call.deadline, shared] {
-    const bool posted = parts_.workers->Post([this, key, strong, deadline, shared] {
+    const bool posted = parts_.callers->Post([this, key, strong, deadline, shared] {
       (*shared)(strong ? parts_.context->Load(key, deadline) : parts_.context->Get(key, deadline));
     });
     if (!posted) (*shared)(Busy());

@@ -28,6 +28,8 @@ struct ContactParts {
   ContactReader* reader = nullptr;
   ContactContext* context = nullptr;
   rpc::Workers* workers = nullptr;
+  // For what waits for another service: that one may need `workers` of this very process.
+  rpc::Workers* callers = nullptr;
   const PageTokens* tokens = nullptr;
 };
 

@@ -36,6 +36,9 @@ namespace {
 constexpr char kName[] = "contact";
 // Lane transactions at a time; the other connections of the pool read.
 constexpr int kExecutors = 2;
+// Threads that wait for the lifecycle service, and what may wait for them.
+constexpr int kCallers = 4;
+constexpr int kCallersQueue = 512;
 
 class ContactBinding : public rpc::Service {
  public:
@@ -176,6 +179,8 @@ class ContactModule : public app::Module {
     parts.reader = reader_.get();
     parts.context = context_.get();
     parts.workers = &runtime.workers();
+    callers_ = std::make_unique<rpc::Workers>("clm-callers", kCallers, kCallersQueue);
+    parts.callers = callers_.get();
     parts.tokens = tokens_.get();
     contact_handlers_ = std::make_unique<ContactHandlers>(parts);
     timeline_handlers_ = std::make_unique<TimelineHandlers>(parts);
@@ -208,6 +213,7 @@ class ContactModule : public app::Module {
   }
 
   void Stop() override {
+    if (callers_ != nullptr) callers_->Stop();
     feeds_->Remove(kName);
     feed_.reset();
     if (lanes_ != nullptr) lanes_->Drain();
@@ -225,6 +231,7 @@ class ContactModule : public app::Module {
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<cache::CustomerHash> hash_;
   std::unique_ptr<journal::Doorbell> doorbell_;
+  std::unique_ptr<rpc::Workers> callers_;
   std::unique_ptr<ContactReader> reader_;
   std::unique_ptr<ContactContext> context_;
   std::unique_ptr<journal::Lanes> lanes_;
