@@ -33,7 +33,7 @@ class ImportRunner {
     absl::Duration poll = absl::Seconds(2);
   };
 
-  explicit ImportRunner(Options options) : options_(std::move(options)) {}
+  explicit ImportRunner(Options options) : options_(options) {}
   ~ImportRunner() { Stop(); }
 
   void Start();

@@ -197,7 +197,7 @@ class ContactModule : public app::Module {
     imports.parts = parts;
     imports.store = import_store_.get();
     imports.clock = &runtime.clock();
-    import_runner_ = std::make_unique<ImportRunner>(std::move(imports));
+    import_runner_ = std::make_unique<ImportRunner>(imports);
     import_handlers_ = std::make_unique<ImportHandlers>(import_store_.get(), tokens_.get(),
                                                         [this] { import_runner_->Wake(); });
     return runtime.Register(std::make_unique<ImportBinding>(runtime.host(), *import_handlers_));
