@@ -1,5 +1,6 @@
-// The one place that knows which libpqxx this is: everything that differs between 6.4, 7.x and 8.x.
-// Only .cc files of libs/pg include this header or <pqxx/...>.
+// The one place that knows which libpqxx this is: everything that differs between 6.4 and 7.3 or
+// later, which has pqxx::params. `tools/check pqxx` proves another version than the installed one.
+// Only .cc files of libs/pg include this header; nothing outside of libs/pg includes <pqxx/...>.
 #ifndef CLM_LIBS_PG_PQXX_COMPAT_H_
 #define CLM_LIBS_PG_PQXX_COMPAT_H_
 
