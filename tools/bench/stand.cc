@@ -9,7 +9,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "clm/contact/v1/contact_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
@@ -40,6 +42,28 @@ absl::Status AwaitReady(const std::shared_ptr<grpc::Channel>& channel, const std
                               absl::Seconds(1));
   }
   return absl::OkStatus();
+}
+
+// Seconds of processor time of a process; with those of its ended children when `children`. Also
+// its parent's number.
+double CpuSeconds(pid_t pid, bool children, pid_t* parent = nullptr) {
+  std::ifstream in(absl::StrCat("/proc/", pid, "/stat"));
+  std::string line;
+  std::getline(in, line);
+  // The name, in parentheses, may hold anything.
+  const size_t name_end = line.rfind(')');
+  if (name_end == std::string::npos) return 0;
+  const std::vector<std::string> fields = absl::StrSplit(line.substr(name_end + 2), ' ');
+  constexpr int kParent = 1, kUser = 11, kSystem = 12, kChildUser = 13, kChildSystem = 14;
+  if (fields.size() <= kChildSystem) return 0;
+  const auto ticks = [&](int field) {
+    int64_t value = 0;
+    return absl::SimpleAtoi(fields[field], &value) ? value : 0;
+  };
+  if (parent != nullptr) *parent = static_cast<pid_t>(ticks(kParent));
+  int64_t sum = ticks(kUser) + ticks(kSystem);
+  if (children) sum += ticks(kChildUser) + ticks(kChildSystem);
+  return static_cast<double>(sum) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 class Echo final : public contact::v1::ContactService::CallbackService {
@@ -83,7 +107,8 @@ int ServeEcho(const std::string& socket) {
   return 0;
 }
 
-absl::StatusOr<std::unique_ptr<Stand>> Stand::Start(const std::string& binaries) {
+absl::StatusOr<std::unique_ptr<Stand>> Stand::Start(const std::string& binaries,
+                                                    std::map<std::string, std::string> settings) {
   auto stand = std::make_unique<Stand>();
   std::string folder = (std::filesystem::temp_directory_path() / "clm-bench-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) {
@@ -99,6 +124,7 @@ absl::StatusOr<std::unique_ptr<Stand>> Stand::Start(const std::string& binaries)
   }
   stack::PostgresServer::Options postgres;
   postgres.folder = folder + "/postgres";
+  postgres.settings = std::move(settings);
   CLM_ASSIGN_OR_RETURN(stand->postgres_, stack::PostgresServer::Start(std::move(postgres)));
   stack::RedisServer::Options redis;
   redis.folder = folder + "/redis";
@@ -141,6 +167,21 @@ Stand::~Stand() {
   postgres_.reset();
   std::error_code ignored;
   if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+}
+
+CpuTimes Stand::Cpu() const {
+  CpuTimes times;
+  times.client = CpuSeconds(getpid(), false);
+  times.suite = CpuSeconds(suite_process_->pid(), false);
+  times.redis = CpuSeconds(redis_->pid(), false);
+  times.postgres = CpuSeconds(postgres_->pid(), true);
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    pid_t pid = 0, parent = 0;
+    if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
+    const double used = CpuSeconds(pid, false, &parent);
+    if (parent == postgres_->pid()) times.postgres += used;
+  }
+  return times;
 }
 
 int64_t Stand::SuiteMemory() const {

@@ -5,6 +5,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,10 +18,24 @@
 
 namespace clm::bench {
 
+// Processor time in seconds, user and system, of everybody in the path.
+struct CpuTimes {
+  double client = 0;  // This process.
+  double suite = 0;
+  double postgres = 0;  // With its sessions, those that ended included.
+  double redis = 0;
+  double total() const { return client + suite + postgres + redis; }
+  CpuTimes operator-(const CpuTimes& before) const {
+    return {client - before.client, suite - before.suite, postgres - before.postgres,
+            redis - before.redis};
+  }
+};
+
 class Stand {
  public:
-  // `binaries`: the folder of clm-allinone and clm-bench.
-  static absl::StatusOr<std::unique_ptr<Stand>> Start(const std::string& binaries);
+  // `binaries`: the folder of clm-allinone and clm-bench. `settings`: more of postgresql.conf.
+  static absl::StatusOr<std::unique_ptr<Stand>> Start(const std::string& binaries,
+                                                      std::map<std::string, std::string> settings);
   ~Stand();
 
   // Several connections: one alone is a bottleneck of the client's.
@@ -29,6 +44,8 @@ class Stand {
   stack::PostgresServer& postgres() { return *postgres_; }
   // Resident memory of the suite's process in bytes.
   int64_t SuiteMemory() const;
+  // Used so far.
+  CpuTimes Cpu() const;
   const std::string& folder() const { return folder_; }
 
  private:

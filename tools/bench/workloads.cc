@@ -300,9 +300,16 @@ class Bench {
     outcome.aim = aim;
     std::vector<double> rates, ceilings, ratios;
     std::vector<int64_t> p50, p99;
+    std::vector<CpuTimes> cpu;
     ClosedLoop(in_flight, absl::Seconds(1), issue);  // Warm.
     for (int pair = 0; pair < options_.pairs; ++pair) {
+      const CpuTimes before = stand_.Cpu();
       const Slice slice = ClosedLoop(in_flight, absl::Seconds(options_.seconds), issue);
+      const CpuTimes used = stand_.Cpu() - before;
+      const double each =
+          1e6 / static_cast<double>(std::max<int64_t>(1, slice.operations * items_per_operation));
+      cpu.push_back(
+          {used.client * each, used.suite * each, used.postgres * each, used.redis * each});
       CLM_ASSIGN_OR_RETURN(const double top, ceiling_rate());
       outcome.failures += slice.failures;
       rates.push_back(slice.rate() * items_per_operation);
@@ -322,6 +329,9 @@ class Bench {
     outcome.ratio_high = at(ratios, 0.75);
     outcome.p50_us = at(p50, 0.5);
     outcome.p99_us = at(p99, 0.5);
+    std::sort(cpu.begin(), cpu.end(),
+              [](const CpuTimes& a, const CpuTimes& b) { return a.total() < b.total(); });
+    outcome.cpu = cpu[cpu.size() / 2];
     tell_(outcome);
     return absl::OkStatus();
   }

@@ -30,6 +30,7 @@ struct Outcome {
   int64_t p50_us = 0;
   int64_t p99_us = 0;
   int64_t failures = 0;
+  CpuTimes cpu;         // Microseconds per operation of the suite's slices, by process.
   double at_least = 0;  // What the suite must reach, and aims for; 0: nothing is said.
   double aim = 0;
 };
