@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/synchronization/mutex.h"
 #include "libs/app/redact.h"
 #include "libs/app/server.h"
 #include "libs/obs/log.h"
@@ -159,6 +160,9 @@ void LogConfiguration() {
 }  // namespace
 
 int Run(const char* name, int argc, char** argv, std::vector<std::unique_ptr<Module>> modules) {
+  // The distribution's abseil searches every lock, gRPC's too, for cycles under one global spin
+  // lock: more than a tenth of a call.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // --help lists the flags of this file: those of a server, not abseil's own.
   absl::FlagsUsageConfig usage;
   usage.contains_help_flags = [](absl::string_view file) {
