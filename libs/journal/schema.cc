@@ -39,7 +39,7 @@ CREATE TABLE request (
   create_time  timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, request_id)
 );
-CREATE INDEX request_aggregate ON request (tenant_id, aggregate_id) WHERE aggregate_id IS NOT NULL;
+CREATE INDEX request_aggregate ON request (aggregate_id, tenant_id) WHERE aggregate_id IS NOT NULL;
 CREATE INDEX request_time ON request USING brin (create_time);
 
 -- How far this service has applied the journals of others, and which process may go on.

@@ -13,8 +13,8 @@ inline constexpr pg::Statement kLockHeads{"journal.lock_heads", R"sql(
 inline constexpr pg::Statement kSeenRequests{"journal.seen_requests", R"sql(
   SELECT r.tenant_id, r.request_id, r.fingerprint, r.response
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, request_id)
-  JOIN request r ON r.tenant_id = w.tenant_id AND r.request_id = w.request_id
-    AND r.tenant_id = ANY ($1::text[]) AND r.request_id = ANY ($2::uuid[]))sql"};
+  CROSS JOIN LATERAL (SELECT * FROM request r WHERE r.tenant_id = w.tenant_id
+    AND r.request_id = w.request_id OFFSET 0) r)sql"};
 
 // $1..$7 journal rows, $8..$11 and $15 request rows, $12..$13 heads, $14 now: one round trip.
 inline constexpr pg::Statement kAppend{"journal.append", R"sql(

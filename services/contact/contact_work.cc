@@ -17,75 +17,78 @@ constexpr pg::Statement kLoadRegistries{"contact.load_registries", R"sql(
   SELECT tenant_id, id, type, display_name, enum_values, personal, create_time, version
   FROM attribute_definition WHERE tenant_id = ANY ($1::text[]) ORDER BY tenant_id, id)sql"};
 
-// Statements that join what is looked up say its keys twice: as a join, and as = ANY of the same
-// arrays. The second is what the index is searched by whatever the planner believes of the table's
-// size; without it a plan made while the table was empty reads a tenant from end to end.
+// What is looked up by key is looked up in a subquery that OFFSET 0 keeps the planner from turning
+// into a join: one index probe per key, whatever it believes of the table's size. A join planned
+// while the table was empty may read a tenant from end to end. Updates and deletes, which must name
+// their table in a join, join it by the place of the row found; the lock of the shard keeps the row
+// where it is.
 
 constexpr pg::Statement kLoadContacts{"contact.load", R"sql(
   SELECT c.tenant_id, c.id, c.status, c.email, c.phone, c.given_name, c.family_name, c.locale,
          c.timezone, c.external_ids, c.attributes, c.source, c.merged_into, c.create_time,
          c.update_time, c.version
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
-  JOIN contact c ON c.tenant_id = w.tenant_id AND c.id = w.id
-    AND c.tenant_id = ANY ($1::text[]) AND c.id = ANY ($2::uuid[]))sql"};
+  CROSS JOIN LATERAL (SELECT * FROM contact c WHERE c.tenant_id = w.tenant_id AND c.id = w.id
+    OFFSET 0) c)sql"};
 
 constexpr pg::Statement kLoadIdentifiers{"contact.load_identifiers", R"sql(
   SELECT i.tenant_id, i.type, i.value, i.contact_id, i.first_seen
   FROM unnest($1::text[], $2::text[], $3::text[]) AS w (tenant_id, type, value)
-  JOIN contact_identifier i
-    ON i.tenant_id = w.tenant_id AND i.type = w.type AND i.value = w.value
-    AND i.tenant_id = ANY ($1::text[]) AND i.type = ANY ($2::text[]) AND i.value = ANY ($3::text[]))sql"};
+  CROSS JOIN LATERAL (SELECT * FROM contact_identifier i WHERE i.tenant_id = w.tenant_id
+    AND i.type = w.type AND i.value = w.value OFFSET 0) i)sql"};
 
 constexpr pg::Statement kLoadTombstones{"contact.load_tombstones", R"sql(
   SELECT t.tenant_id, t.hash
   FROM unnest($1::text[], $2::bytea[]) AS w (tenant_id, hash)
-  JOIN tombstone t ON t.tenant_id = w.tenant_id AND t.hash = w.hash
-    AND t.tenant_id = ANY ($1::text[]) AND t.hash = ANY ($2::bytea[]))sql"};
+  CROSS JOIN LATERAL (SELECT * FROM tombstone t WHERE t.tenant_id = w.tenant_id
+    AND t.hash = w.hash OFFSET 0) t)sql"};
 
 constexpr pg::Statement kLoadEvents{"contact.load_events", R"sql(
   SELECT e.tenant_id, e.event_id, e.contact_id
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, event_id)
-  JOIN event e ON e.tenant_id = w.tenant_id AND e.event_id = w.event_id
-    AND e.tenant_id = ANY ($1::text[]) AND e.event_id = ANY ($2::uuid[]))sql"};
+  CROSS JOIN LATERAL (SELECT * FROM event e WHERE e.tenant_id = w.tenant_id
+    AND e.event_id = w.event_id OFFSET 0) e)sql"};
 
 constexpr pg::Statement kLoadTopics{"contact.load_topics", R"sql(
   SELECT t.tenant_id, t.id, t.display_name, t.channel, t.opt_in, t.create_time
   FROM unnest($1::text[], $2::text[]) AS w (tenant_id, id)
-  JOIN topic t ON t.tenant_id = w.tenant_id AND t.id = w.id)sql"};
+  CROSS JOIN LATERAL (SELECT * FROM topic t WHERE t.tenant_id = w.tenant_id AND t.id = w.id
+    OFFSET 0) t)sql"};
 
 constexpr pg::Statement kLoadConsents{"contact.load_consents", R"sql(
   SELECT c.tenant_id, c.contact_id, c.purpose, c.channel, c.state, c.act_time, c.expire_time,
          c.legal_basis, c.source, c.text_version, c.actor, c.record_time
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
-  JOIN consent_act c ON c.tenant_id = w.tenant_id AND c.contact_id = w.id
-    AND c.tenant_id = ANY ($1::text[]) AND c.contact_id = ANY ($2::uuid[])
+  CROSS JOIN LATERAL (SELECT * FROM consent_act c WHERE c.tenant_id = w.tenant_id
+    AND c.contact_id = w.id OFFSET 0) c
   ORDER BY c.tenant_id, c.contact_id, c.act_time, c.act_id)sql"};
 
 constexpr pg::Statement kLoadSubscriptions{"contact.load_subscriptions", R"sql(
   SELECT s.tenant_id, s.contact_id, s.topic, s.state, s.change_time, s.explicit_act, s.actor, s.source
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
-  JOIN subscription s ON s.tenant_id = w.tenant_id AND s.contact_id = w.id
-    AND s.tenant_id = ANY ($1::text[]) AND s.contact_id = ANY ($2::uuid[])
+  CROSS JOIN LATERAL (SELECT * FROM subscription s WHERE s.tenant_id = w.tenant_id
+    AND s.contact_id = w.id OFFSET 0) s
   ORDER BY s.tenant_id, s.contact_id, s.topic)sql"};
 
 constexpr pg::Statement kLoadHeld{"contact.load_held", R"sql(
   SELECT i.tenant_id, i.contact_id, i.type, i.value, i.first_seen
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
-  JOIN contact_identifier i ON i.tenant_id = w.tenant_id AND i.contact_id = w.id
-    AND i.tenant_id = ANY ($1::text[]) AND i.contact_id = ANY ($2::uuid[])
+  CROSS JOIN LATERAL (SELECT * FROM contact_identifier i WHERE i.tenant_id = w.tenant_id
+    AND i.contact_id = w.id OFFSET 0) i
   ORDER BY i.tenant_id, i.contact_id, i.type, i.value)sql"};
 
 constexpr pg::Statement kLoadAliases{"contact.load_aliases", R"sql(
   SELECT a.tenant_id, a.contact_id, a.alias_id
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
-  JOIN contact_alias a ON a.tenant_id = w.tenant_id AND a.contact_id = w.id
-    AND a.tenant_id = ANY ($1::text[]) AND a.contact_id = ANY ($2::uuid[])
+  CROSS JOIN LATERAL (SELECT * FROM contact_alias a WHERE a.tenant_id = w.tenant_id
+    AND a.contact_id = w.id OFFSET 0) a
   ORDER BY a.tenant_id, a.contact_id, a.alias_id)sql"};
 
 constexpr pg::Statement kLoadSuppressions{"contact.load_suppressions", R"sql(
   SELECT s.tenant_id, s.channel, s.hash, s.address, s.reason, s.create_time, s.actor
   FROM unnest($1::text[], $2::text[], $3::bytea[]) AS w (tenant_id, channel, hash)
-  JOIN suppression s ON s.tenant_id = w.tenant_id AND s.channel = w.channel AND s.hash = w.hash)sql"};
+  CROSS JOIN LATERAL (SELECT * FROM suppression s WHERE s.tenant_id = w.tenant_id
+    AND s.channel = w.channel AND s.hash = w.hash OFFSET 0) s)sql"};
 
 constexpr pg::Statement kInsertContacts{"contact.insert", R"sql(
   INSERT INTO contact (tenant_id, id, status, email, phone, given_name, family_name, locale,
@@ -106,14 +109,16 @@ constexpr pg::Statement kUpdateContacts{"contact.update", R"sql(
               $13::uuid[], $14::timestamptz[], $15::timestamptz[], $16::bigint[])
     AS n (tenant_id, id, status, email, phone, given_name, family_name, locale, timezone,
           external_ids, attributes, source, merged_into, create_time, update_time, version)
-  WHERE c.tenant_id = n.tenant_id AND c.id = n.id
-    AND c.tenant_id = ANY ($1::text[]) AND c.id = ANY ($2::uuid[]))sql"};
+  CROSS JOIN LATERAL (SELECT f.ctid FROM contact f
+                      WHERE f.tenant_id = n.tenant_id AND f.id = n.id OFFSET 0) AS at
+  WHERE c.ctid = at.ctid)sql"};
 
 constexpr pg::Statement kRemoveIdentifiers{"contact.remove_identifiers", R"sql(
   DELETE FROM contact_identifier i
   USING unnest($1::text[], $2::text[], $3::text[]) AS w (tenant_id, type, value)
-  WHERE i.tenant_id = w.tenant_id AND i.type = w.type AND i.value = w.value
-    AND i.tenant_id = ANY ($1::text[]) AND i.type = ANY ($2::text[]) AND i.value = ANY ($3::text[]))sql"};
+  CROSS JOIN LATERAL (SELECT f.ctid FROM contact_identifier f WHERE f.tenant_id = w.tenant_id
+                      AND f.type = w.type AND f.value = w.value OFFSET 0) AS at
+  WHERE i.ctid = at.ctid)sql"};
 
 // Sorted by the caller: two transactions that meet on the unique index wait in the same order.
 constexpr pg::Statement kSaveIdentifiers{"contact.save_identifiers", R"sql(
@@ -158,7 +163,9 @@ constexpr pg::Statement kSaveSuppressions{"contact.save_suppressions", R"sql(
 constexpr pg::Statement kRemoveSuppressions{"contact.remove_suppressions", R"sql(
   DELETE FROM suppression s
   USING unnest($1::text[], $2::text[], $3::bytea[]) AS w (tenant_id, channel, hash)
-  WHERE s.tenant_id = w.tenant_id AND s.channel = w.channel AND s.hash = w.hash)sql"};
+  CROSS JOIN LATERAL (SELECT f.ctid FROM suppression f WHERE f.tenant_id = w.tenant_id
+                      AND f.channel = w.channel AND f.hash = w.hash OFFSET 0) AS at
+  WHERE s.ctid = at.ctid)sql"};
 
 constexpr pg::Statement kSaveTopic{"contact.save_topic", R"sql(
   INSERT INTO topic (tenant_id, id, display_name, channel, opt_in, create_time)

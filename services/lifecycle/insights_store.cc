@@ -12,9 +12,12 @@ namespace {
 constexpr int64_t kMostDifferences = 1000;
 
 // Reports go through many rows at once. Right after an import, before the tables are analysed, the
-// planner would take these for a few and go through them once for every other.
+// planner would take these for a few and go through them once for every other. Sessions are set up
+// to look rows up by key; a report may do otherwise.
 constexpr pg::Statement kPlanForMany{"insights.plan_for_many", R"sql(
-  SELECT set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true))sql"};
+  SELECT set_config('enable_nestloop', 'off', true), set_config('enable_seqscan', 'on', true),
+         set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true),
+         set_config('jit', 'off', true))sql"};
 
 // $1 tenant, $2 model, $3 instant.
 constexpr pg::Statement kBoard{"insights.board", R"sql(

@@ -88,22 +88,22 @@ constexpr pg::Statement kCustomers{"lifecycle.customers", R"sql(
   SELECT c.tenant_id, c.contact_id, c.source, c.locale, c.status, c.attributes, c.initial,
          c.create_time, c.merged_into, c.last_event_time, c.version
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
-  JOIN customer c ON c.tenant_id = w.tenant_id AND c.contact_id = w.contact_id
-    AND c.tenant_id = ANY ($1::text[]) AND c.contact_id = ANY ($2::uuid[]))sql"};
+  CROSS JOIN LATERAL (SELECT * FROM customer c WHERE c.tenant_id = w.tenant_id
+    AND c.contact_id = w.contact_id OFFSET 0) c)sql"};
 
 constexpr pg::Statement kPlaces{"lifecycle.places", R"sql(
   SELECT s.tenant_id, s.contact_id, s.model_id, s.state, s.version, s.due_time
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
-  JOIN customer_stage s ON s.tenant_id = w.tenant_id AND s.contact_id = w.contact_id
-    AND s.tenant_id = ANY ($1::text[]) AND s.contact_id = ANY ($2::uuid[]))sql"};
+  CROSS JOIN LATERAL (SELECT * FROM customer_stage s WHERE s.tenant_id = w.tenant_id
+    AND s.contact_id = w.contact_id OFFSET 0) s)sql"};
 
 constexpr pg::Statement kKnownFacts{"lifecycle.known_facts", R"sql(
   SELECT f.tenant_id, f.contact_id, f.event_id
   FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::uuid[])
     AS w (tenant_id, contact_id, occur_time, event_id)
-  JOIN fact f ON f.tenant_id = w.tenant_id AND f.contact_id = w.contact_id
-    AND f.occur_time = w.occur_time AND f.event_id = w.event_id
-    AND f.tenant_id = ANY ($1::text[]) AND f.contact_id = ANY ($2::uuid[]))sql"};
+  CROSS JOIN LATERAL (SELECT * FROM fact f WHERE f.tenant_id = w.tenant_id
+    AND f.contact_id = w.contact_id AND f.occur_time = w.occur_time
+    AND f.event_id = w.event_id OFFSET 0) f)sql"};
 
 #define CLM_FACT_COLUMNS                                                                  \
   "f.tenant_id, f.contact_id, f.occur_time, f.event_id, f.kind, f.type, f.amount_minor, " \
@@ -111,16 +111,16 @@ constexpr pg::Statement kKnownFacts{"lifecycle.known_facts", R"sql(
 
 constexpr pg::Statement kAllFacts{"lifecycle.all_facts", "SELECT " CLM_FACT_COLUMNS R"sql(
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
-  JOIN fact f ON f.tenant_id = w.tenant_id AND f.contact_id = w.contact_id
-    AND f.tenant_id = ANY ($1::text[]) AND f.contact_id = ANY ($2::uuid[])
+  CROSS JOIN LATERAL (SELECT * FROM fact f WHERE f.tenant_id = w.tenant_id
+    AND f.contact_id = w.contact_id OFFSET 0) f
   ORDER BY f.tenant_id, f.contact_id, f.occur_time, f.event_id)sql"};
 
 constexpr pg::Statement kSomeFacts{"lifecycle.some_facts", "SELECT " CLM_FACT_COLUMNS R"sql(
   FROM unnest($1::text[], $2::uuid[], $3::timestamptz[]) AS w (tenant_id, contact_id, since)
-  JOIN fact f ON f.tenant_id = w.tenant_id AND f.contact_id = w.contact_id
-    AND f.occur_time > w.since
-    AND f.tenant_id = ANY ($1::text[]) AND f.contact_id = ANY ($2::uuid[])
-  WHERE (f.kind = 0 AND f.type = ANY ($4::text[])) OR (f.kind = 1 AND f.type = ANY ($5::text[]))
+  CROSS JOIN LATERAL (SELECT * FROM fact f WHERE f.tenant_id = w.tenant_id
+      AND f.contact_id = w.contact_id AND f.occur_time > w.since
+      AND ((f.kind = 0 AND f.type = ANY ($4::text[])) OR (f.kind = 1 AND f.type = ANY ($5::text[])))
+    OFFSET 0) f
   ORDER BY f.tenant_id, f.contact_id, f.occur_time, f.event_id)sql"};
 
 constexpr pg::Statement kFactsById{"lifecycle.facts_by_id", "SELECT " CLM_FACT_COLUMNS R"sql(
@@ -135,9 +135,8 @@ constexpr pg::Statement kFactsById{"lifecycle.facts_by_id", "SELECT " CLM_FACT_C
 
 constexpr pg::Statement kLog{"lifecycle.log", "SELECT " CLM_LOG_COLUMNS R"sql(
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
-  JOIN transition t ON t.tenant_id = w.tenant_id AND t.contact_id = w.contact_id
-    AND t.tenant_id = ANY ($1::text[]) AND t.contact_id = ANY ($2::uuid[])
-  WHERE t.supersede_time IS NULL
+  CROSS JOIN LATERAL (SELECT * FROM transition t WHERE t.tenant_id = w.tenant_id
+    AND t.contact_id = w.contact_id AND t.supersede_time IS NULL OFFSET 0) t
   ORDER BY t.tenant_id, t.contact_id, t.model_id, t.effective_time, t.sequence)sql"};
 
 constexpr pg::Statement kListTransitions{"lifecycle.list_transitions",
@@ -166,9 +165,9 @@ constexpr pg::Statement kUpdateCustomers{"lifecycle.update_customers", R"sql(
               $12::uuid[])
     AS w (tenant_id, contact_id, source, locale, status, attributes, initial, create_time,
           merged_into, last_event_time, version, was_merged_into)
-  WHERE c.tenant_id = w.tenant_id AND c.contact_id = w.contact_id
-    AND c.merged_into IS NOT DISTINCT FROM w.was_merged_into
-    AND c.tenant_id = ANY ($1::text[]) AND c.contact_id = ANY ($2::uuid[]))sql"};
+  CROSS JOIN LATERAL (SELECT f.ctid FROM customer f WHERE f.tenant_id = w.tenant_id
+                      AND f.contact_id = w.contact_id OFFSET 0) AS at
+  WHERE c.ctid = at.ctid AND c.merged_into IS NOT DISTINCT FROM w.was_merged_into)sql"};
 
 constexpr pg::Statement kInsertFacts{"lifecycle.insert_facts", R"sql(
   INSERT INTO fact (tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, currency,
@@ -230,17 +229,20 @@ constexpr pg::Statement kSupersede{"lifecycle.supersede", R"sql(
   UPDATE transition t SET supersede_time = w.supersede_time
   FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::timestamptz[])
     AS w (tenant_id, contact_id, model_id, sequence, supersede_time)
-  WHERE t.tenant_id = w.tenant_id AND t.contact_id = w.contact_id AND t.model_id = w.model_id
-    AND t.sequence = w.sequence
-    AND t.tenant_id = ANY ($1::text[]) AND t.contact_id = ANY ($2::uuid[]))sql"};
+  CROSS JOIN LATERAL (SELECT f.ctid FROM transition f WHERE f.tenant_id = w.tenant_id
+                      AND f.contact_id = w.contact_id AND f.model_id = w.model_id
+                      AND f.sequence = w.sequence OFFSET 0) AS at
+  WHERE t.ctid = at.ctid)sql"};
 
 constexpr pg::Statement kOverdue{"lifecycle.overdue", R"sql(
   UPDATE transition t SET overdue_time = w.overdue_time
   FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
     AS w (tenant_id, contact_id, model_id, stage, enter_time, overdue_time)
-  WHERE t.tenant_id = w.tenant_id AND t.contact_id = w.contact_id AND t.model_id = w.model_id
-    AND t.to_stage = w.stage AND t.effective_time = w.enter_time AND t.supersede_time IS NULL
-    AND t.tenant_id = ANY ($1::text[]) AND t.contact_id = ANY ($2::uuid[]))sql"};
+  CROSS JOIN LATERAL (SELECT f.ctid FROM transition f WHERE f.tenant_id = w.tenant_id
+                      AND f.contact_id = w.contact_id AND f.model_id = w.model_id
+                      AND f.to_stage = w.stage AND f.effective_time = w.enter_time
+                      AND f.supersede_time IS NULL OFFSET 0) AS at
+  WHERE t.ctid = at.ctid)sql"};
 
 // In the order of the key, so that two transactions that meet on a row cannot deadlock.
 constexpr pg::Statement kAddDays{"lifecycle.add_days", R"sql(

@@ -39,7 +39,9 @@ CREATE TABLE contact_identifier (
   first_seen timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, type, value)
 );
-CREATE INDEX contact_identifier_contact ON contact_identifier (tenant_id, contact_id);
+-- The tenant last, here and in other indexes that are not unique: a planner without statistics must
+-- not take them for a way to look up by the other keys of the tenant.
+CREATE INDEX contact_identifier_contact ON contact_identifier (contact_id, tenant_id);
 
 -- Salted hashes of the identifiers of erased people: they must not come back by an import.
 CREATE TABLE tombstone (

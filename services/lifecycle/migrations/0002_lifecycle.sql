@@ -90,7 +90,8 @@ CREATE TABLE fact (
   PRIMARY KEY (tenant_id, contact_id, occur_time, event_id)
 );
 -- For reports over the events of a type; moves and changes of fields are read by customer only.
-CREATE INDEX fact_type ON fact (tenant_id, type, occur_time) WHERE kind = 0;
+-- The tenant is not first, so that a planner without statistics does not look up customers by it.
+CREATE INDEX fact_type ON fact (type, tenant_id, occur_time) WHERE kind = 0;
 
 -- Where each customer is. `state` is all that a fold must remember (state_codec.h); the other columns
 -- repeat parts of it for queries.
@@ -110,7 +111,7 @@ CREATE TABLE customer_stage (
 -- The timers' scan, across tenants.
 CREATE INDEX customer_stage_due ON customer_stage (due_time) WHERE due_time IS NOT NULL;
 -- Who is in a stage, longest first.
-CREATE INDEX customer_stage_board ON customer_stage (tenant_id, model_id, stage, enter_time, contact_id)
+CREATE INDEX customer_stage_board ON customer_stage (model_id, tenant_id, stage, enter_time, contact_id)
   WHERE stage <> '';
 
 -- Every move, append-only: a move that a late fact made untrue gets a supersede_time and stays.
@@ -138,7 +139,7 @@ CREATE TABLE transition (
   supersede_time timestamptz,
   PRIMARY KEY (tenant_id, contact_id, model_id, sequence)
 );
-CREATE INDEX transition_time ON transition (tenant_id, model_id, effective_time);
+CREATE INDEX transition_time ON transition (model_id, tenant_id, effective_time);
 
 -- Running totals of transition, kept in the same transaction; superseded moves are taken off again.
 -- By shard, so that lanes do not queue for the rows of today; a report adds the shards up.
