@@ -95,6 +95,7 @@ class Consumer {
   };
 
   void Loop();
+  void AwaitApplied();
   void Refresh();
   // One round: returns how long to wait before the next.
   absl::Duration Round();
@@ -111,6 +112,7 @@ class Consumer {
   int in_flight_ ABSL_GUARDED_BY(mu_) = 0;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time next_refresh_ = absl::InfinitePast();
+  bool backlog_ = false;  // Of the loop: the source had more than the last fetch brought.
   std::thread loop_;
 };
 
