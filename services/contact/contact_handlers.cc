@@ -75,22 +75,24 @@ void ContactHandlers::GetContact(const rpc::Call& call, const v1::GetContactRequ
   const auto parsed = ParseEntityName("name", kContacts, request.name());
   if (!parsed.ok()) return reply(parsed.status());
   const EntityKey key = *parsed;
-  const bool strong = request.consistency() == v1::CONSISTENCY_STRONG;
   const absl::Time deadline = call.deadline;
+  if (request.consistency() == v1::CONSISTENCY_STRONG) {
+    return parts_.reader->GetAsync(key, deadline,
+                                   [key, reply = std::move(reply)](
+                                       absl::StatusOr<std::optional<StoredContact>> found) mutable {
+                                     if (!found.ok()) return reply(found.status());
+                                     if (!*found)
+                                       return reply(error::NotFound(EntityName(kContacts, key)));
+                                     reply(ToProto((*found)->contact, (*found)->aliases));
+                                   });
+  }
   // Shared, because a refused task must still answer.
   auto shared = std::make_shared<rpc::Reply<v1::Contact>>(std::move(reply));
-  auto slow = [this, key, strong, deadline, shared] {
-    const bool posted = parts_.workers->Post([this, key, strong, deadline, shared] {
-      if (!strong) return (*shared)(parts_.context->GetContact(key, deadline));
-      auto found = parts_.reader->Get(key.tenant, {key.id}, deadline);
-      if (!found.ok()) return (*shared)(found.status());
-      const auto& stored = (*found)[0];
-      if (!stored) return (*shared)(error::NotFound(EntityName(kContacts, key)));
-      (*shared)(ToProto(stored->contact, stored->aliases));
-    });
+  auto slow = [this, key, deadline, shared] {
+    const bool posted = parts_.workers->Post(
+        [this, key, deadline, shared] { (*shared)(parts_.context->GetContact(key, deadline)); });
     if (!posted) (*shared)(Busy());
   };
-  if (strong) return slow();
   parts_.context->Peek(key, {kCorePart},
                        [shared, slow](std::optional<v1::CustomerContext> context) {
                          if (!context) return slow();

@@ -20,23 +20,17 @@ namespace {
   "ARRAY(SELECT a.alias_id::text FROM contact_alias a WHERE a.tenant_id = c.tenant_id "    \
   "AND a.contact_id = c.id ORDER BY a.alias_id)"
 constexpr int kAliasColumn = 16;
+// Most contacts that an id is followed through.
+constexpr int kAliasSteps = 5;
 
-// An id that was merged leads to the survivor; aliases are flat, so one step is enough. The keys
-// are also given as = ANY of arrays, see contact_work.cc.
-constexpr pg::Statement kGet{"contact.get", "SELECT " CLM_CONTACT_COLUMNS R"sql(, w.ord
-  FROM unnest($2::uuid[]) WITH ORDINALITY AS w (id, ord)
-  JOIN contact n ON n.tenant_id = $1::text AND n.id = w.id AND n.id = ANY ($2::uuid[])
-  JOIN contact c ON c.tenant_id = $1::text
-    AND c.id = CASE WHEN n.merged_into IS NULL THEN n.id ELSE n.merged_into END
-    AND c.id = ANY (ARRAY(SELECT coalesce(m.merged_into, m.id) FROM contact m
-                          WHERE m.tenant_id = $1::text AND m.id = ANY ($2::uuid[])))
-  ORDER BY w.ord)sql"};
+constexpr pg::Statement kGet{"contact.get", "SELECT " CLM_CONTACT_COLUMNS R"sql(
+  FROM contact c WHERE c.tenant_id = $1::text AND c.id = ANY ($2::uuid[]))sql"};
 
 constexpr pg::Statement kOwners{"contact.owners", R"sql(
   SELECT w.ord, i.contact_id
   FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS w (type, value, ord)
-  JOIN contact_identifier i ON i.tenant_id = $1::text AND i.type = w.type AND i.value = w.value
-    AND i.type = ANY ($2::text[]) AND i.value = ANY ($3::text[]))sql"};
+  CROSS JOIN LATERAL (SELECT * FROM contact_identifier i WHERE i.tenant_id = $1::text
+    AND i.type = w.type AND i.value = w.value OFFSET 0) i)sql"};
 
 constexpr pg::Statement kProfiles{"contact.profiles", R"sql(
   SELECT c.id, c.create_time, i.type, i.value, i.first_seen
@@ -76,7 +70,8 @@ constexpr pg::Statement kAddresses{"contact.addresses", R"sql(
 constexpr pg::Statement kSuppressions{"contact.suppressions", R"sql(
   SELECT s.channel, s.address, s.reason, s.create_time, s.actor
   FROM unnest($2::text[], $3::bytea[]) AS w (channel, hash)
-  JOIN suppression s ON s.tenant_id = $1::text AND s.channel = w.channel AND s.hash = w.hash)sql"};
+  CROSS JOIN LATERAL (SELECT * FROM suppression s WHERE s.tenant_id = $1::text
+    AND s.channel = w.channel AND s.hash = w.hash OFFSET 0) s)sql"};
 
 constexpr pg::Statement kTopics{"contact.topics", R"sql(
   SELECT id, display_name, channel, opt_in, create_time FROM topic
@@ -301,7 +296,10 @@ Suppression ReadSuppression(const pg::Row& row) {
 }  // namespace
 
 ContactReader::ContactReader(pg::Pool* pool, std::string secret)
-    : pool_(pool), secret_(std::move(secret)) {}
+    : pool_(pool),
+      secret_(std::move(secret)),
+      gather_({.read = [this](const std::string& tenant, const std::vector<Uuid>& ids,
+                              absl::Time deadline) { return Get(tenant, ids, deadline); }}) {}
 
 std::shared_ptr<const AttributeRegistry> ContactReader::Cached(const std::string& tenant) {
   static const auto& kNone = *new std::shared_ptr<const AttributeRegistry>(new AttributeRegistry);
@@ -332,33 +330,59 @@ absl::StatusOr<std::shared_ptr<const AttributeRegistry>> ContactReader::Registry
   return registry;
 }
 
-absl::Status ContactReader::WithRegistry(
-    const std::string& tenant, absl::Time deadline,
-    absl::FunctionRef<absl::Status(const AttributeRegistry&)> read) {
-  const absl::Status status = read(*Cached(tenant));
-  if (status.code() != absl::StatusCode::kInternal) return status;
+absl::StatusOr<StoredContact> ContactReader::ReadRow(const pg::Row& row, const std::string& tenant,
+                                                     absl::Time deadline) {
+  auto stored = ReadStored(row, *Cached(tenant));
+  if (stored.status().code() != absl::StatusCode::kInternal) return stored;
   // Definitions are only ever added to, so a row that does not fit is younger than what is known.
   CLM_ASSIGN_OR_RETURN(const auto registry, Registry(tenant, deadline));
-  return read(*registry);
+  return ReadStored(row, *registry);
 }
 
-absl::StatusOr<std::vector<std::optional<StoredContact>>> ContactReader::Get(
-    const std::string& tenant, const std::vector<Uuid>& ids, absl::Time deadline) {
-  pg::Args args;
-  args.Add(tenant).AddArray(ids);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
-                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kGet, args));
-  std::vector<std::optional<StoredContact>> found;
-  CLM_RETURN_IF_ERROR(
-      WithRegistry(tenant, deadline, [&](const AttributeRegistry& registry) -> absl::Status {
-        found.assign(ids.size(), std::nullopt);
-        for (int i = 0; i < rows.size(); ++i) {
-          CLM_ASSIGN_OR_RETURN(found[rows[i].Int(kAliasColumn + 1) - 1],
-                               ReadStored(rows[i], registry));
-        }
-        return absl::OkStatus();
-      }));
+absl::StatusOr<ContactReader::Found> ContactReader::Find(const std::string& tenant,
+                                                         const std::vector<Uuid>& ids,
+                                                         absl::Time deadline, Execute execute) {
+  Found found(ids.size());
+  absl::flat_hash_map<Uuid, std::vector<size_t>> wanted;
+  for (size_t i = 0; i < ids.size(); ++i) wanted[ids[i]].push_back(i);
+  // An id that was merged leads to the survivor. Aliases are flat: a third step is taken only when
+  // the survivor has just been merged itself.
+  for (int step = 0; step < kAliasSteps && !wanted.empty(); ++step) {
+    std::vector<Uuid> keys;
+    keys.reserve(wanted.size());
+    for (const auto& [id, _] : wanted) keys.push_back(id);
+    pg::Args args;
+    args.Add(tenant).AddArray(keys);
+    CLM_ASSIGN_OR_RETURN(const pg::Result rows, execute(kGet, args));
+    absl::flat_hash_map<Uuid, std::vector<size_t>> moved;
+    for (int i = 0; i < rows.size(); ++i) {
+      CLM_ASSIGN_OR_RETURN(StoredContact stored, ReadRow(rows[i], tenant, deadline));
+      const std::vector<size_t>& places = wanted[stored.contact.key.id];
+      if (const auto& survivor = stored.contact.merged_into) {
+        auto& further = moved[*survivor];
+        further.insert(further.end(), places.begin(), places.end());
+        continue;
+      }
+      for (const size_t place : places) found[place] = stored;
+    }
+    wanted = std::move(moved);
+  }
   return found;
+}
+
+absl::StatusOr<ContactReader::Found> ContactReader::Get(const std::string& tenant,
+                                                        const std::vector<Uuid>& ids,
+                                                        absl::Time deadline) {
+  if (ids.empty()) return Found();
+  return Find(tenant, ids, deadline, [&](const pg::Statement& statement, const pg::Args& args) {
+    return pool_->Query({pg::Scope::Tenant(tenant), deadline}, statement, args);
+  });
+}
+
+void ContactReader::GetAsync(
+    const EntityKey& contact, absl::Time deadline,
+    absl::AnyInvocable<void(absl::StatusOr<std::optional<StoredContact>>)> done) {
+  gather_.Get(contact.tenant, contact.id, deadline, std::move(done));
 }
 
 absl::StatusOr<std::vector<std::optional<Uuid>>> ContactReader::Owners(
@@ -560,16 +584,13 @@ absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& as
       {pg::Scope::Tenant(asked.tenant), deadline},
       [&](pg::Tx& tx) -> absl::Status {
         around = {};
-        pg::Args get;
-        get.Add(asked.tenant).AddArray(std::vector<Uuid>{asked.id});
-        CLM_ASSIGN_OR_RETURN(const pg::Result found, tx.Exec(kGet, get));
-        if (found.empty()) return error::NotFound(EntityName("contacts", asked));
-        CLM_RETURN_IF_ERROR(
-            WithRegistry(asked.tenant, deadline, [&](const AttributeRegistry& registry) {
-              auto stored = ReadStored(found[0], registry);
-              if (stored.ok()) whole.stored = *std::move(stored);
-              return stored.status();
-            }));
+        CLM_ASSIGN_OR_RETURN(Found found,
+                             Find(asked.tenant, {asked.id}, deadline,
+                                  [&](const pg::Statement& statement, const pg::Args& args) {
+                                    return tx.Exec(statement, args);
+                                  }));
+        if (!found[0]) return error::NotFound(EntityName("contacts", asked));
+        whole.stored = *std::move(found[0]);
         const EntityKey& contact = whole.stored.contact.key;
         pg::Args shard;
         shard.Add(ShardOf(contact.tenant, contact.id));

@@ -10,12 +10,15 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "libs/base/resource_name.h"
 #include "libs/filter/filter.h"
+#include "libs/pg/gather.h"
 #include "libs/pg/pg.h"
 #include "services/contact/attributes.h"
 #include "services/contact/consent.h"
@@ -45,11 +48,17 @@ class ContactReader {
  public:
   ContactReader(pg::Pool* pool, std::string secret);
 
-  // The contacts of one tenant, found also by ids they had before a merge; in the order asked for,
-  // nullopt where there is none.
-  absl::StatusOr<std::vector<std::optional<StoredContact>>> Get(const std::string& tenant,
-                                                                const std::vector<Uuid>& ids,
-                                                                absl::Time deadline);
+  // In the order asked for; nullopt where there is none.
+  using Found = std::vector<std::optional<StoredContact>>;
+
+  // The contacts of one tenant, found also by ids they had before a merge.
+  absl::StatusOr<Found> Get(const std::string& tenant, const std::vector<Uuid>& ids,
+                            absl::Time deadline);
+  // Get of one without blocking, in one statement with whatever else is wanted at that moment; what
+  // is committed when it is called is seen. `done` runs on a thread of the reader's and must not
+  // block.
+  void GetAsync(const EntityKey& contact, absl::Time deadline,
+                absl::AnyInvocable<void(absl::StatusOr<std::optional<StoredContact>>)> done);
 
   // Which contact has each identifier; nullopt where nobody has.
   absl::StatusOr<std::vector<std::optional<Uuid>>> Owners(
@@ -136,10 +145,14 @@ class ContactReader {
                                                                     absl::Time deadline);
 
  private:
-  // Runs `read` with the registry known so far, and once more with a fresh one when it fails
-  // because of an attribute that is not in it.
-  absl::Status WithRegistry(const std::string& tenant, absl::Time deadline,
-                            absl::FunctionRef<absl::Status(const AttributeRegistry&)> read);
+  using Execute =
+      absl::FunctionRef<absl::StatusOr<pg::Result>(const pg::Statement&, const pg::Args&)>;
+  absl::StatusOr<Found> Find(const std::string& tenant, const std::vector<Uuid>& ids,
+                             absl::Time deadline, Execute execute);
+  // From the columns of a contact; fetches the definitions of its attributes where they are
+  // unknown.
+  absl::StatusOr<StoredContact> ReadRow(const pg::Row& row, const std::string& tenant,
+                                        absl::Time deadline);
   std::shared_ptr<const AttributeRegistry> Cached(const std::string& tenant);
   // The WHERE clause and arguments common to List and Count.
   absl::StatusOr<std::string> Where(const ListQuery& query, const AttributeRegistry& registry,
@@ -150,6 +163,8 @@ class ContactReader {
   absl::Mutex mu_;
   absl::flat_hash_map<std::string, std::shared_ptr<const AttributeRegistry>> registries_
       ABSL_GUARDED_BY(mu_);
+  // Last: its threads read through all of the above.
+  pg::Gather<Uuid, std::optional<StoredContact>> gather_;
 };
 
 std::vector<const pg::Statement*> ContactReaderStatements();
