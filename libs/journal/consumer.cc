@@ -206,9 +206,8 @@ void Consumer::Refresh() {
 void Consumer::AwaitApplied() {
   if (backlog_) return;
   absl::MutexLock lock(&mu_);
-  const auto applied = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return in_flight_ == 0 || stop_;
-  };
+  const auto applied = [this]()
+                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return in_flight_ == 0 || stop_; };
   // Leases are renewed meanwhile.
   mu_.AwaitWithTimeout(absl::Condition(&applied), options_.lease_ttl / 8);
 }
@@ -252,6 +251,7 @@ absl::Duration Consumer::Round() {
       response->shards().begin(), response->shards().end(), [](const event::v1::ShardRecords& s) {
         return !s.records().empty() && s.head_offset() > s.records(s.records_size() - 1).offset();
       });
+  std::vector<std::unique_ptr<Mutation>> mutations;
   for (auto& records : *response->mutable_shards()) {
     int64_t fence;
     std::optional<absl::Status> park_because;
@@ -283,13 +283,15 @@ absl::Duration Consumer::Round() {
       shard.head = std::max(shard.head, std::max(records.head_offset(), shard.fetched));
       ++in_flight_;
     }
-    Submit(records.shard(), fence, std::move(batch), std::move(park_because));
+    mutations.push_back(Apply(records.shard(), fence, std::move(batch), std::move(park_because)));
   }
+  options_.lanes->Submit(std::move(mutations));
   return absl::ZeroDuration();
 }
 
-void Consumer::Submit(int shard, int64_t fence, std::vector<event::v1::Record> records,
-                      std::optional<absl::Status> park_because) {
+std::unique_ptr<Mutation> Consumer::Apply(int shard, int64_t fence,
+                                          std::vector<event::v1::Record> records,
+                                          std::optional<absl::Status> park_because) {
   MutationInfo info;
   info.shards.set(shard);
   info.source = options_.source;
@@ -297,11 +299,11 @@ void Consumer::Submit(int shard, int64_t fence, std::vector<event::v1::Record> r
   info.weight = static_cast<int>(records.size());
   const int64_t last = records.back().offset();
   const int count = info.weight;
-  options_.lanes->Submit(std::make_unique<ConsumeMutation>(
+  return std::make_unique<ConsumeMutation>(
       std::move(info), options_.handler, shard, fence, std::move(records), std::move(park_because),
       options_.on_parked, [this, shard, fence, last, count](const absl::StatusOr<Answer>& answer) {
         Finished(shard, fence, last, count, answer);
-      }));
+      });
 }
 
 void Consumer::Finished(int number, int64_t fence, int64_t last, int count,

@@ -99,8 +99,8 @@ class Consumer {
   void Refresh();
   // One round: returns how long to wait before the next.
   absl::Duration Round();
-  void Submit(int shard, int64_t fence, std::vector<event::v1::Record> records,
-              std::optional<absl::Status> park_because);
+  std::unique_ptr<Mutation> Apply(int shard, int64_t fence, std::vector<event::v1::Record> records,
+                                  std::optional<absl::Status> park_because);
   void Finished(int shard, int64_t fence, int64_t last, int count,
                 const absl::StatusOr<Answer>& answer);
 

@@ -315,23 +315,33 @@ Lanes::~Lanes() {
 }
 
 void Lanes::Submit(std::unique_ptr<Mutation> mutation) {
+  std::vector<std::unique_ptr<Mutation>> one;
+  one.push_back(std::move(mutation));
+  Submit(std::move(one));
+}
+
+void Lanes::Submit(std::vector<std::unique_ptr<Mutation>> mutations) {
   absl::Status refused;
+  size_t taken = 0;
   {
     absl::MutexLock lock(&mu_);
-    if (draining_) {
-      refused = error::Unavailable("SHUTTING_DOWN", "this replica is stopping; try another one",
-                                   absl::ZeroDuration());
-    } else if (waiting_weight_ >= options_.max_waiting) {
-      refused = error::Make(absl::StatusCode::kResourceExhausted, "OVERLOADED",
-                            "too many changes are waiting; slow down and try again");
-    } else {
-      waiting_weight_ += mutation->info().weight;
-      waiting_.push_back(std::move(mutation));
+    for (; taken < mutations.size(); ++taken) {
+      if (draining_) {
+        refused = error::Unavailable("SHUTTING_DOWN", "this replica is stopping; try another one",
+                                     absl::ZeroDuration());
+        break;
+      }
+      if (waiting_weight_ >= options_.max_waiting) {
+        refused = error::Make(absl::StatusCode::kResourceExhausted, "OVERLOADED",
+                              "too many changes are waiting; slow down and try again");
+        break;
+      }
+      waiting_weight_ += mutations[taken]->info().weight;
+      waiting_.push_back(std::move(mutations[taken]));
       ++changes_;
-      return;
     }
   }
-  mutation->Done(std::move(refused));
+  for (size_t i = taken; i < mutations.size(); ++i) mutations[i]->Done(refused);
 }
 
 void Lanes::Drain() {
@@ -351,16 +361,16 @@ absl::Time Lanes::Now() {
 }
 
 Lanes::Batch Lanes::Take(ShardSet& taken) {
-  // The free shards are shared out between the executors, so that two transactions overlap their
-  // waits for the disk instead of one taking all.
+  // The free shards are shared out between the executors that have nothing to do, so that two
+  // transactions overlap their waits for the disk instead of one taking all.
   ShardSet wanted;
   size_t scanned = 0;
   for (const auto& m : waiting_) {
     if (++scanned > kMaxScan) break;
     if (m->info().shards.count() == 1) wanted |= m->info().shards;
   }
-  const size_t quota = std::max<size_t>(
-      1, ((wanted & ~busy_).count() + options_.executors - 1) / options_.executors);
+  const size_t idle = std::max(1, options_.executors - running_);
+  const size_t quota = std::max<size_t>(1, ((wanted & ~busy_).count() + idle - 1) / idle);
 
   Batch batch;
   // Shards of mutations passed over: nothing behind them may overtake.

@@ -52,6 +52,8 @@ class Lanes {
 
   // Queues the mutation; its Done is called later, or at once when it is refused.
   void Submit(std::unique_ptr<Mutation> mutation);
+  // The same for several that arrive together: no transaction starts with the first of them alone.
+  void Submit(std::vector<std::unique_ptr<Mutation>> mutations);
 
   // Submit for callers that may block: returns the outcome. Not for use on a lane's thread.
   template <class W>
