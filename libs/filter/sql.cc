@@ -29,7 +29,7 @@ constexpr char kTimePattern[] = "'^" CLM_DAY_PATTERN
 #undef CLM_DAY_PATTERN
 
 std::string Placeholder(const pg::Args& args, const char* type) {
-  return absl::StrCat("$", args.values().size(), "::", type);
+  return absl::StrCat("$", args.size(), "::", type);
 }
 
 // The LIKE pattern of the pieces, wildcards between them.

@@ -3,6 +3,7 @@
 
 #include "absl/time/civil_time.h"
 #include "libs/base/time_text.h"
+#include "libs/pg/binary.h"
 #include "libs/pg/pg.h"
 
 namespace clm::pg {
@@ -120,30 +121,82 @@ constexpr size_t kIntSize = 8;
 constexpr size_t kTimeSize = 27;
 constexpr size_t kUuidSize = 36;
 
+std::string Text(const std::vector<std::string>& a) {
+  return ArrayLiteral(a, kTextSize, AppendQuoted);
+}
+std::string Text(const std::vector<std::optional<std::string>>& a) {
+  return ArrayLiteral(a, kTextSize, OrNull(AppendQuoted));
+}
+std::string Text(const std::vector<int64_t>& a) {
+  return ArrayLiteral(a, kIntSize, AppendNumber<int64_t>);
+}
+std::string Text(const std::vector<std::optional<int64_t>>& a) {
+  return ArrayLiteral(a, kIntSize, OrNull(AppendNumber<int64_t>));
+}
+std::string Text(const std::vector<double>& a) { return ArrayLiteral(a, kIntSize, AppendDouble); }
+std::string Text(const std::vector<std::optional<double>>& a) {
+  return ArrayLiteral(a, kIntSize, OrNull(AppendDouble));
+}
+std::string Text(const std::vector<bool>& a) {
+  return ArrayLiteral(a, 1, [](std::string& out, bool value) { out.push_back(value ? 't' : 'f'); });
+}
+std::string Text(const std::vector<absl::Time>& a) {
+  return ArrayLiteral(a, kTimeSize, AppendTime);
+}
+std::string Text(const std::vector<std::optional<absl::Time>>& a) {
+  return ArrayLiteral(a, kTimeSize, OrNull(AppendTime));
+}
+std::string Text(const std::vector<Uuid>& a) { return ArrayLiteral(a, kUuidSize, AppendUuid); }
+std::string Text(const std::vector<std::optional<Uuid>>& a) {
+  return ArrayLiteral(a, kUuidSize, OrNull(AppendUuid));
+}
+std::string Text(const Args::BytesArray& a) {
+  return ArrayLiteral(a.values, kTextSize, [](std::string& out, const std::string& value) {
+    out.append("\"\\\\x");
+    AppendHex(out, value);
+    out.push_back('"');
+  });
+}
+
 }  // namespace
 
+std::optional<std::string> ValueText(const Args::Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  if (const auto* array = std::get_if<Args::Array>(&value)) {
+    return std::visit([](const auto& elements) { return Text(elements); }, *array);
+  }
+  return std::nullopt;
+}
+
+std::vector<std::optional<std::string>> Args::values() const {
+  std::vector<std::optional<std::string>> texts;
+  texts.reserve(values_.size());
+  for (const Value& value : values_) texts.push_back(ValueText(value));
+  return texts;
+}
+
 Args& Args::Add(absl::string_view value) {
-  values_.emplace_back(std::in_place, value.data(), value.size());
+  values_.emplace_back(std::in_place_type<std::string>, value.data(), value.size());
   return *this;
 }
 
 Args& Args::Add(int64_t value) {
-  AppendNumber(values_.emplace_back(std::in_place).value(), value);
+  AppendNumber(std::get<std::string>(values_.emplace_back(std::string())), value);
   return *this;
 }
 
 Args& Args::Add(bool value) {
-  values_.emplace_back(std::in_place, 1, value ? 't' : 'f');
+  values_.emplace_back(std::in_place_type<std::string>, 1, value ? 't' : 'f');
   return *this;
 }
 
 Args& Args::Add(double value) {
-  AppendDouble(values_.emplace_back(std::in_place).value(), value);
+  AppendDouble(std::get<std::string>(values_.emplace_back(std::string())), value);
   return *this;
 }
 
 Args& Args::Add(absl::Time value) {
-  AppendTime(values_.emplace_back(std::in_place).value(), value);
+  AppendTime(std::get<std::string>(values_.emplace_back(std::string())), value);
   return *this;
 }
 
@@ -158,7 +211,7 @@ Args& Args::Add(const Uuid& value) {
 }
 
 Args& Args::AddBytes(absl::string_view value) {
-  std::string& out = values_.emplace_back(std::in_place).value();
+  std::string& out = std::get<std::string>(values_.emplace_back(std::string()));
   out.reserve(2 + 2 * value.size());
   out.append("\\x");
   AppendHex(out, value);
@@ -166,75 +219,7 @@ Args& Args::AddBytes(absl::string_view value) {
 }
 
 Args& Args::AddNull() {
-  values_.emplace_back(std::nullopt);
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<std::string>& values) {
-  values_.emplace_back(ArrayLiteral(values, kTextSize, AppendQuoted));
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<std::optional<std::string>>& values) {
-  values_.emplace_back(ArrayLiteral(values, kTextSize, OrNull(AppendQuoted)));
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<int64_t>& values) {
-  values_.emplace_back(ArrayLiteral(values, kIntSize, AppendNumber<int64_t>));
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<std::optional<int64_t>>& values) {
-  values_.emplace_back(ArrayLiteral(values, kIntSize, OrNull(AppendNumber<int64_t>)));
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<double>& values) {
-  values_.emplace_back(ArrayLiteral(values, kIntSize, AppendDouble));
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<std::optional<double>>& values) {
-  values_.emplace_back(ArrayLiteral(values, kIntSize, OrNull(AppendDouble)));
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<bool>& values) {
-  values_.emplace_back(ArrayLiteral(
-      values, 1, [](std::string& out, bool value) { out.push_back(value ? 't' : 'f'); }));
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<absl::Time>& values) {
-  values_.emplace_back(ArrayLiteral(values, kTimeSize, AppendTime));
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<std::optional<absl::Time>>& values) {
-  values_.emplace_back(ArrayLiteral(values, kTimeSize, OrNull(AppendTime)));
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<Uuid>& values) {
-  values_.emplace_back(ArrayLiteral(values, kUuidSize, AppendUuid));
-  return *this;
-}
-
-Args& Args::AddArray(const std::vector<std::optional<Uuid>>& values) {
-  values_.emplace_back(ArrayLiteral(values, kUuidSize, OrNull(AppendUuid)));
-  return *this;
-}
-
-Args& Args::AddBytesArray(const std::vector<std::string>& values) {
-  size_t bytes = 0;
-  for (const std::string& value : values) bytes += value.size();
-  const size_t mean = values.empty() ? 0 : 2 * bytes / values.size() + 6;
-  values_.emplace_back(ArrayLiteral(values, mean, [](std::string& out, const std::string& value) {
-    out.append("\"\\\\x");
-    AppendHex(out, value);
-    out.push_back('"');
-  }));
+  values_.emplace_back();
   return *this;
 }
 

@@ -1,6 +1,7 @@
 #include "libs/pg/connection.h"
 
 #include "absl/strings/str_cat.h"
+#include "libs/pg/binary.h"
 #include "libs/pg/pqxx_compat.h"
 
 namespace clm::pg {
@@ -45,19 +46,33 @@ Connection::Connection(const std::string& dsn) : connection_(dsn) {
   session_->exec(kSessionSettings);
 }
 
-const std::string& Connection::Prepared(const Statement& statement) {
+const Connection::PreparedStatement& Connection::Prepared(const Statement& statement) {
   const auto found = prepared_.find(&statement);
   if (found != prepared_.end()) return found->second;
   std::string name =
       absl::StrCat(std::string(statement.name).substr(0, kMaxNamePart), "#", prepared_.size());
   compat::Prepare(connection_, name, statement.sql);
-  return prepared_.emplace(&statement, std::move(name)).first->second;
+  return prepared_
+      .emplace(&statement, PreparedStatement{std::move(name), ParameterTypes(statement.sql)})
+      .first->second;
 }
 
 pqxx::result Connection::Exec(const std::string& sql) { return session_->exec(sql); }
 
-pqxx::result Connection::ExecPrepared(const std::string& name, const Args& args) {
-  return compat::ExecPrepared(*session_, name, args.values());
+pqxx::result Connection::ExecPrepared(const PreparedStatement& statement, const Args& args) {
+  std::vector<compat::Parameter> parameters;
+  parameters.reserve(args.size());
+  for (int i = 0; i < args.size(); ++i) {
+    const Args::Value& value = args.raw()[i];
+    const auto* array = std::get_if<Args::Array>(&value);
+    std::optional<std::string> binary;
+    if (array != nullptr && i < static_cast<int>(statement.types.size())) {
+      binary = BinaryArray(*array, statement.types[i]);
+    }
+    const bool is_binary = binary.has_value();
+    parameters.push_back({is_binary ? std::move(binary) : ValueText(value), is_binary});
+  }
+  return compat::ExecPrepared(*session_, statement.name, parameters);
 }
 
 pqxx::result Connection::ExecParams(const std::string& sql, const Args& args) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <pqxx/pqxx>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
@@ -27,11 +28,16 @@ class Connection {
   // For the watchdog: cuts the line, so that a wait for a server that hangs ends.
   int socket() const { return connection_.sock(); }
 
-  // The statement's name on the server, prepared there now if it was not yet.
-  const std::string& Prepared(const Statement& statement);
+  // A statement as the server knows it.
+  struct PreparedStatement {
+    std::string name;
+    std::vector<std::string> types;  // Of its parameters.
+  };
+  // Prepares the statement now if it was not yet.
+  const PreparedStatement& Prepared(const Statement& statement);
 
   pqxx::result Exec(const std::string& sql);
-  pqxx::result ExecPrepared(const std::string& name, const Args& args);
+  pqxx::result ExecPrepared(const PreparedStatement& statement, const Args& args);
   pqxx::result ExecParams(const std::string& sql, const Args& args);
   // By COPY, or by INSERT where row level security forbids COPY.
   void Copy(const std::string& table, const std::vector<std::string>& columns,
@@ -47,7 +53,7 @@ class Connection {
   // BEGIN and COMMIT are ours: they share a round trip with other statements, and the outcome of a
   // commit is decided here.
   std::unique_ptr<pqxx::nontransaction> session_;
-  absl::flat_hash_map<const Statement*, std::string> prepared_;
+  absl::flat_hash_map<const Statement*, PreparedStatement> prepared_;
   absl::Time expires_ = absl::InfiniteFuture();
 };
 

@@ -8,6 +8,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -26,8 +28,9 @@ struct Statement {
   const char* sql;
 };
 
-// The parameters of one execution, in order. Everything is bound as text (bytea as hex), so every
-// parameter has an explicit cast in its SQL: $1::uuid, $2::timestamptz, $3::text[].
+// The parameters of one execution, in order. Every parameter has an explicit cast in its SQL
+// ($1::uuid, $2::timestamptz, $3::text[]): scalars are bound as text (bytea as hex), arrays in the
+// binary form of the type that the cast names where there is one.
 class Args {
  public:
   Args& Add(absl::string_view value);
@@ -47,24 +50,36 @@ class Args {
     return value ? Add(*value) : AddNull();
   }
 
-  // Array literals. Null elements where an optional is empty.
-  Args& AddArray(const std::vector<std::string>& values);
-  Args& AddArray(const std::vector<std::optional<std::string>>& values);
-  Args& AddArray(const std::vector<int64_t>& values);
-  Args& AddArray(const std::vector<std::optional<int64_t>>& values);
-  Args& AddArray(const std::vector<double>& values);
-  Args& AddArray(const std::vector<std::optional<double>>& values);
-  Args& AddArray(const std::vector<bool>& values);
-  Args& AddArray(const std::vector<absl::Time>& values);
-  Args& AddArray(const std::vector<std::optional<absl::Time>>& values);
-  Args& AddArray(const std::vector<Uuid>& values);
-  Args& AddArray(const std::vector<std::optional<Uuid>>& values);
-  Args& AddBytesArray(const std::vector<std::string>& values);
+  // Null elements where an optional is empty.
+  template <class T>
+  Args& AddArray(std::vector<T> values) {
+    values_.emplace_back(std::in_place_type<Array>, std::move(values));
+    return *this;
+  }
+  Args& AddBytesArray(std::vector<std::string> values) {
+    values_.emplace_back(std::in_place_type<Array>, BytesArray{std::move(values)});
+    return *this;
+  }
 
-  const std::vector<std::optional<std::string>>& values() const { return values_; }
+  int size() const { return static_cast<int>(values_.size()); }
+  // As the texts that PostgreSQL reads; nullopt is NULL.
+  std::vector<std::optional<std::string>> values() const;
+
+  struct BytesArray {
+    std::vector<std::string> values;
+  };
+  using Array =
+      std::variant<std::vector<std::string>, std::vector<std::optional<std::string>>,
+                   std::vector<int64_t>, std::vector<std::optional<int64_t>>, std::vector<double>,
+                   std::vector<std::optional<double>>, std::vector<bool>, std::vector<absl::Time>,
+                   std::vector<std::optional<absl::Time>>, std::vector<Uuid>,
+                   std::vector<std::optional<Uuid>>, BytesArray>;
+  // A null, the text of a scalar, or an array.
+  using Value = std::variant<std::monostate, std::string, Array>;
+  const std::vector<Value>& raw() const { return values_; }
 
  private:
-  std::vector<std::optional<std::string>> values_;
+  std::vector<Value> values_;
 };
 
 // One row of a result; valid while its Result lives. Reading a column as a type it does not hold,

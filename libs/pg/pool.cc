@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "absl/types/span.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "libs/pg/connection.h"
@@ -72,13 +73,37 @@ void AppendTimeouts(std::string& sql, absl::Time deadline) {
                   ";SET LOCAL lock_timeout=", std::max<int64_t>(1, ms * 3 / 4), ";");
 }
 
+bool HasNul(const std::string& text) {
+  return std::memchr(text.data(), '\0', text.size()) != nullptr;
+}
+
+bool HasNul(const std::optional<std::string>& text) { return text && HasNul(*text); }
+
 // PostgreSQL's texts hold no NUL, and libpq would cut the value there.
-absl::Status CheckText(const std::vector<std::optional<std::string>>& values) {
-  for (const auto& value : values) {
-    if (value && std::memchr(value->data(), '\0', value->size()) != nullptr) {
+template <class Texts>
+absl::Status CheckText(const Texts& texts) {
+  for (const auto& text : texts) {
+    if (HasNul(text)) {
       return error::Make(absl::StatusCode::kInvalidArgument, "DATA_REJECTED",
                          "a text must not contain the character U+0000");
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckArgs(const Args& args) {
+  for (const Args::Value& value : args.raw()) {
+    absl::Status status;
+    if (const auto* text = std::get_if<std::string>(&value)) {
+      status = CheckText(absl::MakeConstSpan(text, 1));
+    } else if (const auto* array = std::get_if<Args::Array>(&value)) {
+      if (const auto* texts = std::get_if<std::vector<std::string>>(array)) {
+        status = CheckText(*texts);
+      } else if (const auto* some = std::get_if<std::vector<std::optional<std::string>>>(array)) {
+        status = CheckText(*some);
+      }
+    }
+    CLM_RETURN_IF_ERROR(status);
   }
   return absl::OkStatus();
 }
@@ -93,9 +118,9 @@ class PoolTx : public Tx {
   absl::StatusOr<Result> Exec(const Statement& statement, const Args& args) override {
     CLM_RETURN_IF_ERROR(Ready(args));
     return Guard(statement.name, [&] {
-      const std::string& name = connection_.Prepared(statement);
-      if (sql_.empty()) return connection_.ExecPrepared(name, args);
-      AppendExecute(sql_, name, args);
+      const Connection::PreparedStatement& prepared = connection_.Prepared(statement);
+      if (sql_.empty()) return connection_.ExecPrepared(prepared, args);
+      AppendExecute(sql_, prepared.name, args);
       return SendPending();
     });
   }
@@ -164,7 +189,7 @@ class PoolTx : public Tx {
   absl::Status Ready(const Args& args) {
     CLM_RETURN_IF_ERROR(failure_);
     if (absl::Now() >= deadline_) return failure_ = DeadlinePassed();
-    return CheckText(args.values());
+    return CheckArgs(args);
   }
 
   pqxx::result SendPending() {

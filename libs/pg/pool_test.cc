@@ -85,6 +85,10 @@ constexpr Statement kLate = {"test.late", "INSERT INTO late VALUES (1), (1)"};
 constexpr Statement kAddPlain = {"test.add_plain", "INSERT INTO plain VALUES ($1::text, $2::text)"};
 constexpr Statement kTerminate = {"test.terminate", "SELECT pg_terminate_backend($1::int)"};
 constexpr Statement kWrong = {"test.wrong", "SELECT no_such_column FROM notes"};
+constexpr Statement kEchoArrays = {
+    "test.echo_arrays",
+    "SELECT $1::bigint[], $2::int[], $3::smallint[], $4::float8[], $5::boolean[], "
+    "$6::timestamptz[], $7::uuid[], $8::uuid[], $9::jsonb[], $10::date[], $11::uuid[]"};
 constexpr Statement kEcho = {
     "test.echo",
     "SELECT $1::text, $2::bigint, $3::boolean, $4::float8, $5::timestamptz, $6::date, $7::uuid, "
@@ -202,6 +206,63 @@ TEST_P(PoolValueTest, EveryTypeComesBackAsItWent) {
     EXPECT_EQ(row.Text(12), R"(["a",null])");
     return absl::OkStatus();
   }));
+}
+
+TEST_P(PoolValueTest, ArraysOfEveryTypeComeAsTheyWent) {
+  const absl::Time time = absl::FromUnixMicros(-1);
+  const Uuid id = *Uuid::Parse("0190163d-8694-739b-aea5-966c26f8ad91");
+  using Some = std::optional<int64_t>;
+  const Args args =
+      Args()
+          .AddArray(std::vector<int64_t>{std::numeric_limits<int64_t>::min(), 0, 7})
+          .AddArray(std::vector<Some>{-40000, std::nullopt})
+          .AddArray(std::vector<int64_t>{-3, 32767})
+          .AddArray(std::vector<std::optional<double>>{0.1, std::nullopt, -HUGE_VAL})
+          .AddArray(std::vector<bool>{true, false})
+          .AddArray(std::vector<absl::Time>{time, absl::InfiniteFuture(), absl::InfinitePast()})
+          .AddArray(std::vector<std::optional<Uuid>>{id, std::nullopt})
+          .AddArray(std::vector<std::string>{id.ToString()})
+          .AddArray(std::vector<std::string>{R"({"a": "\"", "b": [1]})", "null"})
+          .AddArray(std::vector<std::string>{"2024-02-29"})
+          .AddArray(std::vector<Uuid>{});
+  CLM_ASSERT_OK(pool_->Read(acme_, [&](Tx& tx) -> absl::Status {
+    if (GetParam()) CLM_RETURN_IF_ERROR(tx.Exec(kOne).status());
+    CLM_ASSIGN_OR_RETURN(const Result result, tx.Exec(kEchoArrays, args));
+    const Row row = result[0];
+    EXPECT_EQ(row.Text(0), "{-9223372036854775808,0,7}");
+    EXPECT_EQ(row.Text(1), "{-40000,NULL}");
+    EXPECT_EQ(row.Text(2), "{-3,32767}");
+    EXPECT_EQ(row.Text(3), "{0.1,NULL,-Infinity}");
+    EXPECT_EQ(row.Text(4), "{t,f}");
+    EXPECT_EQ(row.Text(5), R"({"1969-12-31 23:59:59.999999+00",infinity,-infinity})");
+    EXPECT_EQ(row.Text(6), "{0190163d-8694-739b-aea5-966c26f8ad91,NULL}");
+    EXPECT_EQ(row.Text(7), "{0190163d-8694-739b-aea5-966c26f8ad91}");
+    EXPECT_EQ(row.Text(8), R"({"{\"a\": \"\\\"\", \"b\": [1]}","null"})");
+    EXPECT_EQ(row.Text(9), "{2024-02-29}");
+    EXPECT_EQ(row.Text(10), "{}");
+    return absl::OkStatus();
+  }));
+}
+
+TEST_P(PoolValueTest, AnArrayElementOutOfRangeIsRefused) {
+  const absl::Status status = pool_->Read(acme_, [&](Tx& tx) -> absl::Status {
+    if (GetParam()) CLM_RETURN_IF_ERROR(tx.Exec(kOne).status());
+    return tx
+        .Exec(kEchoArrays, Args()
+                               .AddArray(std::vector<int64_t>{})
+                               .AddArray(std::vector<int64_t>{})
+                               .AddArray(std::vector<int64_t>{40000})
+                               .AddNull()
+                               .AddNull()
+                               .AddNull()
+                               .AddNull()
+                               .AddNull()
+                               .AddNull()
+                               .AddNull()
+                               .AddNull())
+        .status();
+  });
+  EXPECT_THAT(status, ReasonIs("DATA_REJECTED"));
 }
 
 TEST_P(PoolValueTest, AValueIsNeverSql) {

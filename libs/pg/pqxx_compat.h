@@ -18,11 +18,31 @@ namespace clm::pg::compat {
 
 using Values = std::vector<std::optional<std::string>>;
 
+// Of a prepared statement: text, the binary form of its type, or NULL.
+struct Parameter {
+  std::optional<std::string> bytes;
+  bool binary = false;
+};
+
 #if PQXX_VERSION_MAJOR < 7
 
 inline pqxx::result ExecPrepared(pqxx::transaction_base& tx, const std::string& name,
-                                 const Values& values) {
-  return tx.exec_prepared(name, pqxx::prepare::make_dynamic_params(values));
+                                 const std::vector<Parameter>& parameters) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  // The interface that came after it takes a list of one type only.
+  pqxx::prepare::invocation call(tx, name);
+#pragma GCC diagnostic pop
+  for (const Parameter& parameter : parameters) {
+    if (!parameter.bytes) {
+      call();
+    } else if (parameter.binary) {
+      call(pqxx::binarystring(*parameter.bytes));
+    } else {
+      call(*parameter.bytes);
+    }
+  }
+  return call.exec();
 }
 
 inline pqxx::result ExecParams(pqxx::transaction_base& tx, const std::string& sql,
@@ -118,11 +138,23 @@ inline pqxx::params ToParams(const Values& values) {
 }
 
 inline pqxx::result ExecPrepared(pqxx::transaction_base& tx, const std::string& name,
-                                 const Values& values) {
+                                 const std::vector<Parameter>& parameters) {
+  pqxx::params params;
+  params.reserve(parameters.size());
+  for (const Parameter& parameter : parameters) {
+    if (!parameter.bytes) {
+      params.append();
+    } else if (parameter.binary) {
+      const auto* bytes = reinterpret_cast<const std::byte*>(parameter.bytes->data());
+      params.append(pqxx::bytes(bytes, bytes + parameter.bytes->size()));
+    } else {
+      params.append(*parameter.bytes);
+    }
+  }
 #if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 10
-  return tx.exec(pqxx::prepped{name}, ToParams(values));
+  return tx.exec(pqxx::prepped{name}, params);
 #else
-  return tx.exec_prepared(name, ToParams(values));
+  return tx.exec_prepared(name, params);
 #endif
 }
 

@@ -446,7 +446,7 @@ absl::StatusOr<std::vector<StoredContact>> ContactReader::List(const ListQuery& 
   CLM_ASSIGN_OR_RETURN(std::string where, Where(query, *registry, args));
   if (query.after) {
     absl::StrAppend(&where, " AND c.id ", query.descending ? "<" : ">", " $",
-                    args.values().size() + 1, "::uuid");
+                    args.size() + 1, "::uuid");
     args.Add(*query.after);
   }
   const std::string sql = absl::StrCat("SELECT " CLM_CONTACT_COLUMNS " FROM contact c WHERE ",
@@ -497,7 +497,7 @@ absl::StatusOr<std::vector<BehaviorEvent>> ContactReader::Events(const EventsQue
     absl::StrAppend(&where, " AND ", condition);
   }
   if (query.after) {
-    const size_t at = args.values().size();
+    const int at = args.size();
     absl::StrAppend(&where, " AND (e.occur_time, e.event_id) < ($", at + 1, "::timestamptz, $",
                     at + 2, "::uuid)");
     args.Add(query.after->first).Add(query.after->second);
