@@ -26,7 +26,7 @@ void Record(LifecycleWork& work, journal::Recorder& recorder, const EntityKey& k
   entry.tenant = key.tenant;
   entry.subject = EntityName(kContacts, key);
   entry.type = payload.GetDescriptor()->full_name();
-  entry.subject_version = ++work.Change(key).version;
+  entry.subject_version = ++work.Progress(key).version;
   entry.occur_time = occur_time;
   entry.cause = cause;
   entry.payload = payload.SerializeAsString();

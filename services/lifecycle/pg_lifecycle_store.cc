@@ -169,6 +169,14 @@ constexpr pg::Statement kUpdateCustomers{"lifecycle.update_customers", R"sql(
                       AND f.contact_id = w.contact_id OFFSET 0) AS at
   WHERE c.ctid = at.ctid AND c.merged_into IS NOT DISTINCT FROM w.was_merged_into)sql"};
 
+constexpr pg::Statement kProgressCustomers{"lifecycle.progress_customers", R"sql(
+  UPDATE customer c SET (last_event_time, version) = (w.last_event_time, w.version)
+  FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::bigint[], $5::uuid[])
+    AS w (tenant_id, contact_id, last_event_time, version, was_merged_into)
+  CROSS JOIN LATERAL (SELECT f.ctid FROM customer f WHERE f.tenant_id = w.tenant_id
+                      AND f.contact_id = w.contact_id OFFSET 0) AS at
+  WHERE c.ctid = at.ctid AND c.merged_into IS NOT DISTINCT FROM w.was_merged_into)sql"};
+
 constexpr pg::Statement kInsertFacts{"lifecycle.insert_facts", R"sql(
   INSERT INTO fact (tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, currency,
                     quantity, channel, properties)
@@ -909,8 +917,15 @@ Customer& LifecycleWork::Change(const EntityKey& key) {
   return entry.customer;
 }
 
+Customer& LifecycleWork::Progress(const EntityKey& key) {
+  if (!Get(key).customer.known) return Change(key);
+  Entry& entry = Touch(key);
+  entry.progressed = true;
+  return entry.customer;
+}
+
 void LifecycleWork::AddFact(const EntityKey& key, const FactPtr& fact) {
-  Customer& customer = Change(key);
+  Customer& customer = Progress(key);
   Entry& entry = Get(key);
   entry.facts.insert(std::upper_bound(entry.facts.begin(), entry.facts.end(), fact, Precedes),
                      fact);
@@ -1110,18 +1125,22 @@ absl::Status LifecycleWork::FlushCustomers(pg::Tx& tx) {
     std::vector<absl::Time> create_times;
     std::vector<std::optional<Uuid>> merged, was_merged;
     std::vector<std::optional<absl::Time>> last_events;
-  } inserts, updates;
+  } inserts, updates, progresses;
   std::vector<EntityKey> keys;
   for (const auto& [key, entry] : entries_) {
-    if (entry->dirty) keys.push_back(key);
+    if (entry->dirty || entry->progressed) keys.push_back(key);
   }
   std::sort(keys.begin(), keys.end());
   for (const EntityKey& key : keys) {
     const Entry& entry = *entries_[key];
     const Customer& customer = entry.customer;
-    Columns& c = entry.inserted ? inserts : updates;
+    Columns& c = entry.inserted ? inserts : entry.dirty ? updates : progresses;
     c.tenants.push_back(key.tenant);
     c.ids.push_back(key.id);
+    c.last_events.push_back(customer.last_event_time);
+    c.versions.push_back(customer.version);
+    c.was_merged.push_back(entry.was_merged_into);
+    if (&c == &progresses) continue;
     c.sources.push_back(customer.source);
     c.locales.push_back(customer.locale);
     c.statuses.push_back(customer.status);
@@ -1129,24 +1148,25 @@ absl::Status LifecycleWork::FlushCustomers(pg::Tx& tx) {
     c.initials.push_back(ToJson(customer.initial));
     c.create_times.push_back(customer.create_time);
     c.merged.push_back(customer.merged_into);
-    c.last_events.push_back(customer.last_event_time);
-    c.versions.push_back(customer.version);
-    c.was_merged.push_back(entry.was_merged_into);
   }
-  for (Columns* c : {&inserts, &updates}) {
-    if (c->ids.empty()) continue;
+  const auto write = [&](const pg::Statement& statement, const Columns& c) -> absl::Status {
+    if (c.ids.empty()) return absl::OkStatus();
     pg::Args args;
-    args.AddArray(c->tenants).AddArray(c->ids).AddArray(c->sources).AddArray(c->locales);
-    args.AddArray(c->statuses).AddArray(c->attributes).AddArray(c->initials);
-    args.AddArray(c->create_times).AddArray(c->merged).AddArray(c->last_events);
-    args.AddArray(c->versions);
-    if (c == &updates) args.AddArray(c->was_merged);
-    CLM_ASSIGN_OR_RETURN(const pg::Result done,
-                         tx.Exec(c == &inserts ? kInsertCustomers : kUpdateCustomers, args));
+    args.AddArray(c.tenants).AddArray(c.ids);
+    if (&c != &progresses) {
+      args.AddArray(c.sources).AddArray(c.locales).AddArray(c.statuses).AddArray(c.attributes);
+      args.AddArray(c.initials).AddArray(c.create_times).AddArray(c.merged);
+    }
+    args.AddArray(c.last_events).AddArray(c.versions);
+    if (&c != &inserts) args.AddArray(c.was_merged);
+    CLM_ASSIGN_OR_RETURN(const pg::Result done, tx.Exec(statement, args));
     // A merge in another shard has made or merged one of them since it was read.
-    if (done.affected() != static_cast<int64_t>(c->ids.size())) return pg::Retry();
-  }
-  return absl::OkStatus();
+    if (done.affected() != static_cast<int64_t>(c.ids.size())) return pg::Retry();
+    return absl::OkStatus();
+  };
+  CLM_RETURN_IF_ERROR(write(kInsertCustomers, inserts));
+  CLM_RETURN_IF_ERROR(write(kUpdateCustomers, updates));
+  return write(kProgressCustomers, progresses);
 }
 
 namespace {
@@ -1708,53 +1728,30 @@ pg::Schema LifecycleDatabase() {
 }
 
 std::vector<const pg::Statement*> LifecycleStatements() {
-  return {&kEpochs,
-          &kModels,
-          &kRevisions,
-          &kRules,
-          &kSaveEpoch,
-          &kSaveModel,
-          &kSaveRevision,
-          &kSaveRule,
-          &kDeleteRule,
-          &kOpenJob,
-          &kLockCustomers,
-          &kCustomers,
-          &kPlaces,
-          &kKnownFacts,
-          &kAllFacts,
-          &kSomeFacts,
-          &kFactsById,
-          &kLog,
-          &kListTransitions,
-          &kInsertCustomers,
-          &kUpdateCustomers,
-          &kInsertFacts,
-          &kMoveFacts,
-          &kDropPlaces,
-          &kSurvivor,
-          &kMarkRefold,
-          &kRefoldDone,
-          &kSavePlaces,
-          &kAppendLog,
-          &kSupersede,
-          &kOverdue,
-          &kAddDays,
-          &kEraseFacts,
-          &kEraseLog,
-          &kEraseAnswers,
-          &kInsertCosts,
-          &kInStage,
-          &kCountByStage,
-          &kCustomersAfter,
-          &kDeadLetters,
-          &kDue,
-          &kNextDue,
-          &kRefoldMarks,
-          &kClaimJob,
-          &kAdvanceJob,
-          &kHasCustomers,
-          &kJobProgress};
+  return {&kEpochs,          &kModels,
+          &kRevisions,       &kRules,
+          &kSaveEpoch,       &kSaveModel,
+          &kSaveRevision,    &kSaveRule,
+          &kDeleteRule,      &kOpenJob,
+          &kLockCustomers,   &kCustomers,
+          &kPlaces,          &kKnownFacts,
+          &kAllFacts,        &kSomeFacts,
+          &kFactsById,       &kLog,
+          &kListTransitions, &kInsertCustomers,
+          &kUpdateCustomers, &kProgressCustomers,
+          &kInsertFacts,     &kMoveFacts,
+          &kDropPlaces,      &kSurvivor,
+          &kMarkRefold,      &kRefoldDone,
+          &kSavePlaces,      &kAppendLog,
+          &kSupersede,       &kOverdue,
+          &kAddDays,         &kEraseFacts,
+          &kEraseLog,        &kEraseAnswers,
+          &kInsertCosts,     &kInStage,
+          &kCountByStage,    &kCustomersAfter,
+          &kDeadLetters,     &kDue,
+          &kNextDue,         &kRefoldMarks,
+          &kClaimJob,        &kAdvanceJob,
+          &kHasCustomers,    &kJobProgress};
 }
 
 }  // namespace clm::lifecycle

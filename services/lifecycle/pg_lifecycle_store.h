@@ -109,6 +109,8 @@ class LifecycleWork : public journal::Work {
 
   // Staging. A customer must have been declared.
   Customer& Change(const EntityKey& key);  // Marks the row for writing.
+  // The same when nothing but last_event_time and version changes, which is what most events do.
+  Customer& Progress(const EntityKey& key);
   void AddFact(const EntityKey& key, const FactPtr& fact);
   void SavePlace(const EntityKey& key, const PlaceChange& change);
   // All facts of `from` become those of `to` (of whom it was merged into, if it was), and the
@@ -142,7 +144,8 @@ class LifecycleWork : public journal::Work {
   struct Entry {
     Customer customer;
     bool dirty = false;
-    bool inserted = false;  // Not known before this transaction.
+    bool progressed = false;  // By last_event_time or version only, unless dirty too.
+    bool inserted = false;    // Not known before this transaction.
     std::optional<Uuid> was_merged_into;
     bool visible = false;  // For the cache.
     std::set<std::string> dirty_places;
