@@ -24,7 +24,9 @@ constexpr int kAliasColumn = 16;
 constexpr int kAliasSteps = 5;
 
 constexpr pg::Statement kGet{"contact.get", "SELECT " CLM_CONTACT_COLUMNS R"sql(
-  FROM contact c WHERE c.tenant_id = $1::text AND c.id = ANY ($2::uuid[]))sql"};
+  FROM unnest($2::uuid[]) AS w (id)
+  CROSS JOIN LATERAL (SELECT * FROM contact c WHERE c.tenant_id = $1::text AND c.id = w.id
+    OFFSET 0) c)sql"};
 
 constexpr pg::Statement kOwners{"contact.owners", R"sql(
   SELECT w.ord, i.contact_id
@@ -34,8 +36,12 @@ constexpr pg::Statement kOwners{"contact.owners", R"sql(
 
 constexpr pg::Statement kProfiles{"contact.profiles", R"sql(
   SELECT c.id, c.create_time, i.type, i.value, i.first_seen
-  FROM contact c JOIN contact_identifier i ON i.tenant_id = c.tenant_id AND i.contact_id = c.id
-  WHERE c.tenant_id = $1::text AND c.id = ANY ($2::uuid[]) ORDER BY c.id, i.type, i.value)sql"};
+  FROM unnest($2::uuid[]) AS w (id)
+  CROSS JOIN LATERAL (SELECT * FROM contact c WHERE c.tenant_id = $1::text AND c.id = w.id
+    OFFSET 0) c
+  CROSS JOIN LATERAL (SELECT * FROM contact_identifier i WHERE i.tenant_id = c.tenant_id
+    AND i.contact_id = c.id OFFSET 0) i
+  ORDER BY c.id, i.type, i.value)sql"};
 
 constexpr pg::Statement kRegistry{"contact.registry", R"sql(
   SELECT id, type, display_name, enum_values, personal, create_time

@@ -73,9 +73,9 @@ constexpr pg::Statement kOpenJob{"lifecycle.open_job", R"sql(
     anew = excluded.anew OR (model_job.anew AND model_job.finish_time IS NULL),
     lease_until = '-infinity', finish_time = NULL)sql"};
 
-// Statements that join what is looked up say its keys twice: as a join, and as = ANY of the same
-// arrays. The second is what the index is searched by whatever the planner believes of the table's
-// size; without it a plan made while the table was empty reads a tenant from end to end.
+// What is looked up by key is looked up in a subquery that OFFSET 0 keeps the planner from turning
+// into a join: one index probe per key, whatever it believes of the table's size. Updates, which
+// must name their table in a join, join it by the place of the row found.
 
 // Row locks of two customers of different shards; only merges take them.
 constexpr pg::Statement kLockCustomers{"lifecycle.lock_customers", R"sql(
