@@ -41,6 +41,8 @@ class Runtime {
   // `connections` 0: as many as configured.
   virtual absl::StatusOr<std::unique_ptr<pg::Pool>> OpenDatabase(const pg::Schema& schema,
                                                                  int connections = 0) = 0;
+  // How long the answers to requests are kept for those who repeat them.
+  virtual absl::Duration answer_retention() const = 0;
   // Empty: there is no Redis.
   virtual const std::string& redis_url() const = 0;
 

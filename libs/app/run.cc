@@ -45,6 +45,8 @@ ABSL_FLAG(int32_t, workers, 8, "threads for handlers that block");
 ABSL_FLAG(int32_t, streams, 16, "streams at the same time");
 ABSL_FLAG(int32_t, max_in_flight, 512, "calls in progress at the same time");
 ABSL_FLAG(bool, reflection, true, "serve gRPC reflection");
+ABSL_FLAG(absl::Duration, answer_retention, absl::Hours(7 * 24),
+          "how long answers are kept for repeated requests, 24h or more");
 ABSL_FLAG(std::string, metrics_listen, "", "address of /metrics, host:port; empty: off");
 ABSL_FLAG(absl::Duration, drain_delay, absl::Seconds(5),
           "how long calls are still accepted after health says NOT_SERVING");
@@ -57,11 +59,11 @@ namespace clm::app {
 namespace {
 
 constexpr const char* kFlags[] = {
-    "listen",        "socket",        "secret_file",    "pg_admin_dsn", "access_dsn",
-    "contact_dsn",   "lifecycle_dsn", "access_peer",    "contact_peer", "lifecycle_peer",
-    "redis_url",     "migrate",       "pg_pool_size",   "workers",      "streams",
-    "max_in_flight", "reflection",    "metrics_listen", "drain_delay",  "shutdown_timeout",
-    "log_format",    "log_level",
+    "listen",        "socket",        "secret_file",      "pg_admin_dsn", "access_dsn",
+    "contact_dsn",   "lifecycle_dsn", "access_peer",      "contact_peer", "lifecycle_peer",
+    "redis_url",     "migrate",       "pg_pool_size",     "workers",      "streams",
+    "max_in_flight", "reflection",    "metrics_listen",   "drain_delay",  "shutdown_timeout",
+    "log_format",    "log_level",     "answer_retention",
 };
 
 int Complain(const char* name, const std::string& text) {
@@ -140,6 +142,7 @@ ServerOptions OptionsFromFlags(const char* name) {
   options.streams = absl::GetFlag(FLAGS_streams);
   options.max_in_flight = absl::GetFlag(FLAGS_max_in_flight);
   options.reflection = absl::GetFlag(FLAGS_reflection);
+  options.answer_retention = absl::GetFlag(FLAGS_answer_retention);
   options.metrics_listen = absl::GetFlag(FLAGS_metrics_listen);
   options.drain_delay = absl::GetFlag(FLAGS_drain_delay);
   options.shutdown_timeout = absl::GetFlag(FLAGS_shutdown_timeout);

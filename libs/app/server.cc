@@ -30,6 +30,7 @@
 namespace clm::app {
 namespace {
 
+constexpr absl::Duration kMinAnswerRetention = absl::Hours(24);
 constexpr size_t kMinSecret = 32;
 constexpr absl::Duration kReadinessInterval = absl::Milliseconds(250);
 constexpr char kLiveness[] = "liveness";
@@ -128,6 +129,7 @@ class Server::Impl final : public Runtime {
   rpc::Workers& workers() override { return workers_; }
   obs::Metrics& metrics() override { return metrics_; }
   const std::string& secret() const override { return options_.secret; }
+  absl::Duration answer_retention() const override { return options_.answer_retention; }
   const std::string& redis_url() const override { return options_.redis_url; }
   const rpc::ClientIdentity& identity() const override { return identity_; }
 
@@ -195,6 +197,11 @@ class Server::Impl final : public Runtime {
     }
     if (options_.migrate && options_.pg_admin_dsn.empty()) {
       return BadOption("--migrate needs --pg-admin-dsn");
+    }
+    if (options_.answer_retention < kMinAnswerRetention) {
+      return BadOption(
+          "--answer-retention must be 24h or more: callers repeat what they got no "
+          "answer to");
     }
     if (options_.socket.size() >= sizeof(sockaddr_un::sun_path)) {
       return BadOption("the path of --socket is too long for a Unix socket");

@@ -48,6 +48,8 @@ struct ServerOptions {
   int streams = 16;
   int max_in_flight = 512;
   bool reflection = true;
+  // How long the answer to a request is kept for those who repeat it; 24 hours at least.
+  absl::Duration answer_retention = absl::Hours(7 * 24);
   // Where /metrics is served, "127.0.0.1:9091"; empty: nowhere.
   std::string metrics_listen;
   // How long calls are still accepted after health says NOT_SERVING, and how long calls in progress

@@ -200,6 +200,12 @@ TEST_F(ServerTest, AShortSecretIsRefused) {
   EXPECT_THAT(std::string(Start(options).status().message()), HasSubstr("--secret-file"));
 }
 
+TEST_F(ServerTest, ARetentionThatForgetsAnswersTooSoonIsRefused) {
+  ServerOptions options = Options();
+  options.answer_retention = absl::Hours(24) - absl::Seconds(1);
+  EXPECT_THAT(std::string(Start(options).status().message()), HasSubstr("--answer-retention"));
+}
+
 TEST_F(ServerTest, ACallInProgressIsFinishedAtStop) {
   absl::Notification inside;
   absl::Notification release;

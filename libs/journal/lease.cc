@@ -6,14 +6,13 @@
 
 #include "absl/time/clock.h"
 #include "libs/base/failpoint.h"
-#include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/statements.h"
 
 namespace clm::journal {
 
-Leases::Leases(pg::Pool* pool, std::string source, Uuid owner, absl::Duration ttl)
-    : pool_(pool), source_(std::move(source)), owner_(owner), ttl_(ttl) {}
+Leases::Leases(pg::Pool* pool, std::string source, Uuid owner, absl::Duration ttl, int shards)
+    : pool_(pool), source_(std::move(source)), owner_(owner), ttl_(ttl), shards_(shards) {}
 
 absl::StatusOr<std::map<int, OwnedShard>> Leases::Refresh() {
   std::map<int, OwnedShard> owned;
@@ -24,7 +23,7 @@ absl::StatusOr<std::map<int, OwnedShard>> Leases::Refresh() {
     owned.clear();
     if (!ensured_) {
       pg::Args args;
-      args.Add(source_).Add(kShards);
+      args.Add(source_).Add(shards_);
       CLM_RETURN_IF_ERROR(tx.Exec(kEnsureShards, args).status());
     }
     pg::Args member;
@@ -35,7 +34,7 @@ absl::StatusOr<std::map<int, OwnedShard>> Leases::Refresh() {
     CLM_RETURN_IF_ERROR(tx.Exec(kForgetMembers, source).status());
     CLM_ASSIGN_OR_RETURN(const pg::Result members, tx.Exec(kCountMembers, source));
     const int live = std::max<int>(1, static_cast<int>(members[0].Int(0)));
-    const int share = (kShards + live - 1) / live;
+    const int share = (shards_ + live - 1) / live;
 
     CLM_ASSIGN_OR_RETURN(const pg::Result renewed, tx.Exec(kRenew, member));
     for (int i = 0; i < renewed.size(); ++i) {
@@ -69,7 +68,7 @@ absl::Status Leases::Leave() {
   const pg::TxOptions tx_options{pg::Scope::Suite(), absl::Now() + ttl_};
   return pool_->Transact(tx_options, [&](pg::Tx& tx) -> absl::Status {
     std::vector<int64_t> all;
-    for (int s = 0; s < kShards; ++s) all.push_back(s);
+    for (int s = 0; s < shards_; ++s) all.push_back(s);
     pg::Args release;
     release.Add(source_).Add(owner_).AddArray(all);
     CLM_RETURN_IF_ERROR(tx.Exec(kRelease, release).status());

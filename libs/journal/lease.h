@@ -1,5 +1,6 @@
 // Which shards of a source this process consumes: leases in the consumer's own database, each with
-// a fencing number that grows at every change of owner.
+// a fencing number that grows at every change of owner. Work that only one process at a time may do
+// is a source of one shard.
 #ifndef CLM_LIBS_JOURNAL_LEASE_H_
 #define CLM_LIBS_JOURNAL_LEASE_H_
 
@@ -9,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "libs/base/shard.h"
 #include "libs/base/uuid.h"
 #include "libs/pg/pg.h"
 
@@ -23,7 +25,7 @@ struct OwnedShard {
 // after `ttl`, and its late effects fail by the fencing number.
 class Leases {
  public:
-  Leases(pg::Pool* pool, std::string source, Uuid owner, absl::Duration ttl);
+  Leases(pg::Pool* pool, std::string source, Uuid owner, absl::Duration ttl, int shards = kShards);
 
   // Renews what is owned, claims free shards up to the fair share of the live members, and gives up
   // what exceeds it. Returns what is owned now. On failure nothing is owned for sure.
@@ -37,6 +39,7 @@ class Leases {
   const std::string source_;
   const Uuid owner_;
   const absl::Duration ttl_;
+  const int shards_;
   bool ensured_ = false;
 };
 

@@ -14,7 +14,7 @@ CREATE TABLE journal_head (
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 INSERT INTO journal_head (shard) SELECT s FROM generate_series(0, 63) AS s;
 
--- Every fact: event for consumers and audit record. Insert only.
+-- Every fact: event for consumers and audit record. Insert only, and kept.
 CREATE TABLE journal (
   shard       smallint NOT NULL,
   off         bigint NOT NULL,
@@ -40,7 +40,9 @@ CREATE TABLE request (
   PRIMARY KEY (tenant_id, request_id)
 );
 CREATE INDEX request_aggregate ON request (aggregate_id, tenant_id) WHERE aggregate_id IS NOT NULL;
-CREATE INDEX request_time ON request USING brin (create_time);
+-- Answers are forgotten by age. A BRIN index would be smaller, but stops to tell ages apart once rows
+-- take the place of forgotten ones.
+CREATE INDEX request_time ON request (create_time);
 
 -- How far this service has applied the journals of others, and which process may go on.
 CREATE TABLE consumer_shard (
@@ -105,7 +107,7 @@ std::vector<const pg::Statement*> Statements() {
           &kFetch,      &kEnsureShards,  &kHeartbeat,     &kForgetMembers, &kCountMembers,
           &kRenew,      &kClaim,         &kRelease,       &kLeave,         &kAdvance,
           &kPositions,  &kBlocked,       &kPark,          &kParked,        &kUnpark,
-          &kListParked, &kForgetAnswers, &kExpireRequests};
+          &kListParked, &kForgetAnswers, &kExpireAnswers, &kOldestAnswer};
 }
 
 }  // namespace clm::journal

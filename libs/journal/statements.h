@@ -123,9 +123,18 @@ inline constexpr pg::Statement kListParked{"consumer.list_parked", R"sql(
 inline constexpr pg::Statement kForgetAnswers{"journal.forget_answers", R"sql(
   DELETE FROM request WHERE tenant_id = $1::text AND aggregate_id = $2::uuid)sql"};
 
-inline constexpr pg::Statement kExpireRequests{"journal.expire_requests", R"sql(
-  DELETE FROM request WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM request WHERE create_time < $1::timestamptz LIMIT $2::int)))sql"};
+// The oldest between $1 and $2, $3 at most. Whoever erases at the same moment is not waited for.
+inline constexpr pg::Statement kExpireAnswers{"journal.expire_answers", R"sql(
+  WITH gone AS (
+    DELETE FROM request WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM request
+      WHERE create_time >= $1::timestamptz AND create_time < $2::timestamptz
+      ORDER BY create_time LIMIT $3::int FOR UPDATE SKIP LOCKED))
+    RETURNING create_time)
+  SELECT count(*), max(create_time) FROM gone)sql"};
+
+inline constexpr pg::Statement kOldestAnswer{"journal.oldest_answer", R"sql(
+  SELECT min(create_time) FROM request)sql"};
 
 }  // namespace clm::journal
 

@@ -11,6 +11,7 @@
 #include "libs/base/status_macros.h"
 #include "libs/cache/customer_hash.h"
 #include "libs/journal/doorbell.h"
+#include "libs/journal/expiry_in_module.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/lanes.h"
 #include "libs/journal/schema.h"
@@ -172,6 +173,7 @@ class ContactModule : public app::Module {
     lanes_ = std::make_unique<journal::Lanes>(std::move(lanes));
     feed_ = std::make_unique<journal::Feed>(journal::Feed::Options{pool_.get(), &heads_});
     feeds_->Add(kName, feed_.get());
+    expiry_ = std::make_unique<journal::ExpiryInModule>(runtime, kName, pool_.get());
     tokens_ = std::make_unique<PageTokens>(runtime.secret());
 
     ContactParts parts;
@@ -205,17 +207,20 @@ class ContactModule : public app::Module {
 
   absl::Status Serve(app::Runtime&) override {
     import_runner_->Start();
+    expiry_->Start();
     return absl::OkStatus();
   }
 
   void Drain() override {
     if (import_runner_ != nullptr) import_runner_->Stop();
+    if (expiry_ != nullptr) expiry_->Stop();
   }
 
   void Stop() override {
     if (callers_ != nullptr) callers_->Stop();
     feeds_->Remove(kName);
     feed_.reset();
+    expiry_.reset();
     if (lanes_ != nullptr) lanes_->Drain();
     lanes_.reset();
     doorbell_.reset();
@@ -236,6 +241,7 @@ class ContactModule : public app::Module {
   std::unique_ptr<ContactContext> context_;
   std::unique_ptr<journal::Lanes> lanes_;
   std::unique_ptr<journal::Feed> feed_;
+  std::unique_ptr<journal::ExpiryInModule> expiry_;
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<ContactHandlers> contact_handlers_;
   std::unique_ptr<TimelineHandlers> timeline_handlers_;

@@ -10,6 +10,7 @@
 #include "libs/cache/customer_hash.h"
 #include "libs/journal/consumer.h"
 #include "libs/journal/doorbell.h"
+#include "libs/journal/expiry_in_module.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/lanes.h"
 #include "libs/obs/log.h"
@@ -101,6 +102,7 @@ class LifecycleModule : public app::Module {
     timers_ = std::make_unique<DueTimers>(std::move(timers));
     feed_ = std::make_unique<journal::Feed>(journal::Feed::Options{pool_.get(), &heads_});
     feeds_->Add(kName, feed_.get());
+    expiry_ = std::make_unique<journal::ExpiryInModule>(runtime, kName, pool_.get());
     tokens_ = std::make_unique<PageTokens>(runtime.secret());
 
     LifecycleParts parts;
@@ -147,11 +149,13 @@ class LifecycleModule : public app::Module {
         [this] { return static_cast<double>(consumer_->stats().lag); });
     consumer_->Start();
     timers_->Start();
+    expiry_->Start();
     return absl::OkStatus();
   }
 
   void Drain() override {
     if (timers_ != nullptr) timers_->Stop();
+    if (expiry_ != nullptr) expiry_->Stop();
     if (consumer_ != nullptr) consumer_->Stop();
   }
 
@@ -161,6 +165,7 @@ class LifecycleModule : public app::Module {
     feeds_->Remove(kName);
     feed_.reset();
     consumer_.reset();
+    expiry_.reset();
     if (lanes_ != nullptr) lanes_->Drain();
     if (insights_ != nullptr) insights_->Drain();
     lanes_.reset();
@@ -186,6 +191,7 @@ class LifecycleModule : public app::Module {
   std::unique_ptr<journal::Lanes> lanes_;
   std::unique_ptr<DueTimers> timers_;
   std::unique_ptr<journal::Feed> feed_;
+  std::unique_ptr<journal::ExpiryInModule> expiry_;
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<LifecycleHandlers> handlers_;
   std::unique_ptr<InsightsModulePart> insights_;
