@@ -22,6 +22,7 @@ inline constexpr std::array kFailpoints = {
     "lease.claimed",       // Shards claimed, not yet consumed.
     "timer.fired",         // A due customer found, not yet folded.
     "import.chunk",        // A chunk of a file stored.
+    "duplicates.keyed",    // Keys of changed contacts stored, pairs and place not.
     "import.batch",        // A batch of rows applied and recorded, the next not begun.
 };
 

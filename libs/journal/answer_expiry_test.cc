@@ -42,11 +42,16 @@ class AnswerExpiryTest : public ::testing::Test {
     add.request_id = absl::StrCat("00000000-0000-4000-8000-", 100'000'000'000 + id);
     return Add(lanes_, add);
   }
-  int64_t Count(const char* sql) {
-    const pg::Statement statement{"test.count", sql};
-    const auto rows = pool_->Query({pg::Scope::Suite(), absl::InfiniteFuture()}, statement);
-    EXPECT_THAT(rows, IsOk());
-    return (*rows)[0].Int(0);
+  int64_t Count(const std::string& sql) {
+    int64_t count = -1;
+    EXPECT_THAT(pool_->Read({pg::Scope::Suite()},
+                            [&](pg::Tx& tx) {
+                              const auto rows = tx.ExecDynamic(sql);
+                              if (rows.ok()) count = (*rows)[0].Int(0);
+                              return rows.status();
+                            }),
+                IsOk());
+    return count;
   }
   int64_t Answers() { return Count("SELECT count(*) FROM request"); }
 
@@ -122,13 +127,13 @@ TEST_F(AnswerExpiryTest, AnAnswerUnderEraseIsNotWaitedFor) {
   for (int i = 0; i < 2; ++i) ASSERT_THAT(Request(i), IsOk());
   clock_.Advance(2 * kKeep);
   AnswerExpiry expiry(Options());
-  constexpr pg::Statement kErase{
-      "test.erase",
-      "DELETE FROM request WHERE request_id = '00000000-0000-4000-8000-100000000000'"};
   const pg::TxOptions erase{pg::Scope::Tenant("acme"), absl::Now() + absl::Minutes(1)};
   ASSERT_THAT(pool_->Transact(erase,
                               [&](pg::Tx& tx) {
-                                EXPECT_THAT(tx.Exec(kErase), IsOk());
+                                EXPECT_THAT(
+                                    tx.ExecDynamic("DELETE FROM request WHERE request_id = "
+                                                   "'00000000-0000-4000-8000-100000000000'"),
+                                    IsOk());
                                 EXPECT_THAT(expiry.RunOnce(), IsOkAndHolds(1));
                                 return absl::OkStatus();
                               }),

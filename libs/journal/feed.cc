@@ -8,6 +8,20 @@
 #include "libs/journal/statements.h"
 
 namespace clm::journal {
+namespace {
+
+pg::Args FetchArgs(const Offsets& positions, int max_records) {
+  std::vector<int64_t> shards, after;
+  for (const auto& [shard, off] : positions) {
+    shards.push_back(shard);
+    after.push_back(off);
+  }
+  pg::Args args;
+  args.AddArray(shards).AddArray(after).Add(max_records);
+  return args;
+}
+
+}  // namespace
 
 Feed::Feed(Options options) : options_(options), poller_([this] { Poll(); }) {}
 
@@ -23,17 +37,21 @@ Feed::~Feed() {
 }
 
 absl::StatusOr<event::v1::FetchResponse> Feed::Read(const Offsets& positions, int max_records) {
+  if (positions.empty()) return event::v1::FetchResponse();
+  return Fetch(kFetch, FetchArgs(positions, max_records));
+}
+
+absl::StatusOr<event::v1::FetchResponse> Feed::Read(const Offsets& positions, int max_records,
+                                                    const std::vector<std::string>& types) {
+  if (positions.empty()) return event::v1::FetchResponse();
+  return Fetch(kFetchTypes, FetchArgs(positions, max_records).AddArray(types));
+}
+
+absl::StatusOr<event::v1::FetchResponse> Feed::Fetch(const pg::Statement& statement,
+                                                     pg::Args args) {
   event::v1::FetchResponse response;
-  std::vector<int64_t> shards, after;
-  for (const auto& [shard, off] : positions) {
-    shards.push_back(shard);
-    after.push_back(off);
-  }
-  if (shards.empty()) return response;
-  pg::Args args;
-  args.AddArray(shards).AddArray(after).Add(max_records);
   const pg::TxOptions tx{pg::Scope::Suite(), absl::Now() + absl::Seconds(10)};
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, options_.pool->Query(tx, kFetch, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, options_.pool->Query(tx, statement, args));
   event::v1::ShardRecords* current = nullptr;
   for (int i = 0; i < rows.size(); ++i) {
     const int shard = static_cast<int>(rows[i].Int(0));

@@ -35,6 +35,10 @@ class Feed {
   // The records after `positions`, at most `max_records` per shard; empty when there are none.
   // Blocks on the database.
   absl::StatusOr<event::v1::FetchResponse> Read(const Offsets& positions, int max_records);
+  // The same for who needs only events of some types (full message names): the records of others
+  // are there and empty.
+  absl::StatusOr<event::v1::FetchResponse> Read(const Offsets& positions, int max_records,
+                                                const std::vector<std::string>& types);
 
   // Calls `ready(true)` when there is something after `positions`, `ready(false)` when `until` has
   // passed; once, from some thread, possibly at once. The callee then reads.
@@ -46,6 +50,7 @@ class Feed {
     absl::Time until;
     std::shared_ptr<absl::AnyInvocable<void(bool)>> ready;
   };
+  absl::StatusOr<event::v1::FetchResponse> Fetch(const pg::Statement& statement, pg::Args args);
   void Poll();
 
   const Options options_;

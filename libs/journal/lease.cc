@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "libs/base/error.h"
 #include "libs/base/failpoint.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/statements.h"
@@ -62,6 +63,17 @@ absl::StatusOr<std::map<int, OwnedShard>> Leases::Refresh() {
   ensured_ = true;
   Failpoint("lease.claimed");
   return owned;
+}
+
+absl::Status Leases::Hold(pg::Tx& tx, int shard, int64_t fence) const {
+  pg::Args args;
+  args.Add(source_).Add(shard).Add(fence);
+  CLM_ASSIGN_OR_RETURN(const pg::Result held, tx.Exec(kHoldLease, args));
+  if (held.empty()) {
+    return error::Make(absl::StatusCode::kAborted, "FENCED",
+                       "another process has taken the shard over");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Leases::Leave() {

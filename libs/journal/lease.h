@@ -31,6 +31,10 @@ class Leases {
   // what exceeds it. Returns what is owned now. On failure nothing is owned for sure.
   absl::StatusOr<std::map<int, OwnedShard>> Refresh();
 
+  // Keeps a shard owned under `fence` this process's until the transaction ends. ABORTED, reason
+  // FENCED, when another one has taken it over.
+  absl::Status Hold(pg::Tx& tx, int shard, int64_t fence) const;
+
   // Gives everything up at once, so that others need not wait for the leases to end.
   absl::Status Leave();
 

@@ -107,7 +107,8 @@ std::vector<const pg::Statement*> Statements() {
           &kFetch,      &kEnsureShards,  &kHeartbeat,     &kForgetMembers, &kCountMembers,
           &kRenew,      &kClaim,         &kRelease,       &kLeave,         &kAdvance,
           &kPositions,  &kBlocked,       &kPark,          &kParked,        &kUnpark,
-          &kListParked, &kForgetAnswers, &kExpireAnswers, &kOldestAnswer};
+          &kListParked, &kForgetAnswers, &kExpireAnswers, &kOldestAnswer,  &kFetchTypes,
+          &kHoldLease};
 }
 
 }  // namespace clm::journal

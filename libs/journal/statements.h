@@ -47,6 +47,15 @@ inline constexpr pg::Statement kFetch{"journal.fetch", R"sql(
     WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j
   ORDER BY j.shard, j.off)sql"};
 
+// Records of other types than $4 keep their place and lose their contents.
+inline constexpr pg::Statement kFetchTypes{"journal.fetch_types", R"sql(
+  SELECT j.shard, j.off, j.event
+  FROM unnest($1::smallint[], $2::bigint[]) AS p (shard, after)
+  CROSS JOIN LATERAL (
+    SELECT shard, off, CASE WHEN type = ANY ($4::text[]) THEN event ELSE '' END AS event FROM journal
+    WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j
+  ORDER BY j.shard, j.off)sql"};
+
 inline constexpr pg::Statement kEnsureShards{"consumer.ensure_shards", R"sql(
   INSERT INTO consumer_shard (source, shard) SELECT $1::text, s FROM generate_series(0, $2::int - 1) AS s
   ON CONFLICT DO NOTHING)sql"};
@@ -76,6 +85,10 @@ inline constexpr pg::Statement kClaim{"consumer.claim", R"sql(
         ORDER BY shard LIMIT $4::int FOR UPDATE SKIP LOCKED) AS f
   WHERE c.source = f.source AND c.shard = f.shard
   RETURNING c.shard, c.fence, c.off)sql"};
+
+inline constexpr pg::Statement kHoldLease{"consumer.hold_lease", R"sql(
+  SELECT fence FROM consumer_shard
+  WHERE source = $1::text AND shard = $2::smallint AND fence = $3::bigint FOR SHARE)sql"};
 
 inline constexpr pg::Statement kRelease{"consumer.release", R"sql(
   UPDATE consumer_shard SET owner = NULL, lease_until = '-infinity'

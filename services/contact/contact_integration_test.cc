@@ -6,6 +6,7 @@
 #include "services/contact/contact_reader.h"
 #include "services/contact/contact_work.h"
 #include "services/contact/duplicate_handlers.h"
+#include "services/contact/duplicate_scan.h"
 
 namespace clm::contact {
 namespace {
@@ -23,8 +24,8 @@ constexpr int kTwins = 32;
 TEST_F(ContactTest, EveryStatementFitsTheSchema) {
   auto pool = pg::NewPool({.dsn = database_.app_dsn, .size = 1});
   std::vector<const pg::Statement*> all;
-  for (const auto& some :
-       {ContactWorkStatements(), ContactReaderStatements(), DuplicateStatements()}) {
+  for (const auto& some : {ContactWorkStatements(), ContactReaderStatements(),
+                           DuplicateStatements(), DuplicateScanStatements()}) {
     all.insert(all.end(), some.begin(), some.end());
   }
   CLM_EXPECT_OK(pool->Prepare(all));
@@ -473,45 +474,6 @@ TEST_F(MergeTest, TheExportHoldsEverything) {
   EXPECT_EQ(all.consents_size(), 1);
   EXPECT_EQ(all.suppressions_size(), 1);
   EXPECT_EQ(all.acquisition_costs_size(), 1);
-}
-
-TEST_F(ContactTest, TheScanFindsPairsAndMergesNone) {
-  v1::CreateAttributeDefinitionRequest define;
-  define.set_parent(kAcme);
-  define.set_attribute_id("postal_code");
-  define.mutable_attribute_definition()->set_type(v1::AttributeDefinition::TYPE_STRING);
-  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::CreateAttributeDefinition, define));
-  std::vector<std::string> names;
-  for (const char* email : {"jose@example.com", "jose@example.org", "eve@example.com"}) {
-    auto request = NewContact(email);
-    auto& contact = *request.mutable_contact();
-    contact.set_given_name(names.size() < 2 ? "José" : "Eve");
-    contact.set_family_name(names.size() == 1 ? "OHara" : names.empty() ? "O'Hara" : "Stone");
-    (*contact.mutable_attributes())["postal_code"].set_string_value("10115");
-    CLM_ASSERT_OK_AND_ASSIGN(const auto created,
-                             Call(*main_.contacts, &Contacts::CreateContact, request));
-    names.push_back(created.name());
-  }
-  v1::ScanDuplicatesRequest scan;
-  scan.set_parent(kAcme);
-  for (int twice = 0; twice < 2; ++twice) {
-    CLM_ASSERT_OK_AND_ASSIGN(const auto scanned,
-                             Call(*main_.contacts, &Contacts::ScanDuplicates, scan));
-    EXPECT_EQ(scanned.scanned_count(), 3);
-    EXPECT_EQ(scanned.candidate_count(), 1);
-  }
-  v1::ListDuplicateCandidatesRequest list;
-  list.set_parent(kAcme);
-  CLM_ASSERT_OK_AND_ASSIGN(auto found,
-                           Call(*main_.contacts, &Contacts::ListDuplicateCandidates, list));
-  ASSERT_EQ(found.candidates_size(), 1);
-  EXPECT_EQ(found.candidates(0).contact(), names[0]);
-  EXPECT_EQ(found.candidates(0).duplicate(), names[1]);
-  EXPECT_GE(found.candidates(0).score(), 70);
-  EXPECT_EQ(Count("SELECT count(*) FROM merge"), 0);
-  list.set_min_score(found.candidates(0).score() + 1);
-  CLM_ASSERT_OK_AND_ASSIGN(found, Call(*main_.contacts, &Contacts::ListDuplicateCandidates, list));
-  EXPECT_EQ(found.candidates_size(), 0);
 }
 
 // Redis is a cache: with it, without it and after its death the answers are the same.

@@ -196,6 +196,7 @@ constexpr pg::Statement kPurgeSurroundings{"contact.purge", R"sql(
        i AS (DELETE FROM contact_identifier WHERE tenant_id = $1::text AND contact_id = $2::uuid),
        d AS (DELETE FROM duplicate_candidate
              WHERE tenant_id = $1::text AND (contact_id = $2::uuid OR duplicate_id = $2::uuid)),
+       k AS (DELETE FROM duplicate_key WHERE tenant_id = $1::text AND contact_id = $2::uuid),
        r AS (DELETE FROM request WHERE tenant_id = $1::text AND aggregate_id = $2::uuid)
   DELETE FROM subscription WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
 
@@ -233,7 +234,8 @@ constexpr pg::Statement kMoveAliases{"contact.move_aliases", R"sql(
 
 constexpr pg::Statement kMoveHistory{"contact.move_history", R"sql(
   WITH s AS (DELETE FROM subscription WHERE tenant_id = $1::text AND contact_id = $2::uuid),
-       c AS (DELETE FROM consent_act WHERE tenant_id = $1::text AND contact_id = $2::uuid)
+       c AS (DELETE FROM consent_act WHERE tenant_id = $1::text AND contact_id = $2::uuid),
+       k AS (DELETE FROM duplicate_key WHERE tenant_id = $1::text AND contact_id = $2::uuid)
   DELETE FROM duplicate_candidate
   WHERE tenant_id = $1::text AND (contact_id = $2::uuid OR duplicate_id = $2::uuid))sql"};
 

@@ -1,6 +1,4 @@
-// The search for records that may be the same person: a scan that stores candidate pairs, and the
-// list of what it found. Candidates are derived data: they leave no journal row, and the next scan
-// replaces them.
+// What the background scan (duplicate_scan.h) has found.
 #ifndef CLM_SERVICES_CONTACT_DUPLICATE_HANDLERS_H_
 #define CLM_SERVICES_CONTACT_DUPLICATE_HANDLERS_H_
 
@@ -17,24 +15,11 @@
 
 namespace clm::contact {
 
-struct DuplicateScan {
-  int64_t scanned = 0;  // Contacts compared.
-  int64_t found = 0;    // Pairs.
-};
-
-// Compares the contacts of a tenant block by block and replaces its stored candidates. Memory is 24
-// bytes per contact and block key. Blocks.
-absl::StatusOr<DuplicateScan> ScanForDuplicates(pg::Pool& pool, ContactReader& reader,
-                                                const std::string& tenant, absl::Time now,
-                                                absl::Time deadline);
-
 // Thread-safe.
 class DuplicateHandlers {
  public:
   DuplicateHandlers(const ContactParts& parts, pg::Pool* pool) : parts_(parts), pool_(pool) {}
 
-  absl::StatusOr<v1::ScanDuplicatesResponse> ScanDuplicates(
-      const rpc::Call& call, const v1::ScanDuplicatesRequest& request);
   absl::StatusOr<v1::ListDuplicateCandidatesResponse> ListDuplicateCandidates(
       const rpc::Call& call, const v1::ListDuplicateCandidatesRequest& request);
 

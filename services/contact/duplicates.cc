@@ -184,7 +184,10 @@ DuplicateSubject SubjectOf(const Contact& contact, std::vector<Identifier> ident
 std::vector<std::string> BlockKeys(const DuplicateSubject& subject) {
   std::set<std::string> keys;
   const Prepared p = Prepare(subject);
-  for (const Identifier& i : p.identifiers) keys.insert(absl::StrCat("=", i.type, ":", i.value));
+  for (const Identifier& i : p.identifiers) {
+    // Equal addresses have equal loose forms, too.
+    if (i.type != kEmailType) keys.insert(absl::StrCat("=", i.type, ":", i.value));
+  }
   for (const std::string& mail : p.loose_mails) keys.insert(absl::StrCat("~mail:", mail));
   if (!p.postal.empty()) {
     for (const std::string& name : {p.given, p.family}) {
@@ -197,16 +200,13 @@ std::vector<std::string> BlockKeys(const DuplicateSubject& subject) {
   return {keys.begin(), keys.end()};
 }
 
-std::vector<DuplicatePair> FindDuplicates(const std::vector<DuplicateSubject>& block) {
-  std::vector<Prepared> prepared;
-  prepared.reserve(block.size());
-  for (const DuplicateSubject& subject : block) prepared.push_back(Prepare(subject));
+std::vector<DuplicatePair> FindDuplicates(const DuplicateSubject& subject,
+                                          const std::vector<const DuplicateSubject*>& others) {
+  const Prepared prepared = Prepare(subject);
   std::vector<DuplicatePair> pairs;
-  for (size_t i = 0; i < prepared.size(); ++i) {
-    for (size_t k = i + 1; k < prepared.size(); ++k) {
-      if (prepared[i].subject->id == prepared[k].subject->id) continue;
-      if (auto pair = Compare(prepared[i], prepared[k])) pairs.push_back(*std::move(pair));
-    }
+  for (const DuplicateSubject* other : others) {
+    if (other->id == subject.id) continue;
+    if (auto pair = Compare(prepared, Prepare(*other))) pairs.push_back(*std::move(pair));
   }
   std::sort(pairs.begin(), pairs.end(), [](const DuplicatePair& a, const DuplicatePair& b) {
     return std::tie(b.score, a.older, a.younger) < std::tie(a.score, b.older, b.younger);

@@ -1,6 +1,6 @@
-// Finding records that may be the same person: exact keys, and soft keys with a score. The scan
-// reads contacts block by block (contacts that share a block key) and gets candidate pairs; it
-// never merges by itself. Pure.
+// Finding records that may be the same person: exact keys, and soft keys with a score. A contact is
+// compared with those that share a block key with it, which gives candidate pairs; nothing is ever
+// merged by itself. Pure.
 #ifndef CLM_SERVICES_CONTACT_DUPLICATES_H_
 #define CLM_SERVICES_CONTACT_DUPLICATES_H_
 
@@ -20,6 +20,9 @@ namespace clm::contact {
 inline constexpr char kPostalCodeAttribute[] = "postal_code";
 // Pairs below this score are not told.
 inline constexpr int kLeastScore = 70;
+// Of what this file decides. To be raised with every change of it: all contacts are then compared
+// anew.
+inline constexpr int kDuplicateRules = 1;
 
 // What the scan reads of a contact.
 struct DuplicateSubject {
@@ -33,9 +36,9 @@ struct DuplicateSubject {
 };
 DuplicateSubject SubjectOf(const Contact& contact, std::vector<Identifier> identifiers);
 
-// Texts that are equal for contacts which deserve a comparison: one per identifier, one for e-mail
-// addresses that differ only by provider tricks, one for the postcode with the beginning of the
-// family name. A contact belongs to the block of each of its keys.
+// Texts that are equal for contacts which deserve a comparison: one per phone number and external
+// id, one for e-mail addresses that are equal or differ by provider tricks only, one for the
+// postcode with the beginning of each name. A contact belongs to the block of each of its keys.
 std::vector<std::string> BlockKeys(const DuplicateSubject& subject);
 
 struct DuplicatePair {
@@ -46,9 +49,10 @@ struct DuplicatePair {
   friend bool operator==(const DuplicatePair&, const DuplicatePair&) = default;
 };
 
-// The candidate pairs within a block, best first, each once. Quadratic: the caller bounds the
-// block; a key shared by thousands identifies nobody.
-std::vector<DuplicatePair> FindDuplicates(const std::vector<DuplicateSubject>& block);
+// The candidate pairs of `subject` with `others`, best first, each once; itself is not among the
+// others that count.
+std::vector<DuplicatePair> FindDuplicates(const DuplicateSubject& subject,
+                                          const std::vector<const DuplicateSubject*>& others);
 
 // Jaro-Winkler similarity of two texts by code point, 0 to 1, prefix scale 0.1 and at most four
 // code points of prefix. Two empty texts are equal.

@@ -15,6 +15,7 @@
 #include "libs/journal/feed.h"
 #include "libs/journal/lanes.h"
 #include "libs/journal/schema.h"
+#include "libs/obs/log.h"
 #include "libs/redis/redis.h"
 #include "libs/rpc/client.h"
 #include "libs/rpc/service.h"
@@ -26,6 +27,7 @@
 #include "services/contact/contact_reader.h"
 #include "services/contact/contact_work.h"
 #include "services/contact/duplicate_handlers.h"
+#include "services/contact/duplicate_scan.h"
 #include "services/contact/import_handlers.h"
 #include "services/contact/import_runner.h"
 #include "services/contact/import_store.h"
@@ -64,7 +66,6 @@ class ContactBinding : public rpc::Service {
     Bind("CreateAttributeDefinition", &handlers, &ContactHandlers::CreateAttributeDefinition);
     Bind("UpdateAttributeDefinition", &handlers, &ContactHandlers::UpdateAttributeDefinition);
     Bind("ListAttributeDefinitions", &handlers, &ContactHandlers::ListAttributeDefinitions);
-    Bind("ScanDuplicates", &duplicates, &DuplicateHandlers::ScanDuplicates);
     Bind("ListDuplicateCandidates", &duplicates, &DuplicateHandlers::ListDuplicateCandidates);
   }
 };
@@ -175,6 +176,7 @@ class ContactModule : public app::Module {
     feeds_->Add(kName, feed_.get());
     expiry_ = std::make_unique<journal::ExpiryInModule>(runtime, kName, pool_.get());
     tokens_ = std::make_unique<PageTokens>(runtime.secret());
+    MakeDuplicateScan(runtime);
 
     ContactParts parts;
     parts.lanes = lanes_.get();
@@ -208,19 +210,23 @@ class ContactModule : public app::Module {
   absl::Status Serve(app::Runtime&) override {
     import_runner_->Start();
     expiry_->Start();
+    duplicate_scan_->Start();
     return absl::OkStatus();
   }
 
   void Drain() override {
     if (import_runner_ != nullptr) import_runner_->Stop();
     if (expiry_ != nullptr) expiry_->Stop();
+    if (duplicate_scan_ != nullptr) duplicate_scan_->Stop();
   }
 
   void Stop() override {
     if (callers_ != nullptr) callers_->Stop();
+    duplicate_lag_.reset();
+    duplicate_scan_.reset();
+    expiry_.reset();
     feeds_->Remove(kName);
     feed_.reset();
-    expiry_.reset();
     if (lanes_ != nullptr) lanes_->Drain();
     lanes_.reset();
     doorbell_.reset();
@@ -230,6 +236,28 @@ class ContactModule : public app::Module {
   }
 
  private:
+  void MakeDuplicateScan(app::Runtime& runtime) {
+    DuplicateScan::Options options;
+    options.pool = pool_.get();
+    options.reader = reader_.get();
+    options.feed = feed_.get();
+    options.clock = &runtime.clock();
+    obs::Counter& compared =
+        runtime.metrics().GetCounter("clm_duplicate_scan_contacts_total",
+                                     "Contacts compared with others by the scan for duplicates.");
+    options.on_compared = [&compared](int64_t count) {
+      compared.Add(static_cast<uint64_t>(count));
+    };
+    options.on_trouble = [](const absl::Status& status) {
+      obs::Warn("the scan for duplicates is held up", {{"error", status}});
+    };
+    duplicate_scan_ = std::make_unique<DuplicateScan>(std::move(options));
+    duplicate_lag_ = runtime.metrics().WatchGauge(
+        "clm_duplicate_scan_lag_records",
+        "Journal records the scan for duplicates has not looked at; 0 where another process scans.",
+        {}, [this] { return static_cast<double>(duplicate_scan_->lag()); });
+  }
+
   const std::shared_ptr<journal::FeedHandlers> feeds_;
   journal::Heads heads_;
   std::unique_ptr<pg::Pool> pool_;
@@ -242,6 +270,8 @@ class ContactModule : public app::Module {
   std::unique_ptr<journal::Lanes> lanes_;
   std::unique_ptr<journal::Feed> feed_;
   std::unique_ptr<journal::ExpiryInModule> expiry_;
+  std::unique_ptr<DuplicateScan> duplicate_scan_;
+  std::shared_ptr<void> duplicate_lag_;
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<ContactHandlers> contact_handlers_;
   std::unique_ptr<TimelineHandlers> timeline_handlers_;

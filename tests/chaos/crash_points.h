@@ -15,6 +15,8 @@ inline constexpr std::array kLifecycleCrashPoints = {
 };
 // While a file is uploaded and imported.
 inline constexpr std::array kImportCrashPoints = {"import.chunk", "import.batch"};
+// While the contact service compares contacts with each other.
+inline constexpr std::array kDuplicatesCrashPoints = {"duplicates.keyed"};
 
 }  // namespace clm::chaos
 
