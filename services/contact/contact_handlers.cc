@@ -18,6 +18,9 @@
 namespace clm::contact {
 namespace {
 
+// Rows of each kind that an export reads at a time.
+constexpr int kExportPage = 500;
+
 ContactRules RulesOf(const ContactWork& work, const std::string& tenant) {
   ContactRules rules;
   rules.registry = &work.Registry(tenant);
@@ -428,30 +431,43 @@ absl::StatusOr<v1::ExportContactResponse> ContactHandlers::ExportContact(
     *response.add_subscriptions() = ToProto(key.tenant, s);
   }
   for (const auto& s : whole.around.suppressions) *response.add_suppressions() = ToProto(s);
-  ContactReader::EventsQuery events{key, "", std::nullopt, 1000};
+  ContactReader::EventsQuery events{key, "", std::nullopt, kExportPage};
   for (;;) {
     CLM_ASSIGN_OR_RETURN(const auto page, parts_.reader->Events(events, call.deadline));
     for (const auto& event : page) *response.add_events() = ToProto(key, event);
     if (static_cast<int>(page.size()) < events.limit) break;
     events.after = {page.back().occur_time, page.back().event_id};
   }
-  int64_t before = INT64_MAX;
-  while (before > 0) {
-    CLM_ASSIGN_OR_RETURN(const auto page,
-                         parts_.reader->History(key, "", before, 500, call.deadline));
-    for (const auto& entry : page.entries) {
-      auto* out = response.add_history();
-      out->set_attribute(entry.attribute);
-      if (entry.value) ToProto(*entry.value, out->mutable_value());
-      ToProto(entry.set_time, out->mutable_set_time());
-      out->set_actor(entry.actor);
-      out->set_source(entry.source);
+  std::vector<Uuid> ids = {key.id};
+  ids.insert(ids.end(), whole.stored.aliases.begin(), whole.stored.aliases.end());
+  for (const Uuid& id : ids) {
+    for (int64_t before = INT64_MAX; before > 0;) {
+      CLM_ASSIGN_OR_RETURN(const auto page, parts_.reader->History({key.tenant, id}, "", before,
+                                                                   kExportPage, call.deadline));
+      for (const auto& entry : page.entries) *response.add_history() = ToProto(entry);
+      before = page.next_version;
     }
-    before = page.next_version;
   }
-  CLM_ASSIGN_OR_RETURN(const auto costs,
-                       parts_.reader->Costs(key.tenant, key.id, Uuid(), 1000, call.deadline));
-  for (const auto& cost : costs) *response.add_acquisition_costs() = ToProto(key.tenant, cost);
+  for (Uuid after;;) {
+    CLM_ASSIGN_OR_RETURN(const auto page, parts_.reader->Costs(key.tenant, key.id, after,
+                                                               kExportPage, call.deadline));
+    for (const auto& cost : page) *response.add_acquisition_costs() = ToProto(key.tenant, cost);
+    if (static_cast<int>(page.size()) < kExportPage) break;
+    after = page.back().id;
+  }
+  CLM_ASSIGN_OR_RETURN(const auto profiles,
+                       parts_.reader->Profiles(key.tenant, {key.id}, call.deadline));
+  for (const auto& profile : profiles) {
+    for (const auto& known : profile.identifiers) {
+      auto* out = response.add_identifiers();
+      out->set_type(known.identifier.type);
+      out->set_value(known.identifier.value);
+      ToProto(known.first_seen, out->mutable_first_seen_time());
+    }
+  }
+  CLM_ASSIGN_OR_RETURN(const auto merged,
+                       parts_.reader->Records(key.tenant, whole.stored.aliases, call.deadline));
+  for (const Contact& record : merged) *response.add_merged_contacts() = ToProto(record);
   ToProto(call.now, response.mutable_export_time());
   return response;
 }
@@ -526,14 +542,7 @@ absl::StatusOr<v1::ListAttributeHistoryResponse> ContactHandlers::ListAttributeH
   CLM_ASSIGN_OR_RETURN(const auto page, parts_.reader->History(key, request.attribute(), before,
                                                                size, call.deadline));
   v1::ListAttributeHistoryResponse response;
-  for (const auto& entry : page.entries) {
-    auto* out = response.add_entries();
-    out->set_attribute(entry.attribute);
-    if (entry.value) ToProto(*entry.value, out->mutable_value());
-    ToProto(entry.set_time, out->mutable_set_time());
-    out->set_actor(entry.actor);
-    out->set_source(entry.source);
-  }
+  for (const auto& entry : page.entries) *response.add_entries() = ToProto(entry);
   if (page.next_version > 0) {
     response.set_next_page_token(parts_.tokens->Encode(list, {absl::StrCat(page.next_version)}));
   }

@@ -476,6 +476,46 @@ TEST_F(MergeTest, TheExportHoldsEverything) {
   EXPECT_EQ(all.acquisition_costs_size(), 1);
 }
 
+TEST_F(MergeTest, TheExportHoldsWhatAMergeAdded) {
+  v1::CreateAttributeDefinitionRequest define;
+  define.set_parent(kAcme);
+  define.set_attribute_id("plan");
+  define.mutable_attribute_definition()->set_type(v1::AttributeDefinition::TYPE_STRING);
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::CreateAttributeDefinition, define));
+  v1::UpdateContactRequest update;
+  update.mutable_contact()->set_name(younger_);
+  update.mutable_contact()->set_family_name("King");
+  (*update.mutable_contact()->mutable_attributes())["plan"].set_string_value("pro");
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::UpdateContact, update));
+  update.mutable_contact()->set_name(older_);
+  update.mutable_contact()->set_family_name("Lovelace");
+  (*update.mutable_contact()->mutable_attributes())["plan"].set_string_value("basic");
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::UpdateContact, update));
+  CLM_ASSERT_OK(Merge());
+  v1::ExportContactRequest request;
+  request.set_name(older_);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto all,
+                           Call(*main_.contacts, &Contacts::ExportContact, request));
+  std::vector<std::string> addresses;
+  for (const auto& identifier : all.identifiers()) {
+    addresses.push_back(absl::StrCat(identifier.type(), ":", identifier.value()));
+    EXPECT_TRUE(identifier.has_first_seen_time());
+  }
+  EXPECT_THAT(addresses,
+              UnorderedElementsAre("email:ada@example.com", "email:ada@work.example.com"));
+  // The record shows one address; what the other one's record and history said is held as well.
+  EXPECT_EQ(all.contact().email(), "ada@example.com");
+  EXPECT_EQ(all.contact().family_name(), "Lovelace");
+  ASSERT_EQ(all.merged_contacts_size(), 1);
+  EXPECT_EQ(all.merged_contacts(0).name(), younger_);
+  EXPECT_EQ(all.merged_contacts(0).family_name(), "King");
+  std::vector<std::string> plans;
+  for (const auto& entry : all.history()) {
+    if (entry.attribute() == "plan") plans.push_back(entry.value().string_value());
+  }
+  EXPECT_THAT(plans, UnorderedElementsAre("basic", "pro"));
+}
+
 // Redis is a cache: with it, without it and after its death the answers are the same.
 TEST_F(ContactTest, TheAnswersAreTheSameWhenRedisDies) {
   clm::testing::RedisServer redis;

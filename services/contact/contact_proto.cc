@@ -164,6 +164,16 @@ v1::AttributeDefinition ToProto(const std::string& tenant, const AttributeDefini
   return out;
 }
 
+v1::AttributeHistoryEntry ToProto(const AttributeHistoryEntry& entry) {
+  v1::AttributeHistoryEntry out;
+  out.set_attribute(entry.attribute);
+  if (entry.value) ToProto(*entry.value, out.mutable_value());
+  ToProto(entry.set_time, out.mutable_set_time());
+  out.set_actor(entry.actor);
+  out.set_source(entry.source);
+  return out;
+}
+
 AttributeDefinition FromProto(const std::string& id, const v1::AttributeDefinition& definition) {
   AttributeDefinition out;
   out.id = id;

@@ -43,6 +43,7 @@ absl::StatusOr<std::optional<AttributeValue>> FromProto(absl::string_view field,
                                                         const v1::AttributeValue& value);
 
 v1::AttributeDefinition ToProto(const std::string& tenant, const AttributeDefinition& definition);
+v1::AttributeHistoryEntry ToProto(const AttributeHistoryEntry& entry);
 AttributeDefinition FromProto(const std::string& id, const v1::AttributeDefinition& definition);
 
 // Without identifiers.

@@ -391,6 +391,22 @@ void ContactReader::GetAsync(
   gather_.Get(contact.tenant, contact.id, deadline, std::move(done));
 }
 
+absl::StatusOr<std::vector<Contact>> ContactReader::Records(const std::string& tenant,
+                                                            const std::vector<Uuid>& ids,
+                                                            absl::Time deadline) {
+  std::vector<Contact> records;
+  if (ids.empty()) return records;
+  pg::Args args;
+  args.Add(tenant).AddArray(ids);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kGet, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    CLM_ASSIGN_OR_RETURN(StoredContact stored, ReadRow(rows[i], tenant, deadline));
+    records.push_back(std::move(stored.contact));
+  }
+  return records;
+}
+
 absl::StatusOr<std::vector<std::optional<Uuid>>> ContactReader::Owners(
     const std::string& tenant, const std::vector<Identifier>& identifiers, absl::Time deadline) {
   std::vector<std::optional<Uuid>> owners(identifiers.size());

@@ -60,6 +60,10 @@ class ContactReader {
   void GetAsync(const EntityKey& contact, absl::Time deadline,
                 absl::AnyInvocable<void(absl::StatusOr<std::optional<StoredContact>>)> done);
 
+  // The records under these very ids, merged ones included; those that are there.
+  absl::StatusOr<std::vector<Contact>> Records(const std::string& tenant,
+                                               const std::vector<Uuid>& ids, absl::Time deadline);
+
   // Which contact has each identifier; nullopt where nobody has.
   absl::StatusOr<std::vector<std::optional<Uuid>>> Owners(
       const std::string& tenant, const std::vector<Identifier>& identifiers, absl::Time deadline);
