@@ -191,7 +191,9 @@ constexpr pg::Statement kRedirectFacts{"lifecycle.redirect_facts",
 
 constexpr pg::Statement kMoveFacts{"lifecycle.move_facts", R"sql(
   WITH gone AS (
-    DELETE FROM fact WHERE tenant_id = $1::text AND contact_id = $2::uuid RETURNING *
+    DELETE FROM fact WHERE tenant_id = $1::text AND contact_id = $2::uuid
+    RETURNING tenant_id, occur_time, event_id, kind, type, amount_minor, currency, quantity, channel,
+              properties
   )
   INSERT INTO fact (tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, currency,
                     quantity, channel, properties)
