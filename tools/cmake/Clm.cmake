@@ -56,12 +56,20 @@ function(clm_library name)
   add_library(clm::${name} ALIAS clm_${name})
 endfunction()
 
+# A call's messages are made on one thread and freed on another, which glibc's allocator pays for
+# with locks and consolidation: an eighth of a server's time. Sanitizers bring their own.
+add_library(clm_allocator INTERFACE)
+if(NOT CLM_SANITIZE)
+  target_link_libraries(clm_allocator INTERFACE
+    -Wl,--push-state,--no-as-needed PkgConfig::JEMALLOC -Wl,--pop-state)
+endif()
+
 # clm_binary(name SRCS main.cc DEPS clm::x ...): an executable in bin/.
 function(clm_binary name)
   cmake_parse_arguments(arg "" "" "SRCS;DEPS" ${ARGN})
   add_executable(${name} ${arg_SRCS})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
-  target_link_libraries(${name} PRIVATE ${arg_DEPS} clm_flags)
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} clm_flags clm_allocator)
 endfunction()
 
 # clm_test(name SRCS a_test.cc ... DEPS clm::x ... LABELS unit|integration|...): one gtest binary,
