@@ -19,6 +19,7 @@
 #include "libs/rpc/client.h"
 #include "libs/rpc/host.h"
 #include "libs/rpc/service.h"
+#include "libs/rpc/tenants.h"
 
 namespace clm::app {
 
@@ -51,6 +52,8 @@ class Runtime {
   virtual absl::Status Register(std::unique_ptr<rpc::Service> service) = 0;
   // During Start: decides over tokens. Without one, the access service is asked.
   virtual void SetAuthenticator(std::unique_ptr<rpc::Authenticator> authenticator) = 0;
+  // During Start: knows which tenants exist. Without them, the access service is asked.
+  virtual void SetTenants(std::unique_ptr<rpc::Tenants> tenants) = 0;
 
   // From Serve on: a channel to another service ("contact"): in process when it runs here, else to
   // its configured peer. FAILED_PRECONDITION naming the flag when there is neither.

@@ -1,11 +1,13 @@
 #include "libs/app/server.h"
 
+#include <arpa/inet.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <netinet/in.h>
 #include <prometheus/exposer.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,7 +24,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
-#include "libs/app/remote_authenticator.h"
+#include "libs/app/remote_access.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "libs/obs/log.h"
@@ -50,6 +52,21 @@ bool InUse(const std::string& path) {
   const bool connected = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
   close(fd);
   return connected;
+}
+
+// Connects to an IPv4 address that a server listens on, and hangs up. No matter when that fails.
+void Knock(const std::string& host, int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  if (inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) return;
+  // On every address means on this one too.
+  if (address.sin_addr.s_addr == INADDR_ANY) address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return;
+  [[maybe_unused]] const int begun =
+      connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  close(fd);
 }
 
 void SetChannelArguments(grpc::ServerBuilder& builder) {
@@ -93,7 +110,7 @@ class Server::Impl final : public Runtime {
       ++started_;
       CLM_RETURN_IF_ERROR(Named(*module, module->Start(*this)));
     }
-    UseRemoteAuthenticator();
+    UseRemoteAccess();
     CLM_RETURN_IF_ERROR(Listen());
     for (const auto& module : modules_) CLM_RETURN_IF_ERROR(Named(*module, module->Serve(*this)));
     SetHealth(true);
@@ -119,7 +136,7 @@ class Server::Impl final : public Runtime {
     workers_.Stop();
     streams_.Stop();
     for (size_t i = started_; i-- > 0;) modules_[i]->Stop();
-    exposer_.reset();
+    CloseMetrics();
     obs::Info("stopped", {{"name", options_.name}});
   }
 
@@ -160,6 +177,11 @@ class Server::Impl final : public Runtime {
   void SetAuthenticator(std::unique_ptr<rpc::Authenticator> authenticator) override {
     authenticator_ = std::move(authenticator);
     host_.SetAuthenticator(authenticator_.get());
+  }
+
+  void SetTenants(std::unique_ptr<rpc::Tenants> tenants) override {
+    tenants_ = std::move(tenants);
+    host_.SetTenants(tenants_.get());
   }
 
   absl::StatusOr<std::shared_ptr<grpc::Channel>> Channel(const std::string& service) override {
@@ -240,11 +262,15 @@ class Server::Impl final : public Runtime {
     return absl::OkStatus();
   }
 
-  // In a process without the access service, its owner is asked about tokens.
-  void UseRemoteAuthenticator() {
+  // In a process without the access service, that is asked about tokens and tenants.
+  void UseRemoteAccess() {
     const auto it = options_.peers.find("access");
-    if (authenticator_ != nullptr || it == options_.peers.end()) return;
-    SetAuthenticator(NewRemoteAuthenticator(rpc::NewChannel(it->second), identity_, clock_));
+    if (it == options_.peers.end()) return;
+    const auto channel = rpc::NewChannel(it->second);
+    if (authenticator_ == nullptr) {
+      SetAuthenticator(NewRemoteAuthenticator(channel, identity_, clock_));
+    }
+    if (tenants_ == nullptr) SetTenants(NewRemoteTenants(channel, identity_));
   }
 
   absl::Status Listen() {
@@ -284,6 +310,19 @@ class Server::Impl final : public Runtime {
     return absl::OkStatus();
   }
 
+  // The HTTP server sees that it shall end when somebody calls, or after two seconds.
+  void CloseMetrics() {
+    if (exposer_ == nullptr) return;
+    const std::string host = options_.metrics_listen.substr(0, options_.metrics_listen.rfind(':'));
+    absl::Notification closed;
+    std::thread caller([&closed, &host, port = metrics_port()] {
+      while (!closed.WaitForNotificationWithTimeout(absl::Milliseconds(10))) Knock(host, port);
+    });
+    exposer_.reset();
+    closed.Notify();
+    caller.join();
+  }
+
   void SetHealth(bool serving) {
     auto* const health = server_->GetHealthCheckService();
     health->SetServingStatus(kLiveness, true);
@@ -315,6 +354,7 @@ class Server::Impl final : public Runtime {
   const rpc::ClientIdentity identity_;
   std::vector<std::shared_ptr<void>> watched_;
   std::unique_ptr<rpc::Authenticator> authenticator_;
+  std::unique_ptr<rpc::Tenants> tenants_;
   std::vector<std::unique_ptr<rpc::Service>> services_;
   absl::Mutex peers_mu_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> peers_ ABSL_GUARDED_BY(peers_mu_);

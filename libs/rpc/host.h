@@ -8,6 +8,7 @@
 #include "libs/obs/metrics.h"
 #include "libs/rpc/admission.h"
 #include "libs/rpc/authenticator.h"
+#include "libs/rpc/tenants.h"
 #include "libs/rpc/workers.h"
 
 namespace clm::rpc {
@@ -35,6 +36,10 @@ class Host {
   void SetAuthenticator(Authenticator* authenticator) { authenticator_ = authenticator; }
   Authenticator* authenticator() const { return authenticator_; }
 
+  // Without them, the suite's own calls may name any tenant. May be set while serving.
+  void SetTenants(Tenants* tenants) { tenants_ = tenants; }
+  Tenants* tenants() const { return tenants_; }
+
   // From now on streams are asked to end.
   void Drain() { draining_ = true; }
   bool draining() const { return draining_; }
@@ -43,6 +48,7 @@ class Host {
   const Options options_;
   Admission admission_;
   std::atomic<Authenticator*> authenticator_{nullptr};
+  std::atomic<Tenants*> tenants_{nullptr};
   std::atomic<bool> draining_{false};
 };
 

@@ -272,6 +272,39 @@ TEST_F(ServiceTest, AForeignTenantIsNotFoundAndTheHandlerNeverRuns) {
   EXPECT_FALSE(ran);
 }
 
+TEST_F(ServiceTest, TheSuiteIsToldWhichTenantDoesNotExistAndTheHandlerNeverRuns) {
+  absl::Status answer = error::NotFound("tenants/other");
+  std::vector<std::string> asked;
+  absl::Mutex mu;
+  Tenants tenants([&](const std::string& tenant, absl::Time) {
+    absl::MutexLock lock(&mu);
+    asked.push_back(tenant);
+    return answer;
+  });
+  host_->SetTenants(&tenants);
+  int ran = 0;
+  handlers_.get = [&](const Call&, const access::GetTenantRequest&) {
+    ++ran;
+    return access::Tenant();
+  };
+  const absl::Status missing = Get(*own_, "tenants/other");
+  EXPECT_EQ(missing.code(), StatusCode::kNotFound);
+  EXPECT_EQ(error::MetadataValue(missing, "resource"), "tenants/other");
+  EXPECT_EQ(ran, 0);
+  // Nothing is remembered of it, so that a new tenant is there at once; of one that exists it is.
+  answer = absl::OkStatus();
+  EXPECT_TRUE(Get(*own_, "tenants/other").ok());
+  EXPECT_TRUE(Get(*own_, "tenants/other").ok());
+  EXPECT_EQ(ran, 2);
+  EXPECT_EQ(asked.size(), 2u);
+  // Who cannot be asked leaves it open, and a token's tenant needs no question.
+  answer = error::Unavailable("DATABASE_UNAVAILABLE", "away", absl::Seconds(1));
+  EXPECT_EQ(Get(*own_, "tenants/third").code(), StatusCode::kUnavailable);
+  EXPECT_TRUE(Get(*foreign_, "tenants/acme", "Bearer acme-reader").ok());
+  EXPECT_EQ(asked.size(), 3u);
+  TearDown();
+}
+
 TEST_F(ServiceTest, AMissingScopeIsNamed) {
   const absl::Status status = Get(*foreign_, "tenants/acme", "Bearer acme-writer");
   EXPECT_EQ(status.code(), StatusCode::kPermissionDenied);

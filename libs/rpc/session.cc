@@ -152,6 +152,16 @@ absl::Status Session::CheckNext(google::protobuf::Message& request, bool malform
   return method_->validator->Check(request, call_.tenant);
 }
 
+bool Session::TenantFound() const {
+  if (!call_.caller.suite || call_.tenant.empty()) return true;
+  const Tenants* const tenants = host_->tenants();
+  return tenants == nullptr || tenants->Knows(call_.tenant);
+}
+
+absl::Status Session::FindTenant() const {
+  return TenantFound() ? absl::OkStatus() : host_->tenants()->Check(call_.tenant, call_.deadline);
+}
+
 absl::Status Session::StillWanted() const {
   if (context_->IsCancelled()) {
     return error::Make(absl::StatusCode::kCancelled, "CANCELLED", "the caller went away");

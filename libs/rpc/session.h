@@ -41,6 +41,11 @@ class Session {
   // The same for the later messages of a stream of requests: same tenant, sound.
   absl::Status CheckNext(google::protobuf::Message& request, bool malformed);
 
+  // After Check: whether it is certain that the request's tenant exists. When not, access must be
+  // asked where blocking is allowed, by FindTenant(): NOT_FOUND naming the tenant.
+  bool TenantFound() const;
+  absl::Status FindTenant() const;
+
   // DEADLINE_EXCEEDED or CANCELLED when nobody waits any more.
   absl::Status StillWanted() const;
 

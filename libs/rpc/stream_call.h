@@ -70,6 +70,7 @@ class ServerStreamCall final : public grpc::ServerWriteReactor<Resp>, public Wri
   void Run() {
     absl::Status status = IdentifyBlocking(session_);
     if (status.ok()) status = session_.Check(in_->message, in_->malformed);
+    if (status.ok()) status = session_.FindTenant();
     if (status.ok()) status = session_.StillWanted();
     if (status.ok()) {
       try {
@@ -156,6 +157,7 @@ class ClientStreamCall final : public grpc::ServerReadReactor<In<Req>>, public R
                                            "request: the stream has no message");
     }
     if (status.ok()) status = session_.Check(in_.message, in_.malformed);
+    if (status.ok()) status = session_.FindTenant();
     if (status.ok()) {
       first_is_here_ = true;
       try {

@@ -178,6 +178,27 @@ TEST_F(StreamTest, TheFirstMessageIsCheckedBeforeTheHandlerRuns) {
   EXPECT_FALSE(ran);
 }
 
+TEST_F(StreamTest, AStreamAboutATenantThatDoesNotExistIsNotFound) {
+  Tenants tenants([](const std::string& tenant, absl::Time) {
+    return error::NotFound(absl::StrCat("tenants/", tenant));
+  });
+  host_.SetTenants(&tenants);
+  int ran = 0;
+  handlers_.upload = [&](const Call&, Reader<contact::UploadImportRequest>&) {
+    ++ran;
+    return contact::ImportJob();
+  };
+  handlers_.watch = [&](const Call&, const access::GetTenantRequest&, Writer<access::Tenant>&) {
+    ++ran;
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(Upload({Start("tenants/other")}).code(), StatusCode::kNotFound);
+  grpc::ClientContext context;
+  EXPECT_EQ(FromGrpc(Watch(&context, "tenants/other")->Finish()).code(), StatusCode::kNotFound);
+  EXPECT_EQ(ran, 0);
+  host_.SetTenants(nullptr);
+}
+
 TEST_F(StreamTest, ABadLaterMessageFailsTheCallThoughTheHandlerOverlooksIt) {
   handlers_.upload = [&](const Call&, Reader<contact::UploadImportRequest>& reader) {
     contact::UploadImportRequest message;

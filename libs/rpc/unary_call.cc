@@ -31,12 +31,20 @@ grpc::ServerUnaryReactor* UnaryCall::Start(const UnaryHandler* handler,
 void UnaryCall::Continue(const absl::Status& identified, bool on_worker) {
   absl::Status status = identified.ok() ? session_.Check(*request_, malformed_) : identified;
   if (!status.ok()) return Finish(std::move(status));
-  if (on_worker || !handler_->blocking()) return handler_->Invoke(*this, *request_, *response_);
+  if (on_worker) return Invoke();
+  if (!handler_->blocking() && session_.TenantFound()) {
+    return handler_->Invoke(*this, *request_, *response_);
+  }
   const bool posted = handler_->host->workers().Post([this] {
     if (absl::Status wanted = session_.StillWanted(); !wanted.ok()) return Finish(wanted);
-    handler_->Invoke(*this, *request_, *response_);
+    Invoke();
   });
   if (!posted) Finish(session_.Shed("QUEUE_FULL"));
+}
+
+void UnaryCall::Invoke() {
+  if (absl::Status found = session_.FindTenant(); !found.ok()) return Finish(std::move(found));
+  handler_->Invoke(*this, *request_, *response_);
 }
 
 void UnaryCall::Finish(absl::Status status) {

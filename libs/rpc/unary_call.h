@@ -52,6 +52,8 @@ class UnaryCall final : public Answer {
 
  private:
   void Continue(const absl::Status& identified, bool on_worker);
+  // On a worker: the last look, then the handler.
+  void Invoke();
 
   const UnaryHandler* handler_ = nullptr;
   google::protobuf::Message* request_ = nullptr;

@@ -38,15 +38,6 @@ int Rounds(int count) {
   return form != nullptr && std::string(form) == "1" ? kLongForm * count : count;
 }
 
-bool Eventually(absl::FunctionRef<bool()> condition) {
-  const absl::Time until = absl::Now() + kPatience;
-  while (!condition()) {
-    if (absl::Now() >= until) return false;
-    absl::SleepFor(kPoll);
-  }
-  return true;
-}
-
 std::string Ask(const std::string& admin_dsn, const std::string& sql) {
   const auto rows = pg::AdminQuery(admin_dsn, sql);
   if (!rows.ok()) return absl::StrCat("failed: ", rows.status().message());
@@ -186,6 +177,7 @@ World::World(Options options)
     redis_ = std::make_unique<clm::testing::RedisServer>();
     redis_url = redis_->url();
   }
+  for (const char* tenant : {"acme", "globex", "initech"}) AddTenant(tenant);
   std::ofstream(folder_.File("secret")) << std::string(32, 's');
   std::vector<std::string> flags = {absl::StrCat("--secret-file=", folder_.File("secret"))};
   if (!redis_url.empty()) flags.push_back(absl::StrCat("--redis-url=", redis_url));
@@ -222,6 +214,13 @@ World::World(Options options)
                              .flags = lifecycle_flags,
                              .failpoint = options.lifecycle_failpoint});
   lifecycle_caller_ = std::make_unique<Caller>(std::vector<std::string>{lifecycle_->target()});
+}
+
+void World::AddTenant(const std::string& tenant) {
+  Require(pg::AdminExec(access_database_.admin_dsn,
+                        absl::StrCat("INSERT INTO tenant (tenant_id, display_name, create_time) "
+                                     "VALUES ('",
+                                     tenant, "', '', now()) ON CONFLICT DO NOTHING")));
 }
 
 World::~World() {

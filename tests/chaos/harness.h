@@ -24,6 +24,7 @@
 #include "libs/rpc/client.h"
 #include "libs/rpc/status.h"
 #include "libs/stack/child_process.h"
+#include "libs/testing/eventually.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
 
@@ -32,11 +33,8 @@ namespace clm::chaos {
 // `count` in the short form, twenty times as many with CLM_CHAOS_LONG=1.
 int Rounds(int count);
 
-// How long a test waits for what must happen in the end. Never the subject of a test.
-inline constexpr absl::Duration kPatience = absl::Seconds(120);
-
-// Waits until `condition` holds; false when it did not within kPatience.
-bool Eventually(absl::FunctionRef<bool()> condition);
+using clm::testing::Eventually;
+using clm::testing::kPatience;
 
 // The first column of the answer to a question put to a database by its superuser, all rows joined
 // by newlines.
@@ -152,6 +150,10 @@ class World {
 
   explicit World(Options options);
   ~World();
+
+  // Makes a tenant, not by way of a process that may be told to die there. The tenants of a
+  // ContactLoad are made with the world.
+  void AddTenant(const std::string& tenant);
 
   // A caller of all processes of clm-contact.
   Caller& caller() { return *caller_; }

@@ -60,6 +60,7 @@ class LifecycleCrashTest : public ::testing::TestWithParam<const char*> {
   }
 
   static void Prepare(const std::string& tenant) {
+    world_->AddTenant(tenant);
     const std::string parent = absl::StrCat("tenants/", tenant);
     lifecycle::v1::InstallPresetRequest preset;
     preset.set_parent(parent);

@@ -1,4 +1,4 @@
-#include "libs/app/remote_authenticator.h"
+#include "libs/app/remote_access.h"
 
 #include <string>
 #include <utility>
@@ -29,6 +29,21 @@ std::unique_ptr<rpc::Authenticator> NewRemoteAuthenticator(std::shared_ptr<grpc:
                        .suite = false};
   };
   return std::make_unique<rpc::CachingAuthenticator>(std::move(introspect), clock);
+}
+
+std::unique_ptr<rpc::Tenants> NewRemoteTenants(std::shared_ptr<grpc::Channel> channel,
+                                               rpc::ClientIdentity identity) {
+  std::shared_ptr<access::v1::AccessService::Stub> stub =
+      access::v1::AccessService::NewStub(std::move(channel));
+  return std::make_unique<rpc::Tenants>(
+      [stub, identity](const std::string& tenant, absl::Time deadline) {
+        grpc::ClientContext context;
+        rpc::PrepareContext(identity, rpc::Call{.deadline = deadline}, &context);
+        access::v1::GetTenantRequest request;
+        request.set_name(absl::StrCat("tenants/", tenant));
+        access::v1::Tenant found;
+        return rpc::FromGrpc(stub->GetTenant(&context, request, &found));
+      });
 }
 
 }  // namespace clm::app
