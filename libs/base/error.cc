@@ -28,7 +28,7 @@ absl::Status BadRequest(const std::vector<std::pair<std::string, std::string>>& 
       absl::StrAppend(&message, "; and ", violations.size() - kMaxViolations, " more");
       break;
     }
-    absl::StrAppend(&message, message.empty() ? "" : "; ", field, ": ", what);
+    absl::StrAppend(&message, message.empty() ? "" : "; ", field, field.empty() ? "" : ": ", what);
     auto* violation = detail.add_field_violations();
     violation->set_field(field);
     violation->set_description(what);

@@ -32,7 +32,8 @@ absl::Status Make(absl::StatusCode code, absl::string_view reason, absl::string_
 // NOT_FOUND for a resource. The answer for another tenant's resource too: existence is not told.
 absl::Status NotFound(absl::string_view resource_name);
 
-// INVALID_ARGUMENT for a single field, with a BadRequest detail. `field` is the proto path.
+// INVALID_ARGUMENT for a single field, with a BadRequest detail. `field` is the proto path;
+// empty: what is wrong is the request, or the value on its way into a field that the caller adds.
 absl::Status InvalidField(absl::string_view field, absl::string_view what);
 
 // FAILED_PRECONDITION.

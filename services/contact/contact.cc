@@ -403,10 +403,13 @@ absl::StatusOr<Change> Erase(const Contact& before, const ContactRules& rules, a
   return ChangeOf(before, std::move(after), ContactEvent::kErased, now);
 }
 
-absl::Status AlreadyExists(const EntityKey& existing, absl::string_view identifier_type) {
+std::string IdentifierField(absl::string_view identifier_type) {
   const bool own_field = identifier_type == kEmailType || identifier_type == kPhoneType;
-  const std::string field =
-      absl::StrCat("contact.", own_field ? "" : "external_ids.", identifier_type);
+  return absl::StrCat("contact.", own_field ? "" : "external_ids.", identifier_type);
+}
+
+absl::Status AlreadyExists(const EntityKey& existing, absl::string_view identifier_type) {
+  const std::string field = IdentifierField(identifier_type);
   const std::string name = EntityName("contacts", existing);
   return error::Make(absl::StatusCode::kAlreadyExists, "CONTACT_EXISTS",
                      absl::StrCat(field, ": taken by ", name),

@@ -122,6 +122,9 @@ absl::StatusOr<Change> Reactivate(const Contact& before, absl::Time now);
 // tombstones must be kept. Allowed from every status and for merged contacts; cannot be undone.
 absl::StatusOr<Change> Erase(const Contact& before, const ContactRules& rules, absl::Time now);
 
+// Where a contact has its identifiers of a type: "contact.email", "contact.external_ids.user_id".
+std::string IdentifierField(absl::string_view identifier_type);
+
 // ALREADY_EXISTS, reason CONTACT_EXISTS, with the name of the contact that has the identifier and
 // the field ("contact.email") in the metadata.
 absl::Status AlreadyExists(const EntityKey& existing, absl::string_view identifier_type);

@@ -51,6 +51,8 @@ v1::ImportJob ToProto(const ImportJob& job) {
   for (const auto& [column, field] : job.columns) (*out.mutable_columns())[column] = field;
   out.set_key(job.key_field);
   out.set_source(job.source);
+  out.set_topic(job.topic);
+  out.set_currency(job.currency);
   out.set_validate_only(job.validate_only);
   out.set_state(static_cast<v1::ImportJob::State>(job.state));
   out.set_read_count(job.counts.read);
@@ -85,6 +87,8 @@ absl::StatusOr<ImportJob> JobFrom(const rpc::Call& call, const v1::ImportStart& 
   for (const auto& [column, field] : wanted.columns()) job.columns[column] = field;
   job.key_field = wanted.key().empty() ? std::string(kEmailType) : wanted.key();
   job.source = wanted.source();
+  job.topic = wanted.topic();
+  job.currency = wanted.currency();
   job.validate_only = wanted.validate_only();
   job.actor = call.caller.actor;
   job.create_time = call.now;
@@ -100,7 +104,7 @@ absl::StatusOr<ImportJob> JobFrom(const rpc::Call& call, const v1::ImportStart& 
 bool SameRequest(const ImportJob& a, const ImportJob& b) {
   return a.display_name == b.display_name && a.format == b.format && a.kind == b.kind &&
          a.columns == b.columns && a.key_field == b.key_field && a.source == b.source &&
-         a.validate_only == b.validate_only;
+         a.topic == b.topic && a.currency == b.currency && a.validate_only == b.validate_only;
 }
 
 }  // namespace
@@ -111,6 +115,8 @@ ImportOptions OptionsOf(const ImportJob& job) {
   options.columns = job.columns;
   options.key = job.key_field;
   options.source = job.source;
+  options.topic = job.topic;
+  options.currency = job.currency;
   if (job.kind == ImportKind::kEvents && options.source.empty()) options.source = "import";
   return options;
 }

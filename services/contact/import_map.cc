@@ -575,7 +575,17 @@ std::vector<std::string> ImportMapper::MissingColumns() const {
 std::vector<ImportRowError> RowErrors(int64_t row, const absl::Status& status) {
   std::vector<ImportRowError> errors;
   for (auto& [field, what] : error::FieldViolations(status)) errors.push_back({row, field, what});
-  if (errors.empty()) errors.push_back({row, "", std::string(status.message())});
+  if (!errors.empty()) return errors;
+  // What only the stored contacts could tell: "contact.email: taken by ...".
+  const std::string path = error::MetadataValue(status, "field");
+  absl::string_view field = path;
+  absl::string_view text = status.message();
+  if (!field.empty() && absl::ConsumePrefix(&text, absl::StrCat(field, ": "))) {
+    absl::ConsumePrefix(&field, "contact.");
+  } else {
+    field = "";
+  }
+  errors.push_back({row, std::string(field), std::string(text)});
   return errors;
 }
 

@@ -335,6 +335,11 @@ TEST(RowErrorsTest, TheErrorFileHasOneLinePerField) {
   EXPECT_EQ(absl::StrCat(RowErrorsCsvHeader(), RowErrorsCsv(errors)),
             "row,field,reason\r\n7,email,is empty\r\n7,'=cmd,\"a, b\"\r\n");
   EXPECT_THAT(RowErrors(8, absl::InternalError("x")), ElementsAre(ImportRowError{8, "", "x"}));
+  // What the stored contacts refuse names its field in another way.
+  const auto taken = RowErrors(9, AlreadyExists({"acme", Uuid()}, "user_id"));
+  ASSERT_EQ(taken.size(), 1u);
+  EXPECT_EQ(taken[0].field, "external_ids.user_id");
+  EXPECT_THAT(taken[0].reason, ::testing::StartsWith("taken by tenants/acme/"));
 }
 
 }  // namespace

@@ -16,22 +16,22 @@ constexpr absl::Duration kQuick = absl::Seconds(10);
   "j.tenant_id, j.id, j.display_name, j.format, j.kind, j.columns, j.key, j.source, " \
   "j.validate_only, j.state, j.content_hash, j.read_count, j.created_count, "         \
   "j.updated_count, j.unchanged_count, j.failed_count, j.size_bytes, j.done_bytes, "  \
-  "j.error_code, j.error_message, j.actor, j.create_time, j.end_time"
+  "j.error_code, j.error_message, j.actor, j.create_time, j.end_time, j.topic, j.currency"
 
 // A job that failed without ever having its file is one whose upload was given up.
 constexpr pg::Statement kBegin{"import.begin", R"sql(
   INSERT INTO import_job (tenant_id, id, display_name, format, kind, columns, key, source,
                           validate_only, state, content_hash, actor, owner, lease_until,
-                          create_time)
+                          create_time, topic, currency)
   VALUES ($1::text, $2::uuid, $3::text, $4::smallint, $5::smallint, $6::jsonb, $7::text, $8::text,
           $9::boolean, 1, '', $10::text, $11::uuid, now() + make_interval(secs => $12::float8),
-          $13::timestamptz)
+          $13::timestamptz, $14::text, $15::text)
   ON CONFLICT (tenant_id, id) DO UPDATE SET
     (display_name, format, kind, columns, key, source, validate_only, state, actor, owner,
-     lease_until, create_time, error_code, error_message, end_time) =
+     lease_until, create_time, topic, currency, error_code, error_message, end_time) =
     (excluded.display_name, excluded.format, excluded.kind, excluded.columns, excluded.key,
      excluded.source, excluded.validate_only, 1, excluded.actor, excluded.owner,
-     excluded.lease_until, excluded.create_time, 0, '', NULL)
+     excluded.lease_until, excluded.create_time, excluded.topic, excluded.currency, 0, '', NULL)
   WHERE import_job.state IN (1, 4) AND import_job.content_hash = '')sql"};
 
 constexpr pg::Statement kAddChunk{"import.add_chunk", R"sql(
@@ -144,6 +144,8 @@ absl::StatusOr<ImportJob> ReadJob(const pg::Row& row) {
   job.actor = std::string(row.Text(20));
   job.create_time = row.Time(21);
   job.end_time = row.OptTime(22);
+  job.topic = std::string(row.Text(23));
+  job.currency = std::string(row.Text(24));
   return job;
 }
 
@@ -191,6 +193,7 @@ absl::StatusOr<std::optional<ImportJob>> ImportStore::Begin(const ImportJob& job
   args.Add(job.display_name).Add(static_cast<int>(job.format)).Add(static_cast<int>(job.kind));
   args.Add(columns.dump()).Add(job.key_field).Add(job.source).Add(job.validate_only);
   args.Add(job.actor).Add(owner).Add(absl::ToDoubleSeconds(kUploadLease)).Add(job.create_time);
+  args.Add(job.topic).Add(job.currency);
   std::optional<ImportJob> complete;
   CLM_RETURN_IF_ERROR(pool_->Transact(
       {pg::Scope::Tenant(job.key.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {

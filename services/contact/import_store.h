@@ -49,6 +49,8 @@ struct ImportJob {
   std::map<std::string, std::string> columns;
   std::string key_field;
   std::string source;
+  std::string topic;
+  std::string currency;
   bool validate_only = false;
   ImportState state = ImportState::kUploading;
   std::string content_hash;  // SHA-256 of the file; empty until all of it is stored.

@@ -58,11 +58,11 @@ absl::Status Commit(ContactWork& work, journal::Recorder& recorder, const Change
       return AlreadyExists({key.tenant, *owner}, added.type);
     }
     if (work.IsTombstone(key.tenant, added)) {
+      const std::string field = IdentifierField(added.type);
       return error::Precondition(
           "ADDRESS_ERASED",
-          absl::StrCat("contact.", added.type,
-                       ": its owner was erased and must not be brought back"),
-          {{"identifier_type", added.type}});
+          absl::StrCat(field, ": its owner was erased and must not be brought back"),
+          {{"field", field}});
     }
   }
   work.Save(change, actor, source);

@@ -12,7 +12,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "clm/contact/v1/import_service.grpc.pb.h"
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
@@ -60,11 +59,6 @@ struct CdnowFile {
   int64_t purchases = 0;
 };
 
-// Without the colon in front that stands for no field.
-std::string Reason(const contact::CdnowPurchase& refused) {
-  return std::string(absl::StripPrefix(refused.status.message(), ": "));
-}
-
 absl::StatusOr<CdnowFile> ReadCdnow(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in || std::filesystem::is_directory(path)) {
@@ -89,10 +83,10 @@ absl::StatusOr<CdnowFile> ReadCdnow(const std::string& path) {
   }
   reader.Finish(sink);
   if (file.purchases == 0) {
-    const std::string first =
-        file.refused.empty()
-            ? "it is empty"
-            : absl::StrCat("line ", file.refused.front().line, ": ", Reason(file.refused.front()));
+    const std::string first = file.refused.empty()
+                                  ? "it is empty"
+                                  : absl::StrCat("line ", file.refused.front().line, ": ",
+                                                 file.refused.front().status.message());
     return error::InvalidField("FILE",
                                absl::StrCat(path, ": has no purchase in a CDNOW form; ", first));
   }
@@ -252,7 +246,7 @@ class CdnowImport {
 
 absl::Status WriteRefused(const CdnowFlags& flags, const CdnowFile& file, const Cli& cli) {
   for (size_t i = 0; i < file.refused.size() && i < kErrorsShown; ++i) {
-    cli.Note(absl::StrCat("line ", file.refused[i].line, ": ", Reason(file.refused[i])));
+    cli.Note(absl::StrCat("line ", file.refused[i].line, ": ", file.refused[i].status.message()));
   }
   if (file.refused.size() > kErrorsShown && flags.errors.empty()) {
     cli.Note(absl::StrCat("and ", file.refused.size() - kErrorsShown,
@@ -261,7 +255,7 @@ absl::Status WriteRefused(const CdnowFlags& flags, const CdnowFile& file, const 
   if (flags.errors.empty()) return absl::OkStatus();
   terminal::Table table({{"line"}, {"error"}});
   for (const auto& refused : file.refused) {
-    table.Add({refused.line, Reason(refused)});
+    table.Add({refused.line, std::string(refused.status.message())});
   }
   std::ofstream out(flags.errors);
   terminal::Write(table, terminal::Format::kCsv, {}, out);
@@ -321,7 +315,7 @@ absl::Status ImportCdnow(Cli& cli, const CdnowFlags& flags) {
 }
 
 struct JobFlags {
-  std::string file, format, key, source, errors;
+  std::string file, format, key, source, topic, currency, errors;
   std::vector<std::string> columns;
   bool dry_run = false, wait = true;
 };
@@ -369,6 +363,8 @@ absl::StatusOr<contact::v1::ImportJob> Upload(Cli& cli, const JobFlags& flags,
   job->set_kind(kind);
   job->set_key(flags.key);
   job->set_source(flags.source);
+  job->set_topic(flags.topic);
+  job->set_currency(flags.currency);
   job->set_validate_only(flags.dry_run);
   if (flags.format == "csv") job->set_format(contact::v1::ImportJob::FORMAT_CSV);
   if (flags.format == "ndjson") job->set_format(contact::v1::ImportJob::FORMAT_NDJSON);
@@ -447,6 +443,13 @@ void AddJobCommand(Cli& cli, CLI::App* group, const char* name, const char* desc
       ->type_name("COLUMN=FIELD");
   command->add_option("--key", flags->key, "email, phone or external_ids.TYPE; default: email");
   command->add_option("--source", flags->source, "recorded with new contacts");
+  if (kind == contact::v1::ImportJob::KIND_CONTACTS) {
+    command->add_option(
+        "--topic", flags->topic,
+        "id of the topic that a column \"action\" (subscribe, unsubscribe) is about");
+  } else {
+    command->add_option("--currency", flags->currency, "of amounts in rows that name none: EUR");
+  }
   command->add_option("--errors", flags->errors, "write the refused rows to a CSV file");
   command->add_flag("--dry-run", flags->dry_run, "check every row, change nothing");
   command->add_flag("--wait,!--no-wait", flags->wait, "until the job has ended");

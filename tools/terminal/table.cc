@@ -285,7 +285,7 @@ absl::StatusOr<Format> ParseFormat(absl::string_view name) {
   const auto it = std::find(names.begin(), names.end(), name);
   if (it != names.end()) return static_cast<Format>(it - names.begin());
   const auto near = Nearest(name, names);
-  return error::InvalidField("output",
+  return error::InvalidField("--output",
                              absl::StrCat("must be one of ", absl::StrJoin(names, ", "),
                                           near ? absl::StrCat("; did you mean ", *near, "?") : ""));
 }
@@ -368,7 +368,7 @@ bool IsMessageFormat(Format format) {
 absl::Status WriteMessages(const std::vector<const google::protobuf::Message*>& messages, bool many,
                            Format format, std::ostream& out) {
   if (!IsMessageFormat(format)) {
-    return error::InvalidField("output", "must be json, yaml or ndjson here");
+    return error::InvalidField("--output", "must be json, yaml or ndjson here");
   }
   Json all = Json::array();
   for (const auto* message : messages) {

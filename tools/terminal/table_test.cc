@@ -235,7 +235,7 @@ TEST(FormatTest, AllNamesParseAndAnUnknownOneIsExplained) {
   EXPECT_EQ(*ParseFormat("table"), Format::kTable);
   EXPECT_EQ(
       ParseFormat("jsno").status().message(),
-      "output: must be one of table, wide, json, yaml, csv, ndjson, name; did you mean json?");
+      "--output: must be one of table, wide, json, yaml, csv, ndjson, name; did you mean json?");
 }
 
 }  // namespace

@@ -189,6 +189,8 @@ CREATE TABLE import_job (
   columns         jsonb NOT NULL,
   key             text NOT NULL,
   source          text NOT NULL,
+  topic           text NOT NULL,
+  currency        text NOT NULL,
   validate_only   boolean NOT NULL,
   state           smallint NOT NULL,
   content_hash    bytea NOT NULL,
