@@ -145,6 +145,7 @@ void Consumer::Stop() {
     stop_ = true;
   }
   if (!loop_.joinable()) return;
+  if (options_.cancel_fetch) options_.cancel_fetch();
   loop_.join();
   {
     absl::MutexLock lock(&mu_);
@@ -243,7 +244,12 @@ absl::Duration Consumer::Round() {
 
   auto response = options_.fetch(request, absl::Now() + wait + absl::Seconds(5));
   if (!response.ok()) {
-    if (options_.on_trouble) options_.on_trouble(response.status());
+    bool wanted = false;
+    {
+      absl::MutexLock lock(&mu_);
+      wanted = !stop_;
+    }
+    if (wanted && options_.on_trouble) options_.on_trouble(response.status());
     return absl::Milliseconds(100);
   }
   Failpoint("consumer.fetched");

@@ -47,6 +47,8 @@ class Consumer {
     Lanes* lanes = nullptr;    // Of the consuming service.
     EventHandler* handler = nullptr;
     FetchFn fetch;
+    // Ends a fetch that waits for events, so that Stop need not; it may be empty.
+    std::function<void()> cancel_fetch;
     absl::Duration lease_ttl = absl::Seconds(5);
     // Records per shard and fetch, and the most that are fetched ahead of what is applied.
     int max_records = 512;

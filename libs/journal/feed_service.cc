@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "clm/event/v1/event_feed_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "libs/rpc/status.h"
 
@@ -74,19 +73,34 @@ FeedBinding::FeedBinding(rpc::Host& host, FeedHandlers& handlers)
   Bind("Fetch", &handlers, &FeedHandlers::Fetch);
 }
 
-FetchFn FetchOver(std::shared_ptr<grpc::Channel> channel, rpc::ClientIdentity identity) {
-  std::shared_ptr<event::v1::EventFeedService::Stub> stub =
-      event::v1::EventFeedService::NewStub(channel);
-  return [stub, identity = std::move(identity)](
-             const event::v1::FetchRequest& request,
-             absl::Time deadline) -> absl::StatusOr<event::v1::FetchResponse> {
-    grpc::ClientContext context;
-    rpc::PrepareContext(identity, deadline - absl::Now(), &context);
-    event::v1::FetchResponse response;
-    const grpc::Status status = stub->Fetch(&context, request, &response);
-    if (!status.ok()) return rpc::FromGrpc(status);
-    return response;
-  };
+RemoteFeed::RemoteFeed(std::shared_ptr<grpc::Channel> channel, rpc::ClientIdentity identity)
+    : stub_(event::v1::EventFeedService::NewStub(channel)), identity_(std::move(identity)) {}
+
+RemoteFeed::~RemoteFeed() = default;
+
+absl::StatusOr<event::v1::FetchResponse> RemoteFeed::Fetch(const event::v1::FetchRequest& request,
+                                                           absl::Time deadline) {
+  grpc::ClientContext context;
+  rpc::PrepareContext(identity_, deadline - absl::Now(), &context);
+  {
+    absl::MutexLock lock(&mu_);
+    if (cancelled_) {
+      return error::Make(absl::StatusCode::kCancelled, "CANCELLED", "no fetch is wanted any more");
+    }
+    under_way_ = &context;
+  }
+  event::v1::FetchResponse response;
+  const grpc::Status status = stub_->Fetch(&context, request, &response);
+  absl::MutexLock lock(&mu_);
+  under_way_ = nullptr;
+  if (!status.ok()) return rpc::FromGrpc(status);
+  return response;
+}
+
+void RemoteFeed::Cancel() {
+  absl::MutexLock lock(&mu_);
+  cancelled_ = true;
+  if (under_way_ != nullptr) under_way_->TryCancel();
 }
 
 }  // namespace clm::journal

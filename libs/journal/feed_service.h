@@ -2,23 +2,23 @@
 #ifndef CLM_LIBS_JOURNAL_FEED_SERVICE_H_
 #define CLM_LIBS_JOURNAL_FEED_SERVICE_H_
 
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
 #include <memory>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
-#include "clm/event/v1/event_feed_service.pb.h"
+#include "absl/time/time.h"
+#include "clm/event/v1/event_feed_service.grpc.pb.h"
 #include "libs/journal/consumer.h"
 #include "libs/journal/feed.h"
 #include "libs/rpc/call.h"
 #include "libs/rpc/client.h"
 #include "libs/rpc/reply.h"
 #include "libs/rpc/service.h"
-
-namespace grpc {
-class Channel;
-}
 
 namespace clm::journal {
 
@@ -46,8 +46,24 @@ class FeedBinding : public rpc::Service {
   FeedBinding(rpc::Host& host, FeedHandlers& handlers);
 };
 
-// Fetches over `channel`, as `identity`.
-FetchFn FetchOver(std::shared_ptr<grpc::Channel> channel, rpc::ClientIdentity identity);
+// The feeds behind `channel`, fetched as `identity`. Thread-safe; one fetch at a time.
+class RemoteFeed {
+ public:
+  RemoteFeed(std::shared_ptr<grpc::Channel> channel, rpc::ClientIdentity identity);
+  ~RemoteFeed();
+
+  absl::StatusOr<event::v1::FetchResponse> Fetch(const event::v1::FetchRequest& request,
+                                                 absl::Time deadline);
+  // Ends the fetch under way, and all later ones, with CANCELLED.
+  void Cancel();
+
+ private:
+  const std::unique_ptr<event::v1::EventFeedService::Stub> stub_;
+  const rpc::ClientIdentity identity_;
+  absl::Mutex mu_;
+  grpc::ClientContext* under_way_ ABSL_GUARDED_BY(mu_) = nullptr;
+  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
+};
 
 }  // namespace clm::journal
 

@@ -1,9 +1,12 @@
 #include "libs/stack/postgres_server.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "absl/strings/match.h"
@@ -72,6 +75,17 @@ int64_t SharedBuffersMegabytes() {
   return std::clamp<int64_t>(megabytes / 8, 64, 1024);
 }
 
+// Returns when everything written to the file system of `folder` is on the disk.
+absl::Status SyncFileSystem(const std::string& folder) {
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = fd >= 0 && syncfs(fd) == 0;
+  const int failure = errno;
+  if (fd >= 0) close(fd);
+  if (synced) return absl::OkStatus();
+  return error::Precondition("FOLDER_UNUSABLE",
+                             absl::StrCat(folder, ": cannot be synced: ", std::strerror(failure)));
+}
+
 // Whether `pid` is a PostgreSQL server on `data_folder`.
 bool IsServerOf(pid_t pid, const std::string& data_folder) {
   const std::string command = ReadFile(absl::StrCat("/proc/", pid, "/cmdline"));
@@ -131,9 +145,8 @@ absl::Status PostgresServer::InitData() {
   std::error_code failed;
   fs::remove_all(fresh, failed);
   std::vector<std::string> argv = {
-      binaries_.folder + "/initdb", "-D", fresh, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-      "--locale=C.UTF-8",           "-k"};
-  if (!options_.durable) argv.push_back("--no-sync");
+      binaries_.folder + "/initdb", "-D", fresh,      "-U", "postgres", "-A", "trust", "-E", "UTF8",
+      "--locale=C.UTF-8",           "-k", "--no-sync"};
   CLM_RETURN_IF_ERROR(
       Output({.argv = std::move(argv), .folder = folder_->path(), .user = folder_->user()},
              options_.start_timeout)
@@ -146,6 +159,8 @@ absl::Status PostgresServer::InitData() {
       WriteFile(fresh + "/postgresql.conf",
                 absl::StrCat(ReadFile(fresh + "/postgresql.conf"), "\ninclude = 'clm.conf'\n"),
                 folder_->user()));
+  // All files at once take a quarter of the time that initdb needs for one after the other.
+  if (options_.durable) CLM_RETURN_IF_ERROR(SyncFileSystem(fresh));
   fs::rename(fresh, folder_->File("data"), failed);
   if (failed) return error::Precondition("FOLDER_UNUSABLE", failed.message());
   return absl::OkStatus();

@@ -130,7 +130,11 @@ class LifecycleModule : public app::Module {
     // All shards together stay below what the lanes let wait.
     options.max_records = 128;
     options.max_ahead = 256;
-    options.fetch = journal::FetchOver(std::move(channel), runtime.identity());
+    contact_events_ = std::make_unique<journal::RemoteFeed>(std::move(channel), runtime.identity());
+    options.fetch = [this](const event::v1::FetchRequest& request, absl::Time deadline) {
+      return contact_events_->Fetch(request, deadline);
+    };
+    options.cancel_fetch = [this] { contact_events_->Cancel(); };
     obs::Counter& parked = runtime.metrics().GetCounter(
         "clm_events_parked_total", "Events put aside because they could not be applied.",
         {{"service", kName}, {"source", kContactSource}});
@@ -195,6 +199,7 @@ class LifecycleModule : public app::Module {
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<LifecycleHandlers> handlers_;
   std::unique_ptr<InsightsModulePart> insights_;
+  std::unique_ptr<journal::RemoteFeed> contact_events_;
   std::unique_ptr<journal::Consumer> consumer_;
   std::shared_ptr<void> lag_;
 };

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -40,6 +41,25 @@ std::string ProgramFolder() {
   return std::filesystem::read_symlink("/proc/self/exe", failed).parent_path().string();
 }
 
+// The port of 127.0.0.1 that could be had for `port`; 0 for none. A port of 0 stands for any.
+int Bound(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return 0;
+  const int reuse = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* const raw = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof(address);
+  const bool free = bind(fd, raw, size) == 0 && getsockname(fd, raw, &size) == 0;
+  close(fd);
+  return free ? ntohs(address.sin_port) : 0;
+}
+
+int AnyPort() { return Bound(0); }
+
 // A log of the process, appended to; thread-safe by the one lock.
 void LogTo(const std::string& file) {
   auto out = std::make_shared<std::ofstream>(file, std::ios::app);
@@ -56,17 +76,7 @@ void LogTo(const std::string& file) {
 int FreePort(int port) {
   if (port == 0) return 0;
   for (int candidate = port; candidate < port + kPortsTried && candidate < 65536; ++candidate) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return port;
-    const int reuse = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(candidate));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const bool free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
-    close(fd);
-    if (free) return candidate;
+    if (Bound(candidate) != 0) return candidate;
   }
   return 0;
 }
@@ -189,9 +199,16 @@ absl::Status Suite::StartRedis() {
 }
 
 absl::Status Suite::Migrate() {
-  for (const pg::Schema& schema : allinone::Schemas()) {
-    CLM_RETURN_IF_ERROR(pg::Migrate(state_.pg_dsn, schema).status());
+  // Side by side: each waits for the disk most of the time.
+  const std::vector<pg::Schema> schemas = allinone::Schemas();
+  std::vector<absl::Status> done(schemas.size());
+  std::vector<std::thread> threads;
+  threads.reserve(schemas.size());
+  for (size_t i = 0; i < schemas.size(); ++i) {
+    threads.emplace_back([&, i] { done[i] = pg::Migrate(state_.pg_dsn, schemas[i]).status(); });
   }
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& status : done) CLM_RETURN_IF_ERROR(status);
   return absl::OkStatus();
 }
 
@@ -227,10 +244,14 @@ absl::Status Suite::StartProcesses() {
     int metrics_port;
   };
   // Ports of their own that stay the same over restarts, so 0 will not do.
-  const int port = FreePort(options_.port == 0 ? 9090 : options_.port);
-  const int metrics_port = FreePort(options_.metrics_port == 0 ? 9464 : options_.metrics_port);
-  const std::vector<Plan> plans = {{"contact", port, metrics_port},
-                                   {"lifecycle", FreePort(port + 1), FreePort(metrics_port + 1)}};
+  const auto port_of = [](int wanted, int after) {
+    return wanted == 0 ? AnyPort() : FreePort(after == 0 ? wanted : after + 1);
+  };
+  const int port = port_of(options_.port, 0);
+  const int metrics_port = port_of(options_.metrics_port, 0);
+  const std::vector<Plan> plans = {
+      {"contact", port, metrics_port},
+      {"lifecycle", port_of(options_.port, port), port_of(options_.metrics_port, metrics_port)}};
   for (const Plan& plan : plans) {
     CLM_ASSIGN_OR_RETURN(const std::string socket, Socket(plan.name));
     state_.targets[plan.name] = absl::StrCat("unix:", socket);
@@ -239,6 +260,7 @@ absl::Status Suite::StartProcesses() {
   state_.address = absl::StrCat("127.0.0.1:", plans[0].port);
   state_.lifecycle_address = absl::StrCat("127.0.0.1:", plans[1].port);
   state_.metrics = absl::StrCat("http://127.0.0.1:", plans[0].metrics_port, "/metrics");
+  state_.lifecycle_metrics = absl::StrCat("http://127.0.0.1:", plans[1].metrics_port, "/metrics");
   CLM_ASSIGN_OR_RETURN(state_.socket, Socket("contact"));
 
   services_.reserve(plans.size());
