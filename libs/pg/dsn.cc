@@ -21,16 +21,22 @@ bool IsLocal(const DsnOptions& options) {
          absl::StartsWith(name, "127.") || name == "::1";
 }
 
+using Parsed = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
+
+Parsed Parse(const std::string& dsn) {
+  char* what = nullptr;
+  Parsed parsed(PQconninfoParse(dsn.c_str(), &what), &PQconninfoFree);
+  PQfreemem(what);  // It may quote the DSN, which may hold a password.
+  return parsed;
+}
+
+absl::Status NotADsn() { return error::InvalidField("dsn", "not a PostgreSQL connection string"); }
+
 }  // namespace
 
 absl::StatusOr<DsnOptions> ParseDsn(const std::string& dsn) {
-  char* what = nullptr;
-  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(
-      PQconninfoParse(dsn.c_str(), &what), &PQconninfoFree);
-  if (parsed == nullptr) {
-    PQfreemem(what);  // It may quote the DSN, which may hold a password.
-    return error::InvalidField("dsn", "not a PostgreSQL connection string");
-  }
+  const Parsed parsed = Parse(dsn);
+  if (parsed == nullptr) return NotADsn();
   DsnOptions options;
   for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
     if (option->val != nullptr) options[option->keyword] = option->val;
@@ -50,6 +56,18 @@ std::string FormatDsn(const DsnOptions& options) {
     dsn.push_back('\'');
   }
   return dsn;
+}
+
+absl::StatusOr<std::map<std::string, std::string>> DsnEnvironment(const DsnOptions& options) {
+  const Parsed parsed = Parse(FormatDsn(options));
+  if (parsed == nullptr) return NotADsn();
+  std::map<std::string, std::string> environment;
+  for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
+    if (option->val != nullptr && option->envvar != nullptr) {
+      environment[option->envvar] = option->val;
+    }
+  }
+  return environment;
 }
 
 DsnOptions WithDefaults(DsnOptions options, const std::string& application_name) {

@@ -15,6 +15,10 @@ using DsnOptions = std::map<std::string, std::string>;
 absl::StatusOr<DsnOptions> ParseDsn(const std::string& dsn);
 std::string FormatDsn(const DsnOptions& options);
 
+// The same for libpq's own programs, by name of environment variable: PGHOST, PGPASSWORD ... On a
+// command line others could read it. Options that have no variable are left out.
+absl::StatusOr<std::map<std::string, std::string>> DsnEnvironment(const DsnOptions& options);
+
 // Adds what every connection of the suite wants and the DSN does not say: short connect time,
 // keepalives, a writable server, TLS with a verified name to other machines.
 DsnOptions WithDefaults(DsnOptions options, const std::string& application_name);

@@ -99,6 +99,16 @@ absl::Status Cli::Print(const std::vector<const google::protobuf::Message*>& mes
   return absl::OkStatus();
 }
 
+absl::Status Cli::PrintReport(const google::protobuf::Message& message,
+                              const std::function<terminal::Table()>& table) const {
+  CLM_ASSIGN_OR_RETURN(const terminal::Format format, Format());
+  if (terminal::IsMessageFormat(format)) {
+    return terminal::WriteMessages({&message}, false, format, std::cout);
+  }
+  terminal::Write(table(), format, screen_, std::cout);
+  return absl::OkStatus();
+}
+
 absl::Status Cli::PrintTable(const terminal::Table& table) const {
   CLM_ASSIGN_OR_RETURN(const terminal::Format format, Format());
   terminal::Write(table, format, screen_, std::cout);

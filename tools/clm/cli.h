@@ -53,6 +53,9 @@ class Cli {
   // `many`: an array also of one.
   absl::Status Print(const std::vector<const google::protobuf::Message*>& messages, bool many,
                      const std::function<terminal::Table()>& table) const;
+  // Prints a report: one message for programs, a table of many rows for the rest.
+  absl::Status PrintReport(const google::protobuf::Message& message,
+                           const std::function<terminal::Table()>& table) const;
   absl::Status PrintTable(const terminal::Table& table) const;
   // A line for people on the error stream.
   void Note(absl::string_view text) const;

@@ -98,6 +98,7 @@ absl::StatusOr<State> Home::ReadState() const {
   state.address = Text(json, "address");
   state.lifecycle_address = Text(json, "lifecycle_address");
   state.metrics = Text(json, "metrics");
+  state.lifecycle_metrics = Text(json, "lifecycle_metrics");
   state.socket = Text(json, "socket");
   state.pg_dsn = Text(json, "pg_dsn");
   state.redis_url = Text(json, "redis_url");
@@ -125,6 +126,7 @@ absl::Status Home::WriteState(const State& state) const {
                                {"address", state.address},
                                {"lifecycle_address", state.lifecycle_address},
                                {"metrics", state.metrics},
+                               {"lifecycle_metrics", state.lifecycle_metrics},
                                {"socket", state.socket},
                                {"targets", state.targets},
                                {"pg_dsn", state.pg_dsn},

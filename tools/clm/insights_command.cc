@@ -101,7 +101,7 @@ absl::Status Board(Cli& cli, const Flags& flags) {
   CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Stub::GetStageBoard, request, kReport));
   CLM_ASSIGN_OR_RETURN(const bool people, ForPeople(cli));
   if (!people) {
-    return cli.Print({&response}, true, [&] {
+    return cli.PrintReport(response, [&] {
       terminal::Table table({{"name"}, {"label"}, {"count"}, {"overdue_count"}});
       for (const auto& s : response.stages()) {
         table.Add({s.stage(), s.label(), s.count(), s.overdue_count()});
@@ -188,7 +188,7 @@ absl::Status ShowFunnel(Cli& cli, const Flags& flags) {
     return rows;
   };
   CLM_ASSIGN_OR_RETURN(const bool people, ForPeople(cli));
-  if (!people) return cli.Print({&response}, true, table);
+  if (!people) return cli.PrintReport(response, table);
   Title(cli, absl::StrCat("Funnel of ", flags.model));
   std::vector<terminal::FunnelStep> drawn;
   for (const auto& s : steps) {
@@ -255,7 +255,7 @@ absl::Status Retention(Cli& cli, const Flags& flags) {
     return rows;
   };
   CLM_ASSIGN_OR_RETURN(const bool people, ForPeople(cli));
-  if (!people) return cli.Print({&response}, true, table);
+  if (!people) return cli.PrintReport(response, table);
   Title(cli, "Customer retention");
   CLM_RETURN_IF_ERROR(cli.PrintTable(table()));
   std::vector<std::optional<double>> rates;
@@ -334,7 +334,7 @@ absl::Status Cohorts(Cli& cli, const Flags& flags) {
   CLM_ASSIGN_OR_RETURN(const bool people, ForPeople(cli));
   if (!people) {
     // One row per cell, as programs like it.
-    return cli.Print({&response}, true, [&] {
+    return cli.PrintReport(response, [&] {
       terminal::Table table({{"name", "COHORT"},
                              {"size"},
                              {"age"},
@@ -386,7 +386,7 @@ absl::Status Velocity(Cli& cli, const Flags& flags) {
     }
     std::cout << terminal::BarChart(cli.screen(), bars) << "\n";
   }
-  return cli.Print({&response}, true, [&] {
+  return cli.PrintReport(response, [&] {
     terminal::Table table({{"name", "STAGE"},
                            {"group"},
                            {"completed_visits", "LEFT"},
@@ -426,7 +426,7 @@ absl::Status CustomerValue(Cli& cli, const Flags& flags) {
   request.set_page_size(static_cast<int32_t>(std::min<int64_t>(flags.limit, 1000)));
   CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Stub::GetCustomerValue, request, kReport));
   if (!response.next_page_token().empty()) cli.Note("there are more; --limit shows up to 1000");
-  return cli.Print({&response}, true, [&] {
+  return cli.PrintReport(response, [&] {
     terminal::Table table({{"name", flags.by.empty() ? "ALL" : absl::AsciiStrToUpper(flags.by)},
                            {"customers"},
                            {"purchases"},
@@ -495,7 +495,7 @@ absl::Status Scorecard(Cli& cli, const Flags& flags) {
       },
       &request));
   CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Stub::GetScorecard, request, kReport));
-  return cli.Print({&response}, true, [&] {
+  return cli.PrintReport(response, [&] {
     terminal::Table table({{"owner"},
                            {"name", "KPI"},
                            {"stage"},
@@ -701,7 +701,7 @@ void AddInsightsCommands(Cli& cli) {
         CLM_ASSIGN_OR_RETURN(const auto response, one.Call(&Stub::RecountTotals, request, kReport));
         one.Note(absl::StrCat(terminal::CountText(response.compared_count()), " totals compared, ",
                               response.differences_size(), " differ"));
-        return one.Print({&response}, true, [&] {
+        return one.PrintReport(response, [&] {
           terminal::Table table({{"name", "TOTAL"}, {"running"}, {"recounted"}});
           table.set_empty_text("all is well");
           for (const auto& d : response.differences()) {

@@ -12,6 +12,7 @@
 #include "tools/clm/import_command.h"
 #include "tools/clm/insights_command.h"
 #include "tools/clm/models_command.h"
+#include "tools/clm/operate_command.h"
 #include "tools/clm/rules_command.h"
 #include "tools/clm/stages_command.h"
 #include "tools/clm/up_command.h"
@@ -44,6 +45,7 @@ int main(int argc, char** argv) {
   clm::cli::Cli cli(app);
   clm::cli::AddUpCommands(app, cli);
   clm::cli::AddDemoCommand(app, cli);
+  clm::cli::AddOperateCommands(app, cli);
   clm::cli::AddContactsCommands(cli);
   clm::cli::AddEventsCommands(cli);
   clm::cli::AddImportCommands(cli);

@@ -94,7 +94,7 @@ absl::Status Compare(Cli& cli, const std::vector<std::string>& models) {
   for (const std::string& model : models) request.add_models(model);
   CLM_ASSIGN_OR_RETURN(const lifecycle::v1::CompareModelsResponse response,
                        cli.Call(&Stub::CompareModels, request));
-  return cli.Print({&response}, true, [&] {
+  return cli.PrintReport(response, [&] {
     std::vector<terminal::Column> columns = {{"canonical_stage", "MEANS"}};
     for (const std::string& model : models) columns.push_back({model, model});
     terminal::Table table(columns);

@@ -193,7 +193,7 @@ absl::Status DryRun(Cli& cli, const RuleFlags& flags) {
         terminal::CountText(response.moved_customer_count()), " customers; ",
         terminal::CountText(response.changed_now_count()), " would be in another stage now"));
   }
-  return cli.Print({&response}, true, [&] {
+  return cli.PrintReport(response, [&] {
     terminal::Table table({{"name", "STAGE"}, {"now"}, {"with_rule", "WITH THE RULE"}, {"change"}});
     std::set<std::string> stages;
     for (const auto& [stage, count] : response.stage_counts_now()) stages.insert(stage);

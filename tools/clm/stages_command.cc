@@ -206,7 +206,7 @@ absl::Status Explain(Cli& cli, const StageFlags& flags) {
                              : "")))
               << "\n\n";
   }
-  return cli.Print({&response}, true, [&] {
+  return cli.PrintReport(response, [&] {
     terminal::Table table({{"time"}, {"from_stage", "FROM"}, {"to_stage", "TO"}, {"text", "WHY"}});
     table.set_empty_text("nothing has moved this customer");
     for (const auto& step : response.steps()) {

@@ -101,7 +101,8 @@ void PrintBlock(const Screen& screen, const Suite& suite, bool demo) {
                               " (lifecycle, insights)"));
   }
   line("socket", state.socket);
-  line("metrics", state.metrics);
+  line("metrics", absl::StrCat(state.metrics, state.lifecycle_metrics.empty() ? "" : ", ",
+                               state.lifecycle_metrics));
   line("tenant", state.tenant);
   if (!suite.new_token().empty()) {
     line("token", suite.new_token());
@@ -330,6 +331,7 @@ absl::Status ShowStatus(Cli& cli) {
                            {"lifecycle_address"},
                            {"socket"},
                            {"metrics"},
+                           {"lifecycle_metrics"},
                            {"tenant"},
                            {"mode"},
                            {"services"},
@@ -338,9 +340,11 @@ absl::Status ShowStatus(Cli& cli) {
                            {"data"},
                            {"pg_dsn"},
                            {"redis_url"}});
-    table.Add({state.address, lifecycle, state.socket, state.metrics, state.tenant, state.mode,
-               absl::StrJoin(services, ", "), absl::StrCat(state.pid), state.start_time,
-               home.folder(), app::Redacted(state.pg_dsn), app::Redacted(state.redis_url)});
+    table.Add({state.address, lifecycle, state.socket, state.metrics,
+               state.lifecycle_metrics.empty() ? state.metrics : state.lifecycle_metrics,
+               state.tenant, state.mode, absl::StrJoin(services, ", "), absl::StrCat(state.pid),
+               state.start_time, home.folder(), app::Redacted(state.pg_dsn),
+               app::Redacted(state.redis_url)});
     terminal::WriteOne(table, format, cli.screen(), std::cout);
   }
   if (serving) return absl::OkStatus();

@@ -78,6 +78,7 @@ std::string MoneyDecimal(int64_t minor, absl::string_view currency) {
 std::string DurationText(absl::Duration d) {
   if (d == absl::InfiniteDuration() || d == -absl::InfiniteDuration()) return "-";
   if (d < absl::ZeroDuration()) return absl::StrCat("-", DurationText(-d));
+  if (d == absl::ZeroDuration()) return "0 s";
   // Each step rounds first, so that 59.96 s is "1 min 0 s" and not "60.0 s".
   if (d < absl::Nanoseconds(999'500)) {
     return absl::StrFormat("%d us", std::llround(absl::ToDoubleMicroseconds(d)));

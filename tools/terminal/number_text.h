@@ -29,7 +29,7 @@ std::string MoneyText(int64_t minor, absl::string_view currency);
 std::string MoneyDecimal(int64_t minor, absl::string_view currency);
 
 // Two units at most, rounded: "380 us", "12.4 ms", "3.2 s", "2 min 5 s", "3 h 20 min", "2 d 4 h",
-// "34 d".
+// "34 d"; nothing at all is "0 s".
 // "-" when infinite; a leading minus when negative.
 std::string DurationText(absl::Duration d);
 

@@ -46,7 +46,7 @@ TEST(NumberTextTest, MoneyIsExactInTheCurrencysDigits) {
 }
 
 TEST(NumberTextTest, DurationsHaveTwoUnitsAtMost) {
-  EXPECT_EQ(DurationText(absl::ZeroDuration()), "0 us");
+  EXPECT_EQ(DurationText(absl::ZeroDuration()), "0 s");
   EXPECT_EQ(DurationText(absl::Microseconds(380)), "380 us");
   EXPECT_EQ(DurationText(absl::Microseconds(12'440)), "12.4 ms");
   EXPECT_EQ(DurationText(absl::Milliseconds(3'200)), "3.2 s");
