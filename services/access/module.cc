@@ -47,8 +47,8 @@ class AccessModule : public app::Module {
           return handlers_->WhoHolds(token, deadline);
         },
         runtime.clock()));
-    runtime.SetTenants(std::make_unique<rpc::Tenants>(
-        [this](const std::string& tenant, absl::Time deadline) {
+    runtime.SetTenants(
+        std::make_unique<rpc::Tenants>([this](const std::string& tenant, absl::Time deadline) {
           return store_->GetTenant(tenant, deadline).status();
         }));
     return runtime.Register(std::make_unique<AccessBinding>(runtime.host(), *handlers_));

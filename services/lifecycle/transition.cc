@@ -234,7 +234,8 @@ absl::Status RefusalStatus(const StageTable& table, const Standing& standing, ab
                            const Verdict& verdict) {
   if (verdict.refusal == Refusal::kNone) return absl::OkStatus();
   if (verdict.refusal == Refusal::kUnknownStage) {
-    return error::InvalidField("to_stage", absl::StrCat("is not a stage of model ", table.model().id));
+    return error::InvalidField("to_stage",
+                               absl::StrCat("is not a stage of model ", table.model().id));
   }
   if (verdict.refusal == Refusal::kRegressReason) {
     return error::InvalidField("reason", "a regress needs one");

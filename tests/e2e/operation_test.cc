@@ -166,6 +166,29 @@ TEST_F(RunningTest, LogsPsqlRedisAndCheatLookInside) {
   }
 }
 
+TEST_F(RunningTest, TheTabKeyOffersWhatThereIs) {
+  Json({"models", "install", "non-contractual", "--as", "shop"});
+  const Answer script = suite().Clm({"completion", "bash"});
+  const auto offers = [&](const std::vector<std::string>& words) {
+    std::string line = "COMP_WORDS=(clm --data \"$E2E_DATA\" --tenant " + tenant();
+    for (const std::string& word : words) absl::StrAppend(&line, " '", word, "'");
+    absl::StrAppend(&line, "); COMP_CWORD=", words.size() + 4,
+                    "; _clm_complete; echo \"${COMPREPLY[@]}\"");
+    const Answer answer =
+        RunProgram({"/bin/bash", "-c", script.out + "\n" + line},
+                   {{"E2E_DATA", suite().data()},
+                    {"PATH", absl::StrCat(CLM_BIN_DIR, ":", std::getenv("PATH"))}});
+    EXPECT_THAT(answer, Succeeded());
+    return answer.out;
+  };
+  EXPECT_EQ(offers({"insights", "funnel", "s"}), "shop\n");
+  EXPECT_EQ(offers({"stages", "move", "ada@example.com", "--model", ""}), "shop\n");
+  EXPECT_EQ(offers({"stages", "list", "shop", "w"}), "won_back\n");
+  EXPECT_EQ(offers({"stages", "list", "no-such", "w"}), "\n");
+  EXPECT_THAT(offers({"rules", "enable", "shop", ""}), HasSubstr("first-purchase"));
+  EXPECT_EQ(offers({"models", "install", "hubspot-e"}), "hubspot-eight\n");
+}
+
 TEST_F(RunningTest, TheDemoShopFillsATenantOnce) {
   const json first = Json({"demo", "--contacts", "120", "--months", "4", "--end", "2026-06-01"});
   const json again = Json({"demo", "--contacts", "120", "--months", "4", "--end", "2026-06-01"});
@@ -375,7 +398,7 @@ TEST(OperationTest, ABusyPortIsPassedOver) {
   const std::string busy = absl::StrCat(ntohs(address.sin_port));
   Place place;
   place.Up({"--port", busy, "--ephemeral"});
-  EXPECT_THAT(place.Printed(), AllOf(HasSubstr("gRPC"), Not(HasSubstr(":" + busy + "\n"))));
+  EXPECT_THAT(place.Printed(), AllOf(HasSubstr("gRPC"), Not(HasSubstr(":" + busy))));
   // --ephemeral takes a folder of its own, and takes it away again.
   std::string data;
   for (const absl::string_view line : absl::StrSplit(place.Printed(), '\n')) {

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>
@@ -11,6 +13,7 @@
 #include "tools/clm/events_command.h"
 #include "tools/clm/import_command.h"
 #include "tools/clm/insights_command.h"
+#include "tools/clm/live_values.h"
 #include "tools/clm/models_command.h"
 #include "tools/clm/operate_command.h"
 #include "tools/clm/rules_command.h"
@@ -59,18 +62,28 @@ int main(int argc, char** argv) {
                  {"source <(clm completion bash)", "clm completion zsh > ~/.zsh/_clm",
                   "clm completion fish > ~/.config/fish/completions/clm.fish"},
                  [&app, &shell]() -> absl::Status {
-                   const auto script = clm::terminal::CompletionScript(app, "clm", shell);
+                   const auto script =
+                       clm::terminal::CompletionScript(app, "clm", shell, clm::cli::LiveNames());
                    if (script.ok()) std::cout << *script;
                    return script.status();
                  })
       ->add_option("SHELL", shell, "bash, zsh or fish")
       ->required();
+  std::vector<std::string> words(argv + 1, argv + argc);
+  // What completion scripts ask: the values that the last word can have.
+  const bool completing = !words.empty() && words.front() == "__complete";
+  if (completing) {
+    words = clm::cli::ListingOf(app, {words.begin() + 1, words.end()});
+    if (words.empty()) return 0;
+    // Nobody waits for the Tab key.
+    alarm(2);
+  }
   try {
-    app.parse(argc, argv);
+    // The parser wants the last word first.
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
-    const std::string unknown =
-        clm::terminal::UnknownWordText(app, std::vector<std::string>(argv + 1, argv + argc));
+    const std::string unknown = clm::terminal::UnknownWordText(app, words);
     std::cerr << "clm: " << (unknown.empty() ? e.what() : unknown)
               << "\nclm --help lists the commands, clm COMMAND --help its options.\n";
     return static_cast<int>(Exit::kUsage);

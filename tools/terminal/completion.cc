@@ -20,6 +20,7 @@ struct OptionWords {
   bool takes_value = false;
   bool takes_file = false;
   std::vector<std::string> choices;
+  bool live = false;
 };
 
 // One command of the tree: "clm contacts list".
@@ -27,8 +28,10 @@ struct Command {
   std::string path;
   std::string description;
   std::vector<std::pair<std::string, std::string>> children;  // Name, description.
-  std::vector<OptionWords> options;  // Its own and those of the commands above.
+  std::vector<OptionWords> options;      // Its own and those of the commands above.
+  std::vector<std::string> positionals;  // Their names, in order.
   std::vector<std::string> positional_choices;
+  bool live = false;  // A positional is.
 };
 
 // The first line, which is what fits a completion list.
@@ -74,6 +77,7 @@ void Walk(const CLI::App& app, const std::string& path, std::vector<OptionWords>
     words.takes_file = absl::StrContains(type, "FILE") || absl::StrContains(type, "PATH") ||
                        absl::StrContains(type, "DIR");
     if (words.names.empty()) {
+      command.positionals.push_back(option->get_name());
       command.positional_choices.insert(command.positional_choices.end(), words.choices.begin(),
                                         words.choices.end());
     } else {
@@ -107,6 +111,29 @@ std::string FishQuoted(absl::string_view text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"'", "\\'"}}), "'");
 }
 
+void MarkLive(const std::set<std::string>& live, std::vector<Command>& commands) {
+  const auto is_live = [&live](const std::string& name) { return live.count(name) > 0; };
+  for (Command& command : commands) {
+    command.live = std::any_of(command.positionals.begin(), command.positionals.end(), is_live);
+    for (OptionWords& option : command.options) {
+      option.live = std::any_of(option.names.begin(), option.names.end(), is_live);
+    }
+  }
+}
+
+// How the scripts ask for live values, one per line.
+std::string BashLive(absl::string_view program) {
+  return absl::StrCat("$(", program, " __complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null)");
+}
+std::string ZshLive(absl::string_view program) {
+  return absl::StrCat("compadd -- ${(f)\"$(", program,
+                      " __complete \"${(@)words[2,CURRENT]}\" 2>/dev/null)\"}");
+}
+std::string FishLive(absl::string_view program) {
+  return absl::StrCat("(", program,
+                      " __complete (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)");
+}
+
 std::vector<std::string> PathsBelowTop(const std::vector<Command>& commands) {
   std::vector<std::string> paths;
   for (size_t i = 1; i < commands.size(); ++i) paths.push_back(commands[i].path);
@@ -115,7 +142,7 @@ std::vector<std::string> PathsBelowTop(const std::vector<Command>& commands) {
 
 // The arms of a case over "path|option" that offer an option's values.
 std::string ValueArms(const std::vector<Command>& commands, absl::string_view files,
-                      absl::string_view (*choice_call)()) {
+                      absl::string_view live, absl::string_view (*choice_call)()) {
   std::string out;
   for (const Command& command : commands) {
     for (const OptionWords& option : command.options) {
@@ -128,6 +155,8 @@ std::string ValueArms(const std::vector<Command>& commands, absl::string_view fi
       if (!option.choices.empty()) {
         absl::StrAppend(
             &out, absl::StrReplaceAll(choice_call(), {{"@", absl::StrJoin(option.choices, " ")}}));
+      } else if (option.live) {
+        absl::StrAppend(&out, live);
       } else if (option.takes_file) {
         absl::StrAppend(&out, files);
       } else {
@@ -165,6 +194,8 @@ std::string Bash(const std::vector<Command>& commands, absl::string_view program
   }
   absl::StrAppend(&out, "    esac\n  done\n  COMPREPLY=()\n  case \"$at|$prev\" in\n",
                   ValueArms(commands, "compopt -o default",
+                            absl::StrCat("mapfile -t COMPREPLY < <(compgen -W \"",
+                                         BashLive(program), "\" -- \"$cur\")"),
                             []() -> absl::string_view {
                               return "mapfile -t COMPREPLY < <(compgen -W '@' -- \"$cur\")";
                             }),
@@ -179,7 +210,11 @@ std::string Bash(const std::vector<Command>& commands, absl::string_view program
     }
     absl::StrAppend(
         &out, "    ", Quoted(command.path), ")\n      words=", Quoted(absl::StrJoin(words, " ")),
-        "\n      [[ $cur == -* ]] && words=", Quoted(absl::StrJoin(dashed, " ")), "\n      ;;\n");
+        "\n      [[ $cur == -* ]] && words=", Quoted(absl::StrJoin(dashed, " ")), "\n",
+        command.live
+            ? absl::StrCat("      [[ $cur == -* ]] || words+=\" ", BashLive(program), "\"\n")
+            : "",
+        "      ;;\n");
   }
   absl::StrAppend(&out,
                   "  esac\n  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
@@ -204,10 +239,10 @@ std::string Zsh(const std::vector<Command>& commands, absl::string_view program)
   if (commands.size() > 1) {
     absl::StrAppend(&out, "    ", PathArm(commands), ") at+=\" ${words[i]}\" ;;\n");
   }
-  absl::StrAppend(
-      &out, "    esac\n  done\n  case \"$at|${words[CURRENT-1]}\" in\n",
-      ValueArms(commands, "_files", []() -> absl::string_view { return "compadd -- @"; }),
-      "  esac\n  case \"$at\" in\n");
+  absl::StrAppend(&out, "    esac\n  done\n  case \"$at|${words[CURRENT-1]}\" in\n",
+                  ValueArms(commands, "_files", ZshLive(program),
+                            []() -> absl::string_view { return "compadd -- @"; }),
+                  "  esac\n  case \"$at\" in\n");
   for (const Command& command : commands) {
     absl::StrAppend(&out, "    ", Quoted(command.path), ")\n");
     std::vector<std::string> items;
@@ -221,7 +256,11 @@ std::string Zsh(const std::vector<Command>& commands, absl::string_view program)
       for (const std::string& name : option.names)
         items.push_back(Described(name, option.description));
     }
-    absl::StrAppend(&out, "      options=(", absl::StrJoin(items, " "), ")\n      ;;\n");
+    absl::StrAppend(&out, "      options=(", absl::StrJoin(items, " "), ")\n");
+    if (command.live) {
+      absl::StrAppend(&out, "      [[ $PREFIX == -* ]] || { ", ZshLive(program), "; return }\n");
+    }
+    absl::StrAppend(&out, "      ;;\n");
   }
   absl::StrAppend(
       &out,
@@ -255,6 +294,7 @@ std::string Fish(const std::vector<Command>& commands, absl::string_view program
       absl::StrAppend(&out, head, " -f -a ",
                       FishQuoted(absl::StrJoin(command.positional_choices, " ")), "\n");
     }
+    if (command.live) absl::StrAppend(&out, head, " -f -a ", FishQuoted(FishLive(program)), "\n");
     for (const OptionWords& option : command.options) {
       absl::StrAppend(&out, head);
       for (const std::string& name : option.names) {
@@ -266,6 +306,8 @@ std::string Fish(const std::vector<Command>& commands, absl::string_view program
       }
       if (!option.choices.empty()) {
         absl::StrAppend(&out, " -x -a ", FishQuoted(absl::StrJoin(option.choices, " ")));
+      } else if (option.live) {
+        absl::StrAppend(&out, " -x -a ", FishQuoted(FishLive(program)));
       } else if (option.takes_file) {
         absl::StrAppend(&out, " -r -F");
       } else if (option.takes_value) {
@@ -288,13 +330,57 @@ const OptionWords* FindOption(const Command& command, absl::string_view name) {
 }  // namespace
 
 absl::StatusOr<std::string> CompletionScript(const CLI::App& app, absl::string_view program,
-                                             absl::string_view shell) {
+                                             absl::string_view shell,
+                                             const std::set<std::string>& live) {
   std::vector<Command> commands;
   Walk(app, std::string(program), {}, commands);
+  MarkLive(live, commands);
   if (shell == "bash") return Bash(commands, program);
   if (shell == "zsh") return Zsh(commands, program);
   if (shell == "fish") return Fish(commands, program);
   return error::InvalidField("shell", "must be bash, zsh or fish");
+}
+
+TypedWord WordBeingTyped(const CLI::App& app, std::vector<std::string> args) {
+  std::vector<Command> commands;
+  Walk(app, "", {}, commands);
+  TypedWord typed;
+  if (args.empty()) return typed;
+  if (args.back() == "=") args.emplace_back();
+  args.erase(std::remove(args.begin(), args.end(), "="), args.end());
+  auto at = commands.begin();
+  size_t place = 0;
+  // The positional at `place`; the last may be repeated.
+  const auto positional = [&]() -> std::string {
+    if (at->positionals.empty()) return "";
+    return at->positionals[std::min(place, at->positionals.size() - 1)];
+  };
+  for (size_t i = 0; i + 1 < args.size(); ++i) {
+    const std::string& arg = args[i];
+    if (absl::StartsWith(arg, "-") && arg != "-") {
+      const std::string name = arg.substr(0, arg.find('='));
+      const OptionWords* option = FindOption(*at, name);
+      if (option == nullptr || !option->takes_value) continue;
+      if (name.size() < arg.size()) {
+        typed.given[option->names.front()] = arg.substr(name.size() + 1);
+      } else if (i + 2 == args.size()) {
+        typed.name = option->names.front();
+        return typed;
+      } else {
+        typed.given[option->names.front()] = args[++i];
+      }
+    } else if (at->children.empty()) {
+      typed.given[positional()] = arg;
+      ++place;
+    } else {
+      const auto next = std::find_if(commands.begin(), commands.end(), [&](const Command& command) {
+        return command.path == absl::StrCat(at->path, " ", arg);
+      });
+      if (next != commands.end()) at = next;
+    }
+  }
+  if (at->children.empty() && !absl::StartsWith(args.back(), "-")) typed.name = positional();
+  return typed;
 }
 
 std::string UnknownWordText(const CLI::App& app, const std::vector<std::string>& args) {

@@ -25,6 +25,10 @@ std::unique_ptr<CLI::App> Tree() {
   list->add_option("--filter", text, "AIP-160");
   list->add_flag("--show-erased", flag, "Erased ones too");
   contacts->add_subcommand("get", "Get one");
+  app->add_option("--model", text, "The model");
+  auto* get = app->add_subcommand("models", "Models")->add_subcommand("get", "Get one");
+  get->add_option("NAME", text, "Its name");
+  get->add_option("PART", text, "Its part");
   auto* import = app->add_subcommand("import", "Import a file");
   import->add_option("--errors", text, "Write refused rows to")->check(CLI::ExistingFile);
   auto* completion = app->add_subcommand("completion", "Print a script");
@@ -34,20 +38,21 @@ std::unique_ptr<CLI::App> Tree() {
   return app;
 }
 
-std::string Script(absl::string_view shell) {
-  auto script = CompletionScript(*Tree(), "clm", shell);
+std::string Script(absl::string_view shell, const std::set<std::string>& live = {}) {
+  auto script = CompletionScript(*Tree(), "clm", shell, live);
   EXPECT_TRUE(script.ok()) << script.status();
   return script.ok() ? *script : "";
 }
 
 // What bash offers for the words, the last of which is being typed.
-std::string BashOffers(const std::vector<std::string>& words) {
+std::string BashOffers(const std::vector<std::string>& words,
+                       const std::set<std::string>& live = {}, const std::string& program = "") {
   const std::string file = testing::TempDir() + "/clm_completion_test.bash";
   std::FILE* out = std::fopen(file.c_str(), "w");
-  const std::string script =
-      absl::StrCat(Script("bash"), "\ncompopt() { echo \"compopt $*\"; }\nCOMP_WORDS=('",
-                   absl::StrJoin(words, "' '"), "')\nCOMP_CWORD=", words.size() - 1,
-                   "\n_clm_complete\necho \"${COMPREPLY[@]}\"\n");
+  const std::string script = absl::StrCat(
+      Script("bash", live), "\n", program, "\ncompopt() { echo \"compopt $*\"; }\nCOMP_WORDS=('",
+      absl::StrJoin(words, "' '"), "')\nCOMP_CWORD=", words.size() - 1,
+      "\n_clm_complete\necho \"${COMPREPLY[@]}\"\n");
   std::fputs(script.c_str(), out);
   std::fclose(out);
   std::FILE* bash = popen(absl::StrCat("bash '", file, "' 2>&1").c_str(), "r");
@@ -60,7 +65,7 @@ std::string BashOffers(const std::vector<std::string>& words) {
 }
 
 TEST(BashCompletionTest, OffersSubcommandsByLevel) {
-  EXPECT_EQ(BashOffers({"clm", ""}), "contacts import completion");
+  EXPECT_EQ(BashOffers({"clm", ""}), "contacts models import completion");
   EXPECT_EQ(BashOffers({"clm", "co"}), "contacts completion");
   EXPECT_EQ(BashOffers({"clm", "contacts", ""}), "list get");
   EXPECT_EQ(BashOffers({"clm", "completion", "z"}), "zsh");
@@ -68,7 +73,7 @@ TEST(BashCompletionTest, OffersSubcommandsByLevel) {
 
 TEST(BashCompletionTest, OffersOwnAndInheritedOptions) {
   EXPECT_EQ(BashOffers({"clm", "contacts", "list", "--"}),
-            "--help --filter --show-erased --output --token");
+            "--help --filter --show-erased --output --token --model");
   EXPECT_EQ(BashOffers({"clm", "contacts", "list", "--show-erased", "--f"}), "--filter");
 }
 
@@ -86,7 +91,53 @@ TEST(BashCompletionTest, FallsBackToFiles) {
 }
 
 TEST(BashCompletionTest, AWordThatOnlyLooksLikeACommandDoesNotChangeTheLevel) {
-  EXPECT_EQ(BashOffers({"clm", "list", ""}), "contacts import completion");
+  EXPECT_EQ(BashOffers({"clm", "list", ""}), "contacts models import completion");
+}
+
+TEST(BashCompletionTest, AsksTheProgramForLiveValues) {
+  const auto offers = [](const std::vector<std::string>& words) {
+    // Instead of the program: it says what it was asked.
+    return BashOffers(words, {"NAME", "--model"},
+                      "clm() { [[ $1 == __complete ]] || return; shift; echo \"asked-$*\" | "
+                      "tr ' ' '-'; echo shop; }");
+  };
+  EXPECT_EQ(offers({"clm", "models", "get", "s"}), "shop");
+  EXPECT_EQ(offers({"clm", "models", "get", "asked"}), "asked-models-get-asked");
+  EXPECT_EQ(offers({"clm", "--model", "asked"}), "asked---model-asked");
+  EXPECT_EQ(offers({"clm", "models", "get", "--h"}), "--help");
+  EXPECT_EQ(offers({"clm", "contacts", ""}), "list get");
+}
+
+TEST(CompletionTest, TheOtherShellsAskTheProgramToo) {
+  const auto script = [](const char* shell) {
+    return *CompletionScript(*Tree(), "clm", shell, {"NAME", "--model"});
+  };
+  EXPECT_NE(script("zsh").find("'clm|--model')\n      compadd -- ${(f)\"$(clm __complete "),
+            std::string::npos);
+  EXPECT_NE(script("fish").find("-l model -x -a '(clm __complete "), std::string::npos);
+  EXPECT_NE(script("fish").find("__clm_at \"clm models get\"' -f -a '(clm __complete "),
+            std::string::npos);
+}
+
+TEST(WordBeingTypedTest, IsAnOptionsValueOrAPositional) {
+  const auto typed = [](std::vector<std::string> args) {
+    return WordBeingTyped(*Tree(), std::move(args)).name;
+  };
+  EXPECT_EQ(typed({"models", "get", ""}), "NAME");
+  EXPECT_EQ(typed({"models", "get", "shop", ""}), "PART");
+  EXPECT_EQ(typed({"models", "get", "shop", "a", "b"}), "PART");
+  EXPECT_EQ(typed({"models", "get", "--model", ""}), "--model");
+  EXPECT_EQ(typed({"models", "get", "--model", "="}), "--model");
+  EXPECT_EQ(typed({"models", "get", "--model", "=", "x"}), "--model");
+  EXPECT_EQ(typed({"models", "get", "--mo"}), "");
+  EXPECT_EQ(typed({"models", ""}), "");
+  EXPECT_EQ(typed({}), "");
+  const TypedWord word = WordBeingTyped(
+      *Tree(), {"--token=t", "models", "-o", "json", "get", "--model", "m", "shop", ""});
+  EXPECT_EQ(word.name, "PART");
+  EXPECT_EQ(word.given,
+            (std::map<std::string, std::string>{
+                {"--token", "t"}, {"--output", "json"}, {"--model", "m"}, {"NAME", "shop"}}));
 }
 
 TEST(CompletionTest, HiddenThingsStayHiddenInEveryShell) {
