@@ -467,8 +467,8 @@ absl::StatusOr<std::vector<StoredContact>> ContactReader::List(const ListQuery& 
   pg::Args args;
   CLM_ASSIGN_OR_RETURN(std::string where, Where(query, *registry, args));
   if (query.after) {
-    absl::StrAppend(&where, " AND c.id ", query.descending ? "<" : ">", " $",
-                    args.size() + 1, "::uuid");
+    absl::StrAppend(&where, " AND c.id ", query.descending ? "<" : ">", " $", args.size() + 1,
+                    "::uuid");
     args.Add(*query.after);
   }
   const std::string sql = absl::StrCat("SELECT " CLM_CONTACT_COLUMNS " FROM contact c WHERE ",
