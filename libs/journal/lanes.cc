@@ -14,6 +14,7 @@
 #include "libs/base/error.h"
 #include "libs/base/failpoint.h"
 #include "libs/base/status_macros.h"
+#include "libs/base/time_proto.h"
 #include "libs/journal/statements.h"
 
 namespace clm::journal {
@@ -23,18 +24,6 @@ namespace {
 constexpr size_t kMaxScan = 8192;
 // How often a mutation that lost a race for a unique key is run again.
 constexpr int kOvertaken = 3;
-
-void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
-  const int64_t micros = absl::ToUnixMicros(time);
-  int64_t seconds = micros / 1'000'000;
-  int64_t rest = micros % 1'000'000;
-  if (rest < 0) {
-    rest += 1'000'000;
-    --seconds;
-  }
-  out->set_seconds(seconds);
-  out->set_nanos(static_cast<int32_t>(rest * 1000));
-}
 
 struct RequestKey {
   std::string tenant;
@@ -154,8 +143,8 @@ class Transcript : public Recorder {
       event.set_subject(entry.subject);
       event.set_type(entry.type);
       event.set_subject_version(entry.subject_version);
-      SetTime(entry.occur_time.value_or(now_), event.mutable_occur_time());
-      SetTime(now_, event.mutable_record_time());
+      ToProto(entry.occur_time.value_or(now_), event.mutable_occur_time());
+      ToProto(now_, event.mutable_record_time());
       event.set_actor(info.actor);
       event.set_cause(entry.cause.empty() ? info.cause : entry.cause);
       event.set_traceparent(info.traceparent);

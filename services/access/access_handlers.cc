@@ -8,6 +8,7 @@
 #include "libs/base/error.h"
 #include "libs/base/resource_name.h"
 #include "libs/base/status_macros.h"
+#include "libs/base/time_proto.h"
 #include "libs/base/time_text.h"
 #include "libs/rpc/authenticator.h"
 #include "libs/rpc/fingerprint.h"
@@ -17,23 +18,13 @@
 namespace clm::access {
 namespace {
 
-void SetTime(absl::Time time, google::protobuf::Timestamp* proto) {
-  const int64_t micros = absl::ToUnixMicros(time);
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  proto->set_seconds(seconds);
-  proto->set_nanos(static_cast<int32_t>((micros - seconds * 1'000'000) * 1000));
-}
-
-absl::Time ToTime(const google::protobuf::Timestamp& proto) {
-  // Cut to what the database keeps.
-  return absl::FromUnixSeconds(proto.seconds()) + absl::Microseconds(proto.nanos() / 1000);
-}
+using ::clm::ToProto;
 
 v1::Tenant ToProto(const TenantRecord& record) {
   v1::Tenant tenant;
   tenant.set_name(absl::StrCat("tenants/", record.tenant));
   tenant.set_display_name(record.display_name);
-  SetTime(record.create_time, tenant.mutable_create_time());
+  ToProto(record.create_time, tenant.mutable_create_time());
   return tenant;
 }
 
@@ -45,13 +36,13 @@ v1::Token ToProto(const TokenRecord& record, absl::Time now) {
   token.set_display_name(record.display_name);
   for (const std::string& scope : record.scopes) token.add_scopes(scope);
   token.set_creator(record.creator);
-  SetTime(record.create_time, token.mutable_create_time());
-  SetTime(record.expire_time, token.mutable_expire_time());
+  ToProto(record.create_time, token.mutable_create_time());
+  ToProto(record.expire_time, token.mutable_expire_time());
   token.set_state(v1::Token::STATE_ACTIVE);
   if (now >= record.expire_time) token.set_state(v1::Token::STATE_EXPIRED);
   if (record.revoke_time.has_value()) {
     token.set_state(v1::Token::STATE_REVOKED);
-    SetTime(*record.revoke_time, token.mutable_revoke_time());
+    ToProto(*record.revoke_time, token.mutable_revoke_time());
   }
   return token;
 }
@@ -60,7 +51,7 @@ TokenWish WishFor(const std::string& tenant, const v1::Token& token) {
   TokenWish wish{.tenant = tenant,
                  .display_name = token.display_name(),
                  .scopes = {token.scopes().begin(), token.scopes().end()}};
-  if (token.has_expire_time()) wish.expire_time = ToTime(token.expire_time());
+  if (token.has_expire_time()) wish.expire_time = FromProto(token.expire_time());
   return wish;
 }
 

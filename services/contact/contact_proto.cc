@@ -11,23 +11,6 @@
 
 namespace clm::contact {
 
-void ToProto(absl::Time time, google::protobuf::Timestamp* out) {
-  const int64_t micros = absl::ToUnixMicros(time);
-  int64_t seconds = micros / 1'000'000;
-  int64_t rest = micros % 1'000'000;
-  if (rest < 0) {
-    rest += 1'000'000;
-    --seconds;
-  }
-  out->set_seconds(seconds);
-  out->set_nanos(static_cast<int32_t>(rest * 1000));
-}
-
-absl::Time FromProto(const google::protobuf::Timestamp& time) {
-  // Microseconds are what the database keeps.
-  return absl::FromUnixSeconds(time.seconds()) + absl::Microseconds(time.nanos() / 1000);
-}
-
 void ToProto(const AttributeValue& value, v1::AttributeValue* out) {
   struct Visitor {
     v1::AttributeValue* out;

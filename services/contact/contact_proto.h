@@ -12,9 +12,9 @@
 #include "clm/contact/v1/contact.pb.h"
 #include "clm/contact/v1/contact_event.pb.h"
 #include "google/protobuf/field_mask.pb.h"
-#include "google/protobuf/timestamp.pb.h"
 #include "google/rpc/status.pb.h"
 #include "libs/base/resource_name.h"
+#include "libs/base/time_proto.h"
 #include "services/contact/attributes.h"
 #include "services/contact/consent.h"
 #include "services/contact/contact.h"
@@ -26,8 +26,8 @@ namespace v1 = ::clm::contact::v1;
 
 inline constexpr char kContacts[] = "contacts";
 
-void ToProto(absl::Time time, google::protobuf::Timestamp* out);
-absl::Time FromProto(const google::protobuf::Timestamp& time);
+using ::clm::FromProto;
+using ::clm::ToProto;
 
 v1::Contact ToProto(const Contact& contact, const std::vector<Uuid>& aliases = {});
 // Every populated field of `contact`, as a patch; its etag becomes if_version. Field errors begin

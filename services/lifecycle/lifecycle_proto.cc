@@ -133,18 +133,6 @@ v1::Transition::Cause CauseOf(const LoggedTransition& logged) {
 
 }  // namespace
 
-void ToProto(absl::Time time, google::protobuf::Timestamp* out) {
-  if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) return;
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  out->set_seconds(seconds);
-  out->set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-}
-
-absl::Time FromProto(const google::protobuf::Timestamp& time) {
-  return absl::FromUnixSeconds(time.seconds()) + absl::Microseconds(time.nanos() / 1000);
-}
-
 std::string ModelName(absl::string_view tenant, absl::string_view model) {
   return absl::StrCat("tenants/", tenant, "/stageModels/", model);
 }

@@ -14,8 +14,8 @@
 #include "clm/contact/v1/contact_event.pb.h"
 #include "clm/lifecycle/v1/lifecycle.pb.h"
 #include "clm/lifecycle/v1/lifecycle_service.pb.h"
-#include "google/protobuf/timestamp.pb.h"
 #include "libs/base/resource_name.h"
+#include "libs/base/time_proto.h"
 #include "services/lifecycle/customer.h"
 #include "services/lifecycle/models.h"
 #include "services/lifecycle/stage_model.h"
@@ -26,10 +26,8 @@ namespace v1 = ::clm::lifecycle::v1;
 
 inline constexpr char kContacts[] = "contacts";
 
-// Infinite times leave `out` alone.
-void ToProto(absl::Time time, google::protobuf::Timestamp* out);
-// In whole microseconds, which is what is stored.
-absl::Time FromProto(const google::protobuf::Timestamp& time);
+using ::clm::FromProto;
+using ::clm::ToProto;
 
 std::string ModelName(absl::string_view tenant, absl::string_view model);
 std::string RuleName(absl::string_view tenant, absl::string_view model, absl::string_view rule);
