@@ -24,15 +24,35 @@ absl::Status Undecodable() {
                      "the record is not an event this program can read");
 }
 
-// Applies one event; parks it when it cannot be applied. Only transient failures are returned.
+// Holds back what a handler records until it is known that the event counts.
+class HeldRecorder final : public Recorder {
+ public:
+  explicit HeldRecorder(Recorder& recorder) : recorder_(recorder) {}
+
+  absl::Time now() const override { return recorder_.now(); }
+  void Record(Entry entry) override { entries_.push_back(std::move(entry)); }
+
+  void Release() {
+    for (Entry& entry : entries_) recorder_.Record(std::move(entry));
+  }
+
+ private:
+  Recorder& recorder_;
+  std::vector<Entry> entries_;
+};
+
+// Applies one event; parks it when it cannot be applied. Only transient failures are returned. What
+// a failed event staged stays for the caller to discard; what it recorded is gone.
 absl::Status ApplyOne(EventHandler& handler, const std::string& source, int shard,
                       const event::v1::Record& record, const event::v1::Event& event,
-                      const absl::Status& verdict, Work& work, Recorder& recorder) {
+                      const absl::Status& verdict, Work& work, ConsumingRecorder& recorder) {
   const bool blocked = recorder.Blocked(source, event.tenant(), event.subject());
   absl::Status status = verdict;
   if (status.ok() && !blocked) {
-    status = handler.Apply(event, work, recorder);
+    HeldRecorder held(recorder);
+    status = handler.Apply(event, work, held);
     if (error::IsTransient(status) || !pg::SqlState(status).empty()) return status;
+    if (status.ok()) held.Release();
   }
   if (!status.ok()) work.Discard();
   if (!status.ok() || blocked) {
@@ -78,7 +98,7 @@ class ConsumeMutation : public Mutation {
     }
   }
 
-  absl::StatusOr<std::string> Apply(Work& work, Recorder& recorder) override {
+  absl::StatusOr<std::string> Apply(Work& work, ConsumingRecorder& recorder) override {
     const std::string& source = info().source;
     const auto position = recorder.Consumed(source, shard_);
     if (!position || position->fence != fence_) {
@@ -380,7 +400,7 @@ absl::StatusOr<int> Consumer::Replay(pg::Pool& pool, Lanes& lanes, EventHandler&
         [&](Work& work) {
           if (!give_up) handler.Declare(event, work);
         },
-        [&](Work& work, Recorder& recorder) -> absl::StatusOr<std::string> {
+        [&](Work& work, ConsumingRecorder& recorder) -> absl::StatusOr<std::string> {
           if (!give_up) CLM_RETURN_IF_ERROR(handler.Apply(event, work, recorder));
           recorder.Unpark(source, shard, off, tenant);
           return std::string();

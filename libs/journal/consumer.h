@@ -30,7 +30,8 @@ class EventHandler {
   // Tells `work` what Apply will need. Called for every event of a batch before any is applied.
   virtual void Declare(const event::v1::Event& event, Work& work) = 0;
   // Stages the effect. Unknown types are OK and change nothing. A transient status is tried again;
-  // any other parks the event, and with it everything later of the same subject.
+  // any other parks the event, and with it everything later of the same subject. What was staged
+  // and recorded before an error is undone.
   virtual absl::Status Apply(const event::v1::Event& event, Work& work, Recorder& recorder) = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/notification.h"
 #include "libs/base/clock.h"
 #include "libs/base/error.h"
@@ -26,9 +27,15 @@ class SumHandler : public EventHandler {
   void Declare(const event::v1::Event& event, Work& work) override {
     static_cast<CounterWork&>(work).Need(event.tenant(), "sum:" + event.subject());
   }
-  absl::Status Apply(const event::v1::Event& event, Work& work, Recorder&) override {
+  absl::Status Apply(const event::v1::Event& event, Work& work, Recorder& recorder) override {
     if (before_first && calls == 0) before_first();
     ++calls;
+    if (records) {
+      const std::string name(absl::StripPrefix(event.subject(), "counters/"));
+      recorder.Record({ShardOf(event.tenant(), name), event.tenant(), "sums/" + name, "test.Summed",
+                       0, std::nullopt, "", event.payload()});
+    }
+    if (calls == unavailable_at) return error::Unavailable("BUSY", "not now", absl::Seconds(1));
     {
       absl::MutexLock lock(&mu);
       if (poison.contains(event.subject())) {
@@ -44,6 +51,8 @@ class SumHandler : public EventHandler {
   }
   std::atomic<int> calls = 0;
   std::function<void()> before_first;
+  bool records = false;  // Each event applied, before anything that may fail.
+  int unavailable_at = 0;
   absl::Mutex mu;
   std::set<std::string> poison ABSL_GUARDED_BY(mu);
 };
@@ -218,6 +227,29 @@ TEST_F(ConsumerTest, APoisonedSubjectIsParkedAndTheOthersGoOn) {
   WaitFor(consumer, 21);
   EXPECT_EQ(Sum("bad"), 11);
   consumer.Stop();
+}
+
+TEST_F(ConsumerTest, WhatAHandlerRecordedBeforeItFailedIsUndone) {
+  SumHandler handler;
+  handler.records = true;
+  handler.poison = {"counters/bad"};
+  handler.unavailable_at = 3;
+  // Before the consumer starts, so that they come in one batch.
+  for (int i = 0; i < 5; ++i) ASSERT_THAT(Add(source_lanes_, {.name = "n"}), IsOk());
+  for (int i = 0; i < 2; ++i) ASSERT_THAT(Add(source_lanes_, {.name = "bad"}), IsOk());
+  Consumer consumer(Options(&handler));
+  consumer.Start();
+  WaitFor(consumer, 7);
+  consumer.Stop();
+  EXPECT_GT(handler.calls, 6) << "one was to be tried again";
+  EXPECT_EQ(Sum("n"), 5);
+  constexpr pg::Statement kRecorded{
+      "test.recorded", "SELECT subject FROM journal WHERE type = 'test.Summed' ORDER BY off"};
+  const auto rows = own_pool_->Query({pg::Scope::Suite()}, kRecorded);
+  ASSERT_THAT(rows, IsOk());
+  std::vector<std::string> recorded;
+  for (int i = 0; i < rows->size(); ++i) recorded.emplace_back((*rows)[i].Text(0));
+  EXPECT_EQ(recorded, std::vector<std::string>(5, "sums/n"));
 }
 
 TEST_F(ConsumerTest, AnEventTheDatabaseRefusesIsFoundAndParked) {

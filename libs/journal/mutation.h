@@ -53,7 +53,7 @@ struct Entry {
   std::string payload;
 };
 
-// What a mutation may do beside staging changes. Valid during Apply.
+// What a decision may do beside staging changes. Valid during Apply.
 class Recorder {
  public:
   virtual ~Recorder() = default;
@@ -61,8 +61,12 @@ class Recorder {
   // transaction of this process.
   virtual absl::Time now() const = 0;
   virtual void Record(Entry entry) = 0;
+};
 
-  // For mutations with MutationInfo::source, about that source; see Consumer.
+// What the mutations of a Consumer may do besides, those with MutationInfo::source; about that
+// source. Not for handlers of events: what they record counts only if they succeed.
+class ConsumingRecorder : public Recorder {
+ public:
   struct Position {
     int64_t off = 0;    // Last offset applied.
     int64_t fence = 0;  // Of the present lease.
@@ -131,7 +135,7 @@ class Mutation {
   virtual void Declare(Work& work) = 0;
   // Decides: stages changes in `work`, records entries, returns the serialized response; or returns
   // why not. A refusal affects nobody else in the batch.
-  virtual absl::StatusOr<std::string> Apply(Work& work, Recorder& recorder) = 0;
+  virtual absl::StatusOr<std::string> Apply(Work& work, ConsumingRecorder& recorder) = 0;
   // The outcome; the effect is durable when it is OK.
   virtual void Done(absl::StatusOr<Answer> answer) = 0;
 
@@ -144,7 +148,7 @@ template <class W>
 class MutationOf : public Mutation {
  public:
   using DeclareFn = absl::AnyInvocable<void(W&)>;
-  using ApplyFn = absl::AnyInvocable<absl::StatusOr<std::string>(W&, Recorder&)>;
+  using ApplyFn = absl::AnyInvocable<absl::StatusOr<std::string>(W&, ConsumingRecorder&)>;
   using DoneFn = absl::AnyInvocable<void(absl::StatusOr<Answer>)>;
 
   MutationOf(MutationInfo info, DeclareFn declare, ApplyFn apply, DoneFn done)
@@ -154,7 +158,7 @@ class MutationOf : public Mutation {
         done_(std::move(done)) {}
 
   void Declare(Work& work) override { declare_(static_cast<W&>(work)); }
-  absl::StatusOr<std::string> Apply(Work& work, Recorder& recorder) override {
+  absl::StatusOr<std::string> Apply(Work& work, ConsumingRecorder& recorder) override {
     return apply_(static_cast<W&>(work), recorder);
   }
   void Done(absl::StatusOr<Answer> answer) override { done_(std::move(answer)); }

@@ -57,7 +57,8 @@ absl::Status Transcript::LoadConsumers(pg::Tx& tx, const std::vector<std::string
   return absl::OkStatus();
 }
 
-std::optional<Recorder::Position> Transcript::Consumed(const std::string& source, int shard) const {
+std::optional<ConsumingRecorder::Position> Transcript::Consumed(const std::string& source,
+                                                                int shard) const {
   const auto it = positions_.find({source, shard});
   if (it == positions_.end()) return std::nullopt;
   return it->second;

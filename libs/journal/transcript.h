@@ -50,7 +50,7 @@ absl::StatusOr<Answer> Repeat(const StoredAnswer& stored, const MutationInfo& in
 
 // Collects what the mutations of one transaction record, and assigns offsets. One transaction, one
 // thread.
-class Transcript : public Recorder {
+class Transcript : public ConsumingRecorder {
  public:
   // `heads` are the offsets of the shards that are locked.
   Transcript(absl::Time now, absl::flat_hash_map<int, int64_t> heads)
