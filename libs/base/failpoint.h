@@ -16,6 +16,7 @@ inline constexpr std::array kFailpoints = {
     "lane.flushed",        // Rows written, journal not.
     "lane.appended",       // Journal and answers written, not committed.
     "lane.committed",      // Committed, nobody told.
+    "lane.told",           // Caches told, nobody answered.
     "feed.read",           // Records read, not sent.
     "consumer.fetched",    // Records received, not applied.
     "consumer.committed",  // Effects and offset committed, next fetch not begun.

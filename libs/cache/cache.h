@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,6 +43,9 @@ struct Row {
   std::string payload;
   friend bool operator==(const Row&, const Row&) = default;
 };
+
+// Of a change after which nothing will ever be cached there: greater than any version.
+inline constexpr int64_t kFinalVersion = std::numeric_limits<int64_t>::max();
 
 // What a read is about: the row, or that there is none.
 using Found = std::optional<Row>;

@@ -30,6 +30,13 @@ struct Lanes::Outcome {
   std::optional<Transcript::Place> proof;
 };
 
+// What one transaction came to.
+struct Lanes::Attempt {
+  std::vector<Outcome> outcomes;
+  std::vector<Growth> grown;
+  std::unique_ptr<Work> work;
+};
+
 Lanes::Lanes(Options options) : options_(std::move(options)) {
   for (int i = 0; i < options_.executors; ++i) {
     executors_.emplace_back([this] { Execute(); });
@@ -172,17 +179,16 @@ void Lanes::RunBatch(Batch batch) {
   }
   if (live.empty()) return;
 
-  std::vector<Outcome> outcomes;
-  Offsets heads;
-  absl::Status status = Transact(live, outcomes, heads);
+  Attempt attempt;
+  absl::Status status = Transact(live, attempt);
   // A unique key that somebody took while this transaction ran: run again, it finds the row now and
   // can say whose it is (a twin's answer, the owner of an address).
   for (int again = 0; again < kOvertaken && live.size() == 1 && pg::SqlState(status) == "23505";
        ++again) {
-    status = Transact(live, outcomes, heads);
+    status = Transact(live, attempt);
   }
   if (error::Reason(status) == "COMMIT_UNKNOWN") {
-    const absl::StatusOr<bool> committed = Committed(outcomes);
+    const absl::StatusOr<bool> committed = Committed(attempt.outcomes);
     if (committed.ok()) {
       status = *committed
                    ? absl::OkStatus()
@@ -193,9 +199,15 @@ void Lanes::RunBatch(Batch batch) {
   }
   if (status.ok()) {
     Failpoint("lane.committed");
+    Offsets heads;
+    for (const Growth& growth : attempt.grown) heads.emplace_back(growth.shard, growth.last);
+    const bool heard = attempt.work->Committed(heads).ok();
+    attempt.work.reset();
+    if (heard && options_.told != nullptr) options_.told->Add(attempt.grown);
+    Failpoint("lane.told");
     if (options_.on_commit && !heads.empty()) options_.on_commit(heads);
     if (options_.on_batch) options_.on_batch(items, absl::Now() - started);
-    for (size_t i = 0; i < live.size(); ++i) live[i]->Done(std::move(outcomes[i].answer));
+    for (size_t i = 0; i < live.size(); ++i) live[i]->Done(std::move(attempt.outcomes[i].answer));
     return;
   }
   // A database that is away fails everybody alike; anything else may be the fault of one.
@@ -258,7 +270,7 @@ absl::StatusOr<bool> Lanes::Committed(const std::vector<Outcome>& outcomes) {
   return status;
 }
 
-absl::Status Lanes::Transact(const Batch& batch, std::vector<Outcome>& outcomes, Offsets& heads) {
+absl::Status Lanes::Transact(const Batch& batch, Attempt& attempt) {
   ShardSet shards;
   absl::flat_hash_set<std::string> tenants;
   absl::Time deadline = absl::InfinitePast();
@@ -284,11 +296,12 @@ absl::Status Lanes::Transact(const Batch& batch, std::vector<Outcome>& outcomes,
     if (shards[s]) shard_list.push_back(s);
   }
 
-  std::unique_ptr<Work> work;
-  const absl::Status status = options_.pool->Transact(tx_options, [&](pg::Tx& tx) -> absl::Status {
+  return options_.pool->Transact(tx_options, [&](pg::Tx& tx) -> absl::Status {
+    attempt.work = options_.new_work();
+    attempt.grown.clear();
+    std::unique_ptr<Work>& work = attempt.work;
+    std::vector<Outcome>& outcomes = attempt.outcomes;
     outcomes.assign(batch.size(), Outcome());
-    heads.clear();
-    work = options_.new_work();
 
     pg::Args lock;
     lock.AddArray(shard_list);
@@ -352,12 +365,10 @@ absl::Status Lanes::Transact(const Batch& batch, std::vector<Outcome>& outcomes,
     Failpoint("lane.flushed");
     CLM_RETURN_IF_ERROR(transcript.Write(tx));
     outcomes[0].proof = transcript.first();
-    heads = transcript.Moved();
+    attempt.grown = transcript.Grown();
     Failpoint("lane.appended");
     return absl::OkStatus();
   });
-  if (status.ok() && work != nullptr) work->Committed(heads);
-  return status;
 }
 
 }  // namespace clm::journal

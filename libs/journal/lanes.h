@@ -17,6 +17,7 @@
 #include "libs/base/clock.h"
 #include "libs/journal/heads.h"
 #include "libs/journal/mutation.h"
+#include "libs/journal/told_offsets.h"
 #include "libs/pg/pg.h"
 
 namespace clm::journal {
@@ -40,6 +41,8 @@ class Lanes {
     int max_batch = 1024;
     // Most items waiting; beyond it Submit refuses with RESOURCE_EXHAUSTED, reason OVERLOADED.
     int max_waiting = 20'000;
+    // Told what each commit added when Work::Committed was heard; may be null.
+    ToldOffsets* told = nullptr;
     // Told the new heads after each commit, on the executor's thread. Must not block.
     std::function<void(const Offsets&)> on_commit;
     // Told the size of each batch and how long its transaction took.
@@ -66,13 +69,14 @@ class Lanes {
  private:
   using Batch = std::vector<std::unique_ptr<Mutation>>;
   struct Outcome;
+  struct Attempt;
 
   void Execute();
   // Takes what may run now; empty when nothing may.
   Batch Take(ShardSet& taken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RunBatch(Batch batch);
   // One transaction. Fills an outcome per mutation; the status is that of the transaction.
-  absl::Status Transact(const Batch& batch, std::vector<Outcome>& outcomes, Offsets& heads);
+  absl::Status Transact(const Batch& batch, Attempt& attempt);
   static absl::Status AnswerOvertaken(pg::Tx& tx, const Batch& batch,
                                       std::vector<Outcome>& outcomes);
   // Whether a commit whose answer got lost took place.

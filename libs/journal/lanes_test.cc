@@ -12,6 +12,7 @@
 #include "libs/journal/feed.h"
 #include "libs/journal/schema.h"
 #include "libs/journal/test_work.h"
+#include "libs/pg/status.h"
 #include "libs/testing/at_once.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
@@ -388,6 +389,122 @@ TEST_F(LanesTest, ADrainedLaneRefusesAndLosesNothing) {
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(ok + refused, 200);
   EXPECT_EQ(JournalSize(), ok);
+}
+
+// A pool that, when told to, loses the answer to a COMMIT that took place, or the connection before
+// one that then did not.
+class LossyPool : public pg::Pool {
+ public:
+  explicit LossyPool(pg::Pool* pool) : pool_(*pool) {}
+
+  std::atomic<bool> lose_the_answer = false;
+  std::atomic<bool> lose_the_commit = false;
+
+  absl::Status Transact(const pg::TxOptions& options,
+                        absl::FunctionRef<absl::Status(pg::Tx&)> body) override {
+    if (lose_the_commit.exchange(false)) {
+      const absl::Status undone = pool_.Transact(options, [&](pg::Tx& tx) -> absl::Status {
+        CLM_RETURN_IF_ERROR(body(tx));
+        return absl::CancelledError("undo it");
+      });
+      EXPECT_THAT(undone, StatusIs(absl::StatusCode::kCancelled));
+      return pg::FromSqlState("40003", "");
+    }
+    const bool lose = lose_the_answer.exchange(false);
+    const absl::Status status = pool_.Transact(options, body);
+    EXPECT_TRUE(!lose || status.ok()) << status;
+    return lose ? pg::FromSqlState("40003", "") : status;
+  }
+  absl::Status Read(const pg::TxOptions& options, absl::FunctionRef<absl::Status(pg::Tx&)> body,
+                    bool repeatable) override {
+    return pool_.Read(options, body, repeatable);
+  }
+  absl::StatusOr<pg::Result> Query(const pg::TxOptions& options, const pg::Statement& statement,
+                                   const pg::Args& args) override {
+    return pool_.Query(options, statement, args);
+  }
+  absl::Status Prepare(const std::vector<const pg::Statement*>& statements) override {
+    return pool_.Prepare(statements);
+  }
+  Stats stats() const override { return pool_.stats(); }
+
+ private:
+  pg::Pool& pool_;
+};
+
+// Counts what is told after commits, and hears it or not.
+class TellingWork : public CounterWork {
+ public:
+  struct Ear {
+    absl::Mutex mu;
+    std::vector<Offsets> told ABSL_GUARDED_BY(mu);
+    bool deaf ABSL_GUARDED_BY(mu) = false;
+  };
+  explicit TellingWork(Ear* ear) : ear_(*ear) {}
+  absl::Status Committed(const Offsets& heads) override {
+    absl::MutexLock lock(&ear_.mu);
+    if (ear_.deaf) return absl::UnavailableError("deaf");
+    ear_.told.push_back(heads);
+    return absl::OkStatus();
+  }
+
+ private:
+  Ear& ear_;
+};
+
+class TellingTest : public LanesTest {
+ protected:
+  TellingTest() : lossy_(pool_.get()) {
+    Lanes::Options options = CounterLanes(&lossy_, &clock_);
+    options.new_work = [this] { return std::make_unique<TellingWork>(&ear_); };
+    options.told = &told_;
+    lanes_ = std::make_unique<Lanes>(std::move(options));
+  }
+  std::vector<Offsets> Told() {
+    absl::MutexLock lock(&ear_.mu);
+    return ear_.told;
+  }
+
+  LossyPool lossy_;
+  TellingWork::Ear ear_;
+  ToldOffsets told_;
+  const int shard_ = ShardOf("acme", "n");
+  std::unique_ptr<Lanes> lanes_;
+};
+
+TEST_F(TellingTest, ACommitWhoseAnswerGotLostIsToldAndAnswered) {
+  lossy_.lose_the_answer = true;
+  const auto answer = Add(*lanes_, {});
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->response, "1");
+  EXPECT_EQ(JournalSize(), 1);
+  EXPECT_THAT(Told(), ::testing::ElementsAre(Offsets{{shard_, 1}}));
+  EXPECT_EQ(told_.Beyond(shard_, 0), 1);
+}
+
+TEST_F(TellingTest, WhatDidNotCommitIsNotTold) {
+  lossy_.lose_the_commit = true;
+  EXPECT_THAT(Add(*lanes_, {}), ReasonIs("DATABASE_UNAVAILABLE"));
+  EXPECT_EQ(JournalSize(), 0);
+  EXPECT_THAT(Told(), ::testing::IsEmpty());
+  EXPECT_EQ(told_.Beyond(shard_, 0), 0);
+}
+
+TEST_F(TellingTest, WhatNobodyHeardIsNotKnownAsTold) {
+  ASSERT_THAT(Add(*lanes_, {}), IsOk());
+  {
+    absl::MutexLock lock(&ear_.mu);
+    ear_.deaf = true;
+  }
+  ASSERT_THAT(Add(*lanes_, {}), IsOk());
+  {
+    absl::MutexLock lock(&ear_.mu);
+    ear_.deaf = false;
+  }
+  ASSERT_THAT(Add(*lanes_, {}), IsOk());
+  EXPECT_EQ(told_.Beyond(shard_, 0), 0) << "only the newest run is remembered";
+  EXPECT_EQ(told_.Beyond(shard_, 1), 1);
+  EXPECT_EQ(told_.Beyond(shard_, 2), 3);
 }
 
 TEST_F(LanesTest, ATenantsTransactionSeesOnlyItsRows) {

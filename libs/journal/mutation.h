@@ -35,10 +35,14 @@ class Work {
   virtual void Discard() = 0;
   // Writes all that stayed, set-based.
   virtual absl::Status Flush(pg::Tx& tx) = 0;
-  // After the commit and before any Done, on the lane's thread: the moment to refresh caches,
-  // briefly. `heads` are the new offsets of the shards that changed: a version that grows with
-  // every change of anything on the shard.
-  virtual void Committed(const Offsets& heads) { static_cast<void>(heads); }
+  // After the commit, also one that was proved only afterwards, and before any Done, on the lane's
+  // thread: the moment to refresh caches, briefly. `heads` are the new offsets of the shards that
+  // changed: a version that grows with every change of anything on the shard. Not OK when somebody
+  // who has to know did not hear it: a Follower says it again.
+  virtual absl::Status Committed(const Offsets& heads) {
+    static_cast<void>(heads);
+    return absl::OkStatus();
+  }
 };
 
 // A fact for the journal.

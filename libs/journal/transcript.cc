@@ -91,8 +91,8 @@ absl::Status Transcript::Keep(const MutationInfo& info) {
   for (Entry& entry : pending_entries_) {
     const auto head = heads_.find(entry.shard);
     if (head == heads_.end()) return error::Internal("an entry of a shard that was not locked");
+    grown_.try_emplace(entry.shard, head->second);
     const int64_t off = ++head->second;
-    moved_.insert(entry.shard);
     const Uuid id = Uuid::V7(now_);
     event::v1::Event event;
     event.set_id(id.ToString());
@@ -149,7 +149,7 @@ void Transcript::Remember(const MutationInfo& info, const std::string& response)
 absl::Status Transcript::Write(pg::Tx& tx) const {
   if (!shards_.empty() || !request_ids_.empty()) {
     std::vector<int64_t> head_shards, head_offsets;
-    for (const int shard : moved_) {
+    for (const auto& [shard, _] : grown_) {
       head_shards.push_back(shard);
       head_offsets.push_back(heads_.at(shard));
     }
@@ -196,10 +196,10 @@ absl::Status Transcript::WriteConsumers(pg::Tx& tx) const {
   return absl::OkStatus();
 }
 
-Offsets Transcript::Moved() const {
-  Offsets moved;
-  for (const int shard : moved_) moved.emplace_back(shard, heads_.at(shard));
-  return moved;
+std::vector<Growth> Transcript::Grown() const {
+  std::vector<Growth> grown;
+  for (const auto& [shard, before] : grown_) grown.push_back({shard, before, heads_.at(shard)});
+  return grown;
 }
 
 }  // namespace clm::journal

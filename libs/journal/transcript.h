@@ -16,8 +16,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "libs/base/uuid.h"
-#include "libs/journal/heads.h"
 #include "libs/journal/mutation.h"
+#include "libs/journal/told_offsets.h"
 #include "libs/pg/pg.h"
 
 namespace clm::journal {
@@ -80,8 +80,8 @@ class Transcript : public ConsumingRecorder {
   // Writes all that was kept. ABORTED, reason FENCED, when a consumer has lost its shard.
   absl::Status Write(pg::Tx& tx) const;
 
-  // The new heads of the shards that have new entries.
-  Offsets Moved() const;
+  // The shards that have new entries.
+  std::vector<Growth> Grown() const;
 
   struct Place {
     int shard;
@@ -100,7 +100,7 @@ class Transcript : public ConsumingRecorder {
 
   const absl::Time now_;
   absl::flat_hash_map<int, int64_t> heads_;
-  absl::flat_hash_set<int> moved_;
+  absl::flat_hash_map<int, int64_t> grown_;  // By shard: the head before.
   std::vector<Entry> pending_entries_;
   absl::flat_hash_map<ShardOf, Position> positions_;
   absl::flat_hash_set<ShardOf> advanced_;

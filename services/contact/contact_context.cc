@@ -141,11 +141,12 @@ void ContactContext::Peek(const EntityKey& contact, std::vector<std::string> par
   });
 }
 
-void ContactContext::ContactsCommitted(const std::vector<EntityKey>& keys,
-                                       const journal::Offsets& heads) {
-  if (hash_ == nullptr) return;
+absl::Status ContactContext::ContactsCommitted(const std::vector<EntityKey>& keys,
+                                               const std::vector<EntityKey>& merged,
+                                               const journal::Offsets& heads) {
+  if (hash_ == nullptr) return absl::OkStatus();
   std::vector<cache::PartChange> changes;
-  changes.reserve(keys.size());
+  changes.reserve(keys.size() + merged.size());
   for (const auto& key : keys) {
     const int shard = ShardOf(key.tenant, key.id);
     for (const auto& [moved, off] : heads) {
@@ -153,8 +154,10 @@ void ContactContext::ContactsCommitted(const std::vector<EntityKey>& keys,
       changes.push_back({key, kCorePart, off, absl::UnixEpoch(), std::nullopt});
     }
   }
-  // When Redis does not answer, entries end by themselves and the feed tells them again.
-  hash_->Apply(changes).IgnoreError();
+  for (const auto& key : merged) {
+    changes.push_back({key, kCorePart, cache::kFinalVersion, absl::UnixEpoch(), std::nullopt});
+  }
+  return hash_->Apply(changes);
 }
 
 }  // namespace clm::contact

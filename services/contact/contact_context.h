@@ -45,8 +45,9 @@ class ContactContext : public ContactObserver {
   // The contact service's part alone, through the cache. Blocks.
   absl::StatusOr<v1::Contact> GetContact(const EntityKey& contact, absl::Time deadline);
 
-  void ContactsCommitted(const std::vector<EntityKey>& keys,
-                         const journal::Offsets& heads) override;
+  absl::Status ContactsCommitted(const std::vector<EntityKey>& keys,
+                                 const std::vector<EntityKey>& merged,
+                                 const journal::Offsets& heads) override;
 
  private:
   absl::StatusOr<cache::Part> LoadCore(const EntityKey& contact, absl::Time deadline);

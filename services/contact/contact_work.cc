@@ -1139,13 +1139,18 @@ absl::Status ContactWork::FlushMerges(pg::Tx& tx) {
   return absl::OkStatus();
 }
 
-void ContactWork::Committed(const journal::Offsets& heads) {
-  if (observer_ == nullptr) return;
+absl::Status ContactWork::Committed(const journal::Offsets& heads) {
+  if (observer_ == nullptr) return absl::OkStatus();
   for (const auto& [key, slot] : contacts_) {
     if (slot.dirty) touched_.insert(key);
   }
-  if (touched_.empty()) return;
-  observer_->ContactsCommitted(std::vector<EntityKey>(touched_.begin(), touched_.end()), heads);
+  std::vector<EntityKey> merged;
+  for (const Merged& one : merged_) {
+    merged.push_back(one.duplicate);
+    touched_.erase(one.duplicate);
+  }
+  if (touched_.empty() && merged.empty()) return absl::OkStatus();
+  return observer_->ContactsCommitted({touched_.begin(), touched_.end()}, merged, heads);
 }
 
 std::vector<const pg::Statement*> ContactWorkStatements() {

@@ -36,8 +36,11 @@ class ContactObserver {
   // The records, consents, subscriptions or events of `keys` changed. `heads` are the new offsets
   // of the journal's shards: the version of everything the service knows about a contact of that
   // shard.
-  virtual void ContactsCommitted(const std::vector<EntityKey>& keys,
-                                 const journal::Offsets& heads) = 0;
+  // `merged` became aliases, for ever; no journal row need tell it on their shards. Not OK when
+  // somebody who has to know could not be told.
+  virtual absl::Status ContactsCommitted(const std::vector<EntityKey>& keys,
+                                         const std::vector<EntityKey>& merged,
+                                         const journal::Offsets& heads) = 0;
 };
 
 struct TenantIdentifier {
@@ -127,7 +130,7 @@ class ContactWork : public journal::Work {
   void Keep() override;
   void Discard() override;
   absl::Status Flush(pg::Tx& tx) override;
-  void Committed(const journal::Offsets& heads) override;
+  absl::Status Committed(const journal::Offsets& heads) override;
 
   // The hash by which tombstones and suppressions of `tenant` are found.
   static std::string Hash(absl::string_view secret, const std::string& tenant,

@@ -35,7 +35,7 @@ class StagesInHash : public StageCacheHook {
  public:
   explicit StagesInHash(cache::CustomerHash* hash) : hash_(hash) {}
 
-  void StagesChanged(const std::vector<ChangedStages>& changed) override {
+  absl::Status StagesChanged(const std::vector<ChangedStages>& changed) override {
     std::vector<cache::PartChange> changes;
     changes.reserve(changed.size());
     for (const ChangedStages& one : changed) {
@@ -52,8 +52,7 @@ class StagesInHash : public StageCacheHook {
       changes.push_back(
           {one.contact, "stages", one.version, one.as_of, context.SerializeAsString()});
     }
-    // When Redis does not answer, entries end by themselves.
-    hash_->Apply(changes).IgnoreError();
+    return hash_->Apply(changes);
   }
 
  private:

@@ -1431,7 +1431,7 @@ absl::Status LifecycleWork::Flush(pg::Tx& tx) {
   return FlushRest(tx);
 }
 
-void LifecycleWork::Committed(const journal::Offsets&) {
+absl::Status LifecycleWork::Committed(const journal::Offsets&) {
   for (const auto& [tenant, state] : tenant_) {
     if (state.changed) context_->models->Put(tenant, state.models);
   }
@@ -1446,12 +1446,14 @@ void LifecycleWork::Committed(const journal::Offsets&) {
     changed.push_back({key, entry->customer.version, now,
                        StagesOf(entry->customer, Models(key.tenant), now).SerializeAsString()});
   }
-  if (!changed.empty()) context_->cache->StagesChanged(changed);
+  const absl::Status told =
+      changed.empty() ? absl::OkStatus() : context_->cache->StagesChanged(changed);
   // Work of this kind is found by looking; the earliest possible moment is now.
   if (!pending_.jobs.empty() || !pending_.redirected.empty() || !pending_.moved.empty()) {
     due = absl::InfinitePast();
   }
   if (due != absl::InfiniteFuture() && context_->on_due) context_->on_due(due);
+  return told;
 }
 
 // ---- Reads.

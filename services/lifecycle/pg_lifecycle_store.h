@@ -41,7 +41,8 @@ struct ChangedStages {
 class StageCacheHook {
  public:
   virtual ~StageCacheHook() = default;
-  virtual void StagesChanged(const std::vector<ChangedStages>& changed) = 0;
+  // Not OK when the cache could not be told.
+  virtual absl::Status StagesChanged(const std::vector<ChangedStages>& changed) = 0;
 };
 
 // A cost record of the contact service.
@@ -93,7 +94,7 @@ class LifecycleWork : public journal::Work {
   void Keep() override;
   void Discard() override;
   absl::Status Flush(pg::Tx& tx) override;
-  void Committed(const journal::Offsets& heads) override;
+  absl::Status Committed(const journal::Offsets& heads) override;
 
   // Reading. Customers that nobody has heard of have known == false.
   const TenantModels& Models(const std::string& tenant) const;

@@ -7,11 +7,12 @@
 namespace clm::chaos {
 
 inline constexpr std::array kContactCrashPoints = {
-    "lane.locked", "lane.applied", "lane.flushed", "lane.appended", "lane.committed", "feed.read",
+    "lane.locked",    "lane.applied", "lane.flushed", "lane.appended",
+    "lane.committed", "lane.told",    "feed.read",
 };
 inline constexpr std::array kLifecycleCrashPoints = {
-    "lane.flushed",       "lane.appended", "consumer.fetched",
-    "consumer.committed", "lease.claimed", "timer.fired",
+    "lane.flushed",     "lane.appended",      "lane.committed", "lane.told",
+    "consumer.fetched", "consumer.committed", "lease.claimed",  "timer.fired",
 };
 // While a file is uploaded and imported.
 inline constexpr std::array kImportCrashPoints = {"import.chunk", "import.batch"};
