@@ -1,9 +1,14 @@
 #include "libs/cache/slots.h"
 
+#include <algorithm>
+
 #include "absl/random/random.h"
 
 namespace clm::cache {
 namespace {
+
+// Writes that Redis is given together: it must have run them all within one command's timeout.
+constexpr size_t kAtOnce = 256;
 
 absl::BitGen& Random() {
   thread_local absl::BitGen random;
@@ -129,14 +134,16 @@ void Slots::Fill(const std::vector<Filling>& fillings) {
 
 absl::Status Slots::Apply(const std::vector<Write>& writes) {
   const absl::Time now = Now();
-  const std::vector<absl::StatusOr<bool>> written =
-      AwaitAll<bool>(writes.size(), [&](size_t i, Store::Done<bool> done) {
-        const auto& [slot, entry] = writes[i];
-        store_.Write(slot, EncodeEntry(sealer_, slot, entry), entry.expiry - now, now,
-                     std::move(done));
-      });
   absl::Status first;
-  for (const absl::StatusOr<bool>& one : written) first.Update(one.status());
+  for (size_t begin = 0; begin < writes.size() && first.ok(); begin += kAtOnce) {
+    const std::vector<absl::StatusOr<bool>> written = AwaitAll<bool>(
+        std::min(kAtOnce, writes.size() - begin), [&](size_t i, Store::Done<bool> done) {
+          const auto& [slot, entry] = writes[begin + i];
+          store_.Write(slot, EncodeEntry(sealer_, slot, entry), entry.expiry - now, now,
+                       std::move(done));
+        });
+    for (const absl::StatusOr<bool>& one : written) first.Update(one.status());
+  }
   if (!first.ok()) ++counters_.unavailable;
   return first;
 }

@@ -76,7 +76,8 @@ class Slots {
     Slot slot;
     Entry entry;
   };
-  // In one round trip. The first failure.
+  // Together, as many at a time as Redis can run within one command's timeout. The first failure,
+  // after which no more are sent.
   absl::Status Apply(const std::vector<Write>& writes);
 
   Entry Payload(int64_t version, int64_t note, std::string payload) const;
