@@ -20,6 +20,7 @@ inline constexpr std::array kFailpoints = {
     "feed.read",           // Records read, not sent.
     "consumer.fetched",    // Records received, not applied.
     "consumer.committed",  // Effects and offset committed, next fetch not begun.
+    "follower.told",       // Told again, offsets not stored.
     "lease.claimed",       // Shards claimed, not yet consumed.
     "timer.fired",         // A due customer found, not yet folded.
     "import.chunk",        // A chunk of a file stored.

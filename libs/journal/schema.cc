@@ -103,12 +103,12 @@ CREATE POLICY tenant ON dead_letter USING (
 pg::Migration JournalMigration() { return {1, "0001_journal", kSql}; }
 
 std::vector<const pg::Statement*> Statements() {
-  return {&kLockHeads,  &kSeenRequests,  &kAppend,        &kEventAt,       &kHeads,
-          &kFetch,      &kEnsureShards,  &kHeartbeat,     &kForgetMembers, &kCountMembers,
-          &kRenew,      &kClaim,         &kRelease,       &kLeave,         &kAdvance,
-          &kPositions,  &kBlocked,       &kPark,          &kParked,        &kUnpark,
-          &kListParked, &kForgetAnswers, &kExpireAnswers, &kOldestAnswer,  &kFetchTypes,
-          &kHoldLease};
+  return {&kLockHeads,     &kSeenRequests, &kAppend,     &kEventAt,       &kHeads,
+          &kFetch,         &kFetchTypes,   &kSince,      &kEnsureShards,  &kHeartbeat,
+          &kForgetMembers, &kCountMembers, &kRenew,      &kClaim,         &kRelease,
+          &kLeave,         &kAdvance,      &kPositions,  &kBlocked,       &kPark,
+          &kParked,        &kUnpark,       &kListParked, &kForgetAnswers, &kExpireAnswers,
+          &kOldestAnswer,  &kHoldLease};
 }
 
 }  // namespace clm::journal

@@ -56,6 +56,10 @@ inline constexpr pg::Statement kFetchTypes{"journal.fetch_types", R"sql(
     WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j
   ORDER BY j.shard, j.off)sql"};
 
+// Where the records since $1 begin: the offset before the first of each shard that has some.
+inline constexpr pg::Statement kSince{"journal.since", R"sql(
+  SELECT shard, min(off) - 1 FROM journal WHERE record_time >= $1::timestamptz GROUP BY shard)sql"};
+
 inline constexpr pg::Statement kEnsureShards{"consumer.ensure_shards", R"sql(
   INSERT INTO consumer_shard (source, shard) SELECT $1::text, s FROM generate_series(0, $2::int - 1) AS s
   ON CONFLICT DO NOTHING)sql"};
