@@ -47,6 +47,9 @@ struct Row {
 // Of a change after which nothing will ever be cached there: greater than any version.
 inline constexpr int64_t kFinalVersion = std::numeric_limits<int64_t>::max();
 
+// No entry lives that long, on clocks that agree within minutes.
+inline constexpr absl::Duration kLongestLife = absl::Minutes(15);
+
 // What a read is about: the row, or that there is none.
 using Found = std::optional<Row>;
 // Reads the truth. Takes less than the lease time of one second; must not ask the cache for the

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/random/random.h"
 #include "absl/time/clock.h"
 #include "libs/base/failpoint.h"
 #include "libs/base/status_macros.h"
@@ -205,12 +206,15 @@ absl::StatusOr<bool> Follower::Tell() {
     absl::MutexLock lock(&mu_);
     for (const auto& [number, shard] : shards_) {
       const int64_t end = shard.fence == 0 ? shard.until : options_.heads->Get(number);
-      if (shard.reached >= end) continue;
-      positions.emplace_back(number, shard.reached);
-      if (limit_ == 1) break;
+      if (shard.reached < end) positions.emplace_back(number, shard.reached);
     }
   }
   if (positions.empty()) return false;
+  // Any one, so that a shard whose next event is the trouble does not keep the others waiting.
+  if (limit_ == 1) {
+    absl::BitGen random;
+    positions = {positions[absl::Uniform<size_t>(random, 0, positions.size())]};
+  }
   CLM_ASSIGN_OR_RETURN(const event::v1::FetchResponse read, options_.feed->Read(positions, limit_));
   const absl::Time oldest = options_.clock->Now() - options_.horizon;
   std::vector<Placed> events;

@@ -3,9 +3,12 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "clm/contact/v1/contact_event.pb.h"
+#include "google/protobuf/util/message_differencer.h"
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
+#include "libs/cache/cache_follower.h"
 #include "services/contact/contact_proto.h"
 #include "services/contact/upsert.h"
 
@@ -158,6 +161,37 @@ absl::Status ContactContext::ContactsCommitted(const std::vector<EntityKey>& key
     changes.push_back({key, kCorePart, cache::kFinalVersion, absl::UnixEpoch(), std::nullopt});
   }
   return hash_->Apply(changes);
+}
+
+absl::StatusOr<bool> ContactContext::Holds(const EntityKey& contact, const std::string& field,
+                                           const cache::Part& part) {
+  const absl::Time deadline = absl::Now() + absl::Seconds(10);
+  const absl::StatusOr<cache::Part> truth =
+      field == kCorePart ? LoadCore(contact, deadline) : LoadStages(contact, deadline);
+  if (!truth.ok()) {
+    // Of an alias, and of whoever is gone, nothing may be cached.
+    if (MovedTo(truth.status()) || absl::IsNotFound(truth.status())) return false;
+    return truth.status();
+  }
+  // Not by version: that of the core grows with each change of anybody on the shard.
+  v1::CustomerContext cached, owned;
+  if (!cached.ParseFromString(part.payload) || !owned.ParseFromString(truth->payload)) return false;
+  return google::protobuf::util::MessageDifferencer::Equals(cached, owned);
+}
+
+std::vector<cache::PartChange> ContactContext::Outdated(absl::Span<const journal::Placed> events) {
+  cache::Tombstones tombstones;
+  for (const journal::Placed& placed : events) {
+    const auto subject = ParseEntityName("subject", kContacts, placed.event.subject());
+    if (!subject.ok()) continue;  // Of a list, a topic, a definition.
+    tombstones.Add(*subject, kCorePart, placed.off);
+    if (placed.event.type() != v1::ContactsMerged::descriptor()->full_name()) continue;
+    v1::ContactsMerged merge;
+    if (!merge.ParseFromString(placed.event.payload())) continue;
+    const auto merged = ParseEntityName("merged_contact", kContacts, merge.merged_contact());
+    if (merged.ok()) tombstones.Add(*merged, kCorePart, cache::kFinalVersion);
+  }
+  return tombstones.Take();
 }
 
 }  // namespace clm::contact

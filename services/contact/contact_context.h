@@ -10,9 +10,11 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "clm/contact/v1/contact.pb.h"
 #include "libs/base/resource_name.h"
 #include "libs/cache/customer_hash.h"
+#include "libs/journal/follower.h"
 #include "services/contact/contact_reader.h"
 #include "services/contact/contact_work.h"
 
@@ -48,6 +50,12 @@ class ContactContext : public ContactObserver {
   absl::Status ContactsCommitted(const std::vector<EntityKey>& keys,
                                  const std::vector<EntityKey>& merged,
                                  const journal::Offsets& heads) override;
+
+  // Whether a part of the cache agrees with its owner now. Blocks.
+  absl::StatusOr<bool> Holds(const EntityKey& contact, const std::string& field,
+                             const cache::Part& part);
+  // What of the cache these events of the contact service make old.
+  static std::vector<cache::PartChange> Outdated(absl::Span<const journal::Placed> events);
 
  private:
   absl::StatusOr<cache::Part> LoadCore(const EntityKey& contact, absl::Time deadline);

@@ -9,7 +9,9 @@
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
 #include "libs/base/page_token.h"
 #include "libs/base/status_macros.h"
+#include "libs/cache/cache_follower.h"
 #include "libs/cache/customer_hash.h"
+#include "libs/cache/sampled_hash.h"
 #include "libs/journal/doorbell.h"
 #include "libs/journal/expiry_in_module.h"
 #include "libs/journal/feed.h"
@@ -158,7 +160,8 @@ class ContactModule : public app::Module {
       CLM_ASSIGN_OR_RETURN(redis_, redis::NewClient(options));
       cache::Options cache_options;
       cache_options.secret = runtime.secret();
-      hash_ = cache::NewCustomerHash(redis_.get(), cache_options);
+      hash_ = cache::Sampled(cache::NewCustomerHash(redis_.get(), cache_options),
+                             Samples(runtime.metrics()));
     }
     doorbell_ = std::make_unique<journal::Doorbell>(redis_.get(), kName, &heads_);
     reader_ = std::make_unique<ContactReader>(pool_.get(), runtime.secret());
@@ -170,6 +173,7 @@ class ContactModule : public app::Module {
     lanes.new_work = [secret = runtime.secret(), observer = context_.get()] {
       return std::make_unique<ContactWork>(secret, observer);
     };
+    lanes.told = &told_;
     lanes.on_commit = [this](const journal::Offsets& heads) { doorbell_->Ring(heads); };
     lanes_ = std::make_unique<journal::Lanes>(std::move(lanes));
     feed_ = std::make_unique<journal::Feed>(journal::Feed::Options{pool_.get(), &heads_});
@@ -207,10 +211,23 @@ class ContactModule : public app::Module {
     return runtime.Register(std::make_unique<ImportBinding>(runtime.host(), *import_handlers_));
   }
 
-  absl::Status Serve(app::Runtime&) override {
+  absl::Status Serve(app::Runtime& runtime) override {
     import_runner_->Start();
     expiry_->Start();
     duplicate_scan_->Start();
+    if (hash_ != nullptr) {
+      cache::CacheFollower::Options options;
+      options.service = kName;
+      options.pool = pool_.get();
+      options.feed = feed_.get();
+      options.heads = &heads_;
+      options.told = &told_;
+      options.clock = &runtime.clock();
+      options.hash = hash_.get();
+      options.metrics = &runtime.metrics();
+      options.changes = &ContactContext::Outdated;
+      cache_follower_ = std::make_unique<cache::CacheFollower>(std::move(options));
+    }
     return absl::OkStatus();
   }
 
@@ -222,12 +239,13 @@ class ContactModule : public app::Module {
 
   void Stop() override {
     if (callers_ != nullptr) callers_->Stop();
+    if (lanes_ != nullptr) lanes_->Drain();
+    cache_follower_.reset();
     duplicate_lag_.reset();
     duplicate_scan_.reset();
     expiry_.reset();
     feeds_->Remove(kName);
     feed_.reset();
-    if (lanes_ != nullptr) lanes_->Drain();
     lanes_.reset();
     doorbell_.reset();
     hash_.reset();
@@ -258,8 +276,28 @@ class ContactModule : public app::Module {
         {}, [this] { return static_cast<double>(duplicate_scan_->lag()); });
   }
 
+  // How parts of the hash are compared with their owners.
+  cache::SampleOptions Samples(obs::Metrics& metrics) {
+    cache::SampleOptions options;
+    options.holds = [this](const EntityKey& customer, const std::string& field,
+                           const cache::Part& part) {
+      return context_->Holds(customer, field, part);
+    };
+    obs::Counter& stale = metrics.GetCounter(
+        "clm_cache_stale_total",
+        "Entries of the cache that disagreed with their owner and stayed. Must be 0.",
+        {{"service", kName}});
+    options.on_stale = [&stale](const EntityKey& customer, const std::string& field) {
+      stale.Add();
+      obs::Error("the cache is stale",
+                 {{"contact", EntityName(kContacts, customer)}, {"part", field}});
+    };
+    return options;
+  }
+
   const std::shared_ptr<journal::FeedHandlers> feeds_;
   journal::Heads heads_;
+  journal::ToldOffsets told_;
   std::unique_ptr<pg::Pool> pool_;
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<cache::CustomerHash> hash_;
@@ -272,6 +310,7 @@ class ContactModule : public app::Module {
   std::unique_ptr<journal::ExpiryInModule> expiry_;
   std::unique_ptr<DuplicateScan> duplicate_scan_;
   std::shared_ptr<void> duplicate_lag_;
+  std::unique_ptr<cache::CacheFollower> cache_follower_;
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<ContactHandlers> contact_handlers_;
   std::unique_ptr<TimelineHandlers> timeline_handlers_;

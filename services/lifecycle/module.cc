@@ -7,6 +7,7 @@
 #include "clm/contact/v1/contact.pb.h"
 #include "libs/base/page_token.h"
 #include "libs/base/status_macros.h"
+#include "libs/cache/cache_follower.h"
 #include "libs/cache/customer_hash.h"
 #include "libs/journal/consumer.h"
 #include "libs/journal/doorbell.h"
@@ -19,6 +20,7 @@
 #include "services/lifecycle/due_timers.h"
 #include "services/lifecycle/insights_module_part.h"
 #include "services/lifecycle/lifecycle_handlers.h"
+#include "services/lifecycle/lifecycle_proto.h"
 #include "services/lifecycle/lifecycle_service.h"
 #include "services/lifecycle/pg_lifecycle_store.h"
 
@@ -49,13 +51,36 @@ class StagesInHash : public StageCacheHook {
         out->set_label(stage.label());
         if (stage.has_enter_time()) *out->mutable_enter_time() = stage.enter_time();
       }
-      changes.push_back(
-          {one.contact, "stages", one.version, one.as_of, context.SerializeAsString()});
+      changes.push_back({one.contact, kField, one.version, one.as_of, context.SerializeAsString()});
     }
     return hash_->Apply(changes);
   }
 
+  // What of the cache these events of the lifecycle service make old. A move's event has the
+  // version that the customer had after it.
+  static std::vector<cache::PartChange> Outdated(absl::Span<const journal::Placed> events) {
+    cache::Tombstones tombstones;
+    for (const journal::Placed& placed : events) {
+      const auto subject = ParseEntityName("subject", kContacts, placed.event.subject());
+      if (!subject.ok()) continue;  // Of a model or a KPI.
+      tombstones.Add(*subject, kField, placed.event.subject_version());
+      if (placed.event.type() != v1::StagesSuperseded::descriptor()->full_name()) continue;
+      v1::StagesSuperseded superseded;
+      if (!superseded.ParseFromString(placed.event.payload())) continue;
+      for (const v1::Transition& transition : superseded.transitions()) {
+        const auto owner = ParseEntityName("contact", kContacts, transition.contact());
+        // Of who was merged into the subject, and has no stages of its own any more.
+        if (owner.ok() && *owner != *subject) {
+          tombstones.Add(*owner, kField, cache::kFinalVersion);
+        }
+      }
+    }
+    return tombstones.Take();
+  }
+
  private:
+  static constexpr char kField[] = "stages";
+
   cache::CustomerHash* const hash_;
 };
 
@@ -89,6 +114,7 @@ class LifecycleModule : public app::Module {
     lanes.clock = &runtime.clock();
     lanes.executors = kExecutors;
     lanes.new_work = [this] { return std::make_unique<LifecycleWork>(&context_); };
+    lanes.told = &told_;
     lanes.on_commit = [this](const journal::Offsets& heads) { doorbell_->Ring(heads); };
     lanes_ = std::make_unique<journal::Lanes>(std::move(lanes));
     DueTimers::Options timers;
@@ -153,6 +179,19 @@ class LifecycleModule : public app::Module {
     consumer_->Start();
     timers_->Start();
     expiry_->Start();
+    if (hash_ != nullptr) {
+      cache::CacheFollower::Options cache;
+      cache.service = kName;
+      cache.pool = pool_.get();
+      cache.feed = feed_.get();
+      cache.heads = &heads_;
+      cache.told = &told_;
+      cache.clock = &runtime.clock();
+      cache.hash = hash_.get();
+      cache.metrics = &runtime.metrics();
+      cache.changes = &StagesInHash::Outdated;
+      cache_follower_ = std::make_unique<cache::CacheFollower>(std::move(cache));
+    }
     return absl::OkStatus();
   }
 
@@ -165,12 +204,13 @@ class LifecycleModule : public app::Module {
   void Stop() override {
     Drain();
     lag_.reset();
-    feeds_->Remove(kName);
-    feed_.reset();
     consumer_.reset();
     expiry_.reset();
     if (lanes_ != nullptr) lanes_->Drain();
     if (insights_ != nullptr) insights_->Drain();
+    cache_follower_.reset();
+    feeds_->Remove(kName);
+    feed_.reset();
     lanes_.reset();
     timers_.reset();
     doorbell_.reset();
@@ -182,6 +222,7 @@ class LifecycleModule : public app::Module {
  private:
   const std::shared_ptr<journal::FeedHandlers> feeds_;
   journal::Heads heads_;
+  journal::ToldOffsets told_;
   ModelCache models_;
   ContactFeedHandler contact_feed_;
   LifecycleWork::Context context_;
@@ -195,6 +236,7 @@ class LifecycleModule : public app::Module {
   std::unique_ptr<DueTimers> timers_;
   std::unique_ptr<journal::Feed> feed_;
   std::unique_ptr<journal::ExpiryInModule> expiry_;
+  std::unique_ptr<cache::CacheFollower> cache_follower_;
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<LifecycleHandlers> handlers_;
   std::unique_ptr<InsightsModulePart> insights_;

@@ -14,6 +14,8 @@ inline constexpr std::array kLifecycleCrashPoints = {
     "lane.flushed",     "lane.appended",      "lane.committed", "lane.told",
     "consumer.fetched", "consumer.committed", "lease.claimed",  "timer.fired",
 };
+// Between a commit and the cache, and between telling it again and remembering that.
+inline constexpr std::array kCacheCrashPoints = {"lane.committed", "follower.told"};
 // While a file is uploaded and imported.
 inline constexpr std::array kImportCrashPoints = {"import.chunk", "import.batch"};
 // While the contact service compares contacts with each other.

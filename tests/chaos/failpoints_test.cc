@@ -17,7 +17,8 @@ bool Holds(const List& list, const std::string& name) {
 TEST(FailpointsTest, EachIsKilledAt) {
   for (const char* name : kFailpoints) {
     EXPECT_TRUE(Holds(kContactCrashPoints, name) || Holds(kLifecycleCrashPoints, name) ||
-                Holds(kImportCrashPoints, name) || Holds(kDuplicatesCrashPoints, name))
+                Holds(kCacheCrashPoints, name) || Holds(kImportCrashPoints, name) ||
+                Holds(kDuplicatesCrashPoints, name))
         << name;
   }
 }
