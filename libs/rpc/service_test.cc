@@ -300,8 +300,9 @@ TEST_F(ServiceTest, TheSuiteIsToldWhichTenantDoesNotExistAndTheHandlerNeverRuns)
   // Who cannot be asked leaves it open, and a token's tenant needs no question.
   answer = error::Unavailable("DATABASE_UNAVAILABLE", "away", absl::Seconds(1));
   EXPECT_EQ(Get(*own_, "tenants/third").code(), StatusCode::kUnavailable);
+  const size_t before = asked.size();  // The client has tried several times.
   EXPECT_TRUE(Get(*foreign_, "tenants/acme", "Bearer acme-reader").ok());
-  EXPECT_EQ(asked.size(), 3u);
+  EXPECT_EQ(asked.size(), before);
   TearDown();
 }
 
