@@ -250,6 +250,7 @@ class ContactModule : public app::Module {
     doorbell_.reset();
     hash_.reset();
     redis_.reset();
+    reader_.reset();
     pool_.reset();
   }
 
