@@ -1,141 +1,221 @@
 #include "tools/bench/ceilings.h"
 
 #include <fstream>
-#include <vector>
+#include <functional>
+#include <utility>
 
+#include "absl/random/random.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_text.h"
 #include "libs/base/uuid.h"
+#include "libs/pg/admin.h"
 #include "libs/stack/child_process.h"
 
 namespace clm::bench {
 namespace {
 
-absl::StatusOr<double> Tps(const std::string& output) {
-  for (const absl::string_view line : absl::StrSplit(output, '\n')) {
-    double tps = 0;
-    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
-    if (words.size() > 2 && words[0] == "tps" && absl::SimpleAtod(words[2], &tps)) return tps;
+constexpr char kPgbenchThreads[] = "2";
+
+// A client program of PostgreSQL, as the superuser.
+stack::Command Program(Stand& stand, const std::string& name, std::vector<std::string> arguments) {
+  std::string user;
+  for (const absl::string_view part : absl::StrSplit(stand.postgres().Dsn(), ' ')) {
+    absl::string_view rest = part;
+    if (absl::ConsumePrefix(&rest, "user=")) user = std::string(rest);
   }
-  return error::Internal("pgbench told no rate");
+  stack::Command command;
+  // By keys whatever the planner believes, as the services do.
+  command.env["PGOPTIONS"] = "-c enable_seqscan=off -c enable_bitmapscan=off";
+  command.argv = {absl::StrCat(stand.postgres().binaries().folder, "/", name), "-h",
+                  stand.postgres().socket_folder(), "-U", user};
+  for (auto& argument : arguments) command.argv.push_back(std::move(argument));
+  return command;
 }
 
-stack::Command Pgbench(Stand& stand, const std::string& database, std::vector<std::string> more) {
-  stack::Command command;
-  command.argv = {stand.postgres().binaries().folder + "/pgbench", "-h",
-                  stand.postgres().socket_folder(), "-U", "clm"};
-  // The superuser's name is in the DSN.
-  for (const absl::string_view part : absl::StrSplit(stand.postgres().Dsn(), ' ')) {
-    if (part.substr(0, 5) == "user=") command.argv[4] = std::string(part.substr(5));
+struct PgbenchReport {
+  double tps = 0;
+  double latency_us = 0;  // Mean.
+  int64_t transactions = 0;
+};
+
+absl::StatusOr<PgbenchReport> ParsePgbench(const std::string& output) {
+  PgbenchReport report;
+  // "latency average = 0.123 ms", "tps = 1234.5 (without initial connection time)",
+  // "number of transactions actually processed: 123"
+  for (const absl::string_view line : absl::StrSplit(output, '\n')) {
+    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+    double number = 0;
+    if (words.size() > 2 && words[0] == "tps" && absl::SimpleAtod(words[2], &number)) {
+      report.tps = number;
+    } else if (words.size() > 3 && words[0] == "latency" && words[1] == "average" &&
+               absl::SimpleAtod(words[3], &number)) {
+      report.latency_us = number * 1e3;
+    } else if (words.size() > 5 && words[0] == "number" && words[3] == "actually") {
+      const absl::string_view count = words[5].substr(0, words[5].find('/'));
+      if (!absl::SimpleAtoi(count, &report.transactions)) report.transactions = 0;
+    }
   }
-  for (auto& word : more) command.argv.push_back(std::move(word));
-  command.argv.push_back(database);
-  return command;
+  if (report.tps <= 0 || report.transactions <= 0) return error::Internal("pgbench told no rate");
+  return report;
+}
+
+absl::StatusOr<Sample> Pgbench(Stand& stand, std::vector<std::string> arguments, int seconds) {
+  const CpuTimes before = stand.Cpu();
+  CLM_ASSIGN_OR_RETURN(
+      const std::string output,
+      stack::Output(Program(stand, "pgbench", std::move(arguments)), absl::Seconds(seconds + 60)));
+  const CpuTimes used = stand.Cpu() - before;
+  CLM_ASSIGN_OR_RETURN(const PgbenchReport report, ParsePgbench(output));
+  Sample sample;
+  sample.rate = report.tps;
+  sample.cpu_us = used * (1e6 / static_cast<double>(report.transactions));
+  sample.p50_us = report.latency_us;
+  return sample;
 }
 
 }  // namespace
 
-absl::StatusOr<double> PgbenchRate(Stand& stand, const std::string& database,
-                                   const std::string& script, int clients, int seconds) {
+absl::Status PreparePgbench(Stand& stand, int scale) {
+  return stack::Output(
+             Program(stand, "pgbench", {"-i", "-q", "-s", absl::StrCat(scale), "postgres"}),
+             absl::Minutes(2))
+      .status();
+}
+
+absl::StatusOr<Sample> PgbenchSelect(Stand& stand, int clients, int seconds) {
+  return Pgbench(stand,
+                 {"-n", "-M", "prepared", "-S", "-c", absl::StrCat(clients), "-j", kPgbenchThreads,
+                  "-T", absl::StrCat(seconds), "postgres"},
+                 seconds);
+}
+
+absl::Status PrepareScript(Stand& stand, const Script& script) {
+  const std::string dsn = stand.postgres().Dsn(script.database);
+  CLM_RETURN_IF_ERROR(pg::AdminExec(dsn, script.setup));
+  return pg::AdminExec(dsn, "VACUUM ANALYZE");
+}
+
+absl::StatusOr<Sample> PgbenchScript(Stand& stand, const Script& script, int clients, int seconds) {
   const std::string file = stand.folder() + "/script.sql";
-  std::ofstream(file) << script;
-  CLM_ASSIGN_OR_RETURN(
-      const std::string output,
-      stack::Output(Pgbench(stand, database,
-                            {"-n", "-M", "prepared", "-f", file, "-c", absl::StrCat(clients), "-j",
-                             "2", "-T", absl::StrCat(seconds)}),
-                    absl::Seconds(seconds + 60)));
-  return Tps(output);
+  // Ids ascend as those of the suite do: random ones would make the ceiling write more pages. They
+  // go on from one run to the next by the clock, and have 48 bits.
+  constexpr int64_t kEpoch = 1'700'000'000;
+  std::ofstream(file) << "\\set n :n + 1\n\\set id :base + :n * 64 + :client_id\n"
+                         "\\set customer (:n % 64) * 64 + :client_id\n"
+                      << script.sql;
+  return Pgbench(
+      stand,
+      {"-n", "-M", "prepared", "-f", file, "-c", absl::StrCat(clients), "-j", kPgbenchThreads, "-T",
+       absl::StrCat(seconds), "-D", "n=0", "-D",
+       absl::StrCat("base=", (absl::ToUnixSeconds(absl::Now()) - kEpoch) << 20), script.database},
+      seconds);
 }
 
-absl::StatusOr<double> PgbenchSelectRate(Stand& stand, int clients, int seconds) {
-  static bool initialised = false;
-  if (!initialised) {
-    CLM_RETURN_IF_ERROR(
-        stack::Output(Pgbench(stand, "postgres", {"-i", "-q", "-s", "10"}), absl::Minutes(2))
-            .status());
-    initialised = true;
-  }
-  CLM_ASSIGN_OR_RETURN(
-      const std::string output,
-      stack::Output(Pgbench(stand, "postgres",
-                            {"-n", "-M", "prepared", "-S", "-c", absl::StrCat(clients), "-j", "2",
-                             "-T", absl::StrCat(seconds)}),
-                    absl::Seconds(seconds + 60)));
-  return Tps(output);
-}
-
-absl::StatusOr<double> CopyEventsRate(Stand& stand, int rows) {
-  const std::string file = stand.folder() + "/events.csv";
+absl::StatusOr<Sample> CopyEvents(Stand& stand, const std::vector<std::string>& names, int rows) {
+  const std::string file = stand.folder() + "/events.tsv";
   {
+    absl::BitGen random;
     std::ofstream out(file);
     const absl::Time now = absl::Now();
+    const std::string received = clm::FormatTime(now);
     for (int i = 0; i < rows; ++i) {
-      const std::string time = clm::FormatTime(now - absl::Seconds(i));
-      out << "bench," << Uuid::V7(now).ToString() << ',' << time << ',' << Uuid::V7(now).ToString()
-          << ",purchase," << time << ",1999,EUR,1,web,api,{}\n";
+      const std::string& name = names[absl::Uniform<size_t>(random, 0, names.size())];
+      out << "copied\t" << name.substr(name.rfind('/') + 1) << '\t'
+          << clm::FormatTime(now - absl::Seconds(i % 100)) << '\t' << Uuid::V7(now).ToString()
+          << "\tvisit\t" << received << "\t\\N\t\t\\N\tweb\t\t{}\n";
     }
   }
-  const auto psql = [&](const std::string& sql) {
-    stack::Command command = Pgbench(stand, "clm_contact", {});
-    const std::string user = command.argv[4];
-    command.argv = {stand.postgres().binaries().folder + "/psql",
-                    "-h",
-                    stand.postgres().socket_folder(),
-                    "-U",
-                    user,
-                    "-q",
-                    "-d",
-                    "clm_contact",
-                    "-c",
-                    sql};
-    return stack::Output(std::move(command), absl::Minutes(5));
-  };
-  CLM_RETURN_IF_ERROR(psql("DROP TABLE IF EXISTS bench_event").status());
-  CLM_RETURN_IF_ERROR(psql("CREATE TABLE bench_event (LIKE event INCLUDING ALL)").status());
-  const absl::Time started = absl::Now();
+  const std::string database = "clm_contact";
   CLM_RETURN_IF_ERROR(
-      psql(absl::StrCat("\\copy bench_event FROM '", file, "' WITH (FORMAT csv)")).status());
-  const double seconds = absl::ToDoubleSeconds(absl::Now() - started);
-  CLM_RETURN_IF_ERROR(psql("DROP TABLE bench_event").status());
-  return rows / seconds;
+      pg::AdminExec(stand.postgres().Dsn(database),
+                    "CREATE TABLE IF NOT EXISTS bench_event (LIKE event INCLUDING ALL)"));
+  const CpuTimes before = stand.Cpu();
+  const absl::Time started = absl::Now();
+  CLM_RETURN_IF_ERROR(stack::Output(Program(stand, "psql",
+                                            {"-q", "-d", database, "-c",
+                                             absl::StrCat("\\copy bench_event FROM '", file, "'")}),
+                                    absl::Minutes(5))
+                          .status());
+  Sample sample;
+  sample.rate = rows / absl::ToDoubleSeconds(absl::Now() - started);
+  sample.cpu_us = (stand.Cpu() - before) * (1e6 / rows);
+  return sample;
 }
 
-std::string CreateContactScript() {
-  return R"sql(
+namespace {
+
+std::string FillIn(const char* sql, int64_t event_bytes, int64_t answer_bytes) {
+  return absl::StrReplaceAll(
+      sql, {{"$EVENT", absl::StrCat("decode(repeat('00', ", event_bytes, "), 'hex')")},
+            {"$ANSWER", absl::StrCat("decode(repeat('00', ", answer_bytes, "), 'hex')")},
+            {"$UUID", "('00000000-0000-7000-8000-' || lpad(to_hex(:id::bigint), 12, '0'))::uuid"},
+            {"$OFFSET", "nextval('bench_offset')"}});
+}
+
+}  // namespace
+
+Script CreateContactScript(int64_t event_bytes, int64_t answer_bytes) {
+  Script script;
+  script.database = "clm_contact";
+  script.setup = "CREATE SEQUENCE IF NOT EXISTS bench_offset CACHE 100";
+  script.sql = FillIn(R"sql(
 BEGIN;
-INSERT INTO contact (tenant_id, id, status, email, given_name, family_name, source, create_time, update_time, version)
-VALUES ('k3', gen_random_uuid(), 1, gen_random_uuid()::text || '@example.com', 'Given', 'Family', 'bench', now(), now(), 1);
+INSERT INTO contact (tenant_id, id, status, email, given_name, family_name, locale, timezone, source, create_time, update_time, version)
+VALUES ('k3', $UUID, 1, gen_random_uuid()::text || '@example.com', 'Somebody', 'Withaname', 'de-CH', 'Europe/Zurich', 'bench', now(), now(), 1);
 INSERT INTO contact_identifier (tenant_id, type, value, contact_id, first_seen)
-VALUES ('k3', 'email', gen_random_uuid()::text || '@example.com', gen_random_uuid(), now());
+VALUES ('k3', 'email', gen_random_uuid()::text || '@example.com', $UUID, now());
 INSERT INTO journal (shard, off, tenant_id, event_id, subject, type, event, record_time)
-VALUES (1000 + :client_id, nextval('bench_offset'), 'k3', gen_random_uuid(), 'tenants/k3/contacts/x', 'clm.contact.v1.ContactChanged', decode(repeat('00', 260), 'hex'), now());
+VALUES (1000 + :client_id, $OFFSET, 'k3', $UUID, 'tenants/k3/contacts/0190163d-8694-739b-aea5-966c26f8ad91', 'clm.contact.v1.ContactChanged', $EVENT, now());
 INSERT INTO request (tenant_id, request_id, fingerprint, response, aggregate_id, create_time)
-VALUES ('k3', gen_random_uuid(), decode(repeat('00', 32), 'hex'), decode(repeat('00', 240), 'hex'), gen_random_uuid(), now());
+VALUES ('k3', $UUID, decode(repeat('00', 32), 'hex'), $ANSWER, $UUID, now());
 COMMIT;
-)sql";
+)sql",
+                      event_bytes, answer_bytes);
+  return script;
 }
 
-std::string MoveCustomerScript() {
-  return R"sql(
-BEGIN;
+Script MoveCustomerScript(int64_t event_bytes, int64_t answer_bytes) {
+  Script script;
+  script.database = "clm_lifecycle";
+  // Customers of each session, who move to and fro: many, as dead rows of few would slow it down.
+  script.setup = R"sql(
+CREATE SEQUENCE IF NOT EXISTS bench_offset CACHE 100;
 INSERT INTO customer_stage (tenant_id, contact_id, model_id, state, stage, enter_time, episode, overdue, version)
-VALUES ('k3', gen_random_uuid(), 'bench', decode(repeat('00', 60), 'hex'), 'a', now(), 1, false, 1);
-INSERT INTO fact (tenant_id, contact_id, occur_time, event_id, kind, type)
-VALUES ('k3', gen_random_uuid(), now(), gen_random_uuid(), 2, 'bench');
-INSERT INTO transition (tenant_id, contact_id, model_id, sequence, from_stage, to_stage, effective_time, record_time, cause, direction, rule_id, fact_type, actor, reason, skipped, synthetic, model_version, episode)
-VALUES ('k3', gen_random_uuid(), 'bench', 1, '', 'a', now(), now(), 1, 1, '', '', 'bench', '', '{}', false, 1, 1);
-INSERT INTO journal (shard, off, tenant_id, event_id, subject, type, event, record_time)
-VALUES (1000 + :client_id, nextval('bench_offset'), 'k3', gen_random_uuid(), 'tenants/k3/contacts/x', 'clm.lifecycle.v1.StageChanged', decode(repeat('00', 300), 'hex'), now());
-INSERT INTO request (tenant_id, request_id, fingerprint, response, aggregate_id, create_time)
-VALUES ('k3', gen_random_uuid(), decode(repeat('00', 32), 'hex'), decode(repeat('00', 200), 'hex'), gen_random_uuid(), now());
-COMMIT;
+SELECT 'k3', ('00000000-0000-7000-8000-' || lpad(to_hex(client), 12, '0'))::uuid, 'bench', decode(repeat('00', 60), 'hex'), 'a', now(), 1, false, 1
+FROM generate_series(0, 4095) AS client ON CONFLICT DO NOTHING;
+INSERT INTO stage_day (tenant_id, model_id, stage, day, shard, entered, "left")
+SELECT 'k3', 'bench', stage, DATE '2000-01-01', client, 0, 0
+FROM generate_series(0, 63) AS client, unnest(ARRAY['a', 'b']) AS stage ON CONFLICT DO NOTHING;
 )sql";
+  script.sql =
+      absl::StrReplaceAll(FillIn(R"sql(
+BEGIN;
+UPDATE customer_stage SET (state, stage, enter_time, episode, overdue, version) = (decode(repeat('00', 60), 'hex'), CASE stage WHEN 'a' THEN 'b' ELSE 'a' END, now(), 1, false, version + 1)
+WHERE tenant_id = 'k3' AND contact_id = $CLIENT AND model_id = 'bench';
+INSERT INTO fact (tenant_id, contact_id, occur_time, event_id, kind, type)
+VALUES ('k3', $CLIENT, now(), $UUID, 2, 'bench');
+INSERT INTO transition (tenant_id, contact_id, model_id, sequence, from_stage, to_stage, effective_time, record_time, cause, direction, rule_id, fact_id, fact_type, actor, reason, skipped, synthetic, model_version, episode)
+VALUES ('k3', $CLIENT, 'bench', :id, 'b', 'a', now(), now(), 1, 1, '', $UUID, '', 'bench', '', '{}', false, 1, 1);
+UPDATE stage_day SET entered = entered + 1 WHERE tenant_id = 'k3' AND model_id = 'bench' AND stage = 'a' AND day = DATE '2000-01-01' AND shard = :client_id;
+UPDATE stage_day SET "left" = "left" + 1 WHERE tenant_id = 'k3' AND model_id = 'bench' AND stage = 'b' AND day = DATE '2000-01-01' AND shard = :client_id;
+INSERT INTO journal (shard, off, tenant_id, event_id, subject, type, event, record_time)
+VALUES (1000 + :client_id, $OFFSET, 'k3', $UUID, 'tenants/k3/contacts/0190163d-8694-739b-aea5-966c26f8ad91', 'clm.lifecycle.v1.StageChanged', $EVENT, now());
+INSERT INTO request (tenant_id, request_id, fingerprint, response, aggregate_id, create_time)
+VALUES ('k3', $UUID, decode(repeat('00', 32), 'hex'), $ANSWER, $CLIENT, now());
+COMMIT;
+)sql",
+                                 event_bytes, answer_bytes),
+                          {{"$CLIENT",
+                            "('00000000-0000-7000-8000-' || lpad(to_hex(:customer::bigint), 12, "
+                            "'0'))::uuid"}});
+  return script;
 }
 
 }  // namespace clm::bench

@@ -1,5 +1,5 @@
-// The test stand: a private, durable PostgreSQL, a private Redis and the suite in one process of
-// its own, all on Unix sockets in a temporary folder; and a raw gRPC echo to compare with.
+// The test stand: a private, durable PostgreSQL, a private Redis and the suite in processes of its
+// own, all on Unix sockets in a temporary folder; and the echo servers to compare with.
 #ifndef CLM_TOOLS_BENCH_STAND_H_
 #define CLM_TOOLS_BENCH_STAND_H_
 
@@ -15,51 +15,63 @@
 #include "libs/stack/child_process.h"
 #include "libs/stack/postgres_server.h"
 #include "libs/stack/redis_server.h"
+#include "tools/bench/machine.h"
 
 namespace clm::bench {
 
-// Processor time in seconds, user and system, of everybody in the path.
-struct CpuTimes {
-  double client = 0;  // This process.
-  double suite = 0;
-  double postgres = 0;  // With its sessions, those that ended included.
-  double redis = 0;
-  double total() const { return client + suite + postgres + redis; }
-  CpuTimes operator-(const CpuTimes& before) const {
-    return {client - before.client, suite - before.suite, postgres - before.postgres,
-            redis - before.redis};
-  }
-};
-
+// Not thread-safe.
 class Stand {
  public:
-  // `binaries`: the folder of clm-allinone and clm-bench. `settings`: more of postgresql.conf.
-  static absl::StatusOr<std::unique_ptr<Stand>> Start(const std::string& binaries,
-                                                      std::map<std::string, std::string> settings);
+  struct Options {
+    std::string binaries;                         // The folder of clm and the servers.
+    std::map<std::string, std::string> settings;  // More of postgresql.conf.
+    bool distributed = false;                     // The lifecycle service in a process of its own.
+  };
+  static absl::StatusOr<std::unique_ptr<Stand>> Start(Options options);
   ~Stand();
 
-  // Several connections: one alone is a bottleneck of the client's.
-  const std::vector<std::shared_ptr<grpc::Channel>>& suite() const { return suite_; }
-  const std::vector<std::shared_ptr<grpc::Channel>>& echo() const { return echo_; }
+  // The Unix socket of the contact and access services, and that of the lifecycle service.
+  std::string contact_socket() const;
+  std::string lifecycle_socket() const;
+  // For calls that are not measured.
+  const std::shared_ptr<grpc::Channel>& contact() const { return contact_; }
+  const std::shared_ptr<grpc::Channel>& lifecycle() const { return lifecycle_; }
+
+  // Starts the echo server of `kind` unless it runs. `contact`, `context`: serialized messages that
+  // it answers with.
+  absl::StatusOr<std::string> EchoSocket(const std::string& kind, const std::string& contact = "",
+                                         const std::string& context = "");
+
   stack::PostgresServer& postgres() { return *postgres_; }
-  // Resident memory of the suite's process in bytes.
+  const std::string& folder() const { return folder_; }
+  const std::string& binaries() const { return options_.binaries; }
+
+  // Resident memory of the suite's processes in bytes.
   int64_t SuiteMemory() const;
   // Used so far.
   CpuTimes Cpu() const;
-  const std::string& folder() const { return folder_; }
+  // Waits until the lifecycle service has taken in all that the contact service has told, so that
+  // one slice's remains do not fall into another; then has PostgreSQL write a checkpoint.
+  absl::Status Rest();
+  // Planner statistics, and pages without dead rows.
+  absl::Status Vacuum();
+  // The first column of the first row that the superuser gets.
+  absl::StatusOr<int64_t> Number(const std::string& database, const std::string& sql);
 
  private:
+  absl::Status StartAll();
+  absl::StatusOr<std::unique_ptr<stack::ChildProcess>> StartService(const std::string& binary,
+                                                                    const std::string& socket,
+                                                                    std::vector<std::string> more);
+
+  Options options_;
   std::string folder_;
   std::unique_ptr<stack::PostgresServer> postgres_;
   std::unique_ptr<stack::RedisServer> redis_;
-  std::unique_ptr<stack::ChildProcess> suite_process_;
-  std::unique_ptr<stack::ChildProcess> echo_process_;
-  std::vector<std::shared_ptr<grpc::Channel>> suite_, echo_;
+  std::unique_ptr<stack::ChildProcess> suite_process_, lifecycle_process_;
+  std::map<std::string, std::unique_ptr<stack::ChildProcess>> echoes_;
+  std::shared_ptr<grpc::Channel> contact_, lifecycle_;
 };
-
-// Serves the echo on a Unix socket until the process is ended: GetContact of a plain gRPC callback
-// server that answers at once with a contact of about 300 bytes.
-int ServeEcho(const std::string& socket);
 
 }  // namespace clm::bench
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tools/clm/access_command.h"
+#include "tools/clm/bench_command.h"
 #include "tools/clm/cli.h"
 #include "tools/clm/contacts_command.h"
 #include "tools/clm/demo_command.h"
@@ -49,6 +50,7 @@ int main(int argc, char** argv) {
   clm::cli::AddUpCommands(app, cli);
   clm::cli::AddDemoCommand(app, cli);
   clm::cli::AddOperateCommands(app, cli);
+  clm::cli::AddBenchCommand(app, cli);
   clm::cli::AddContactsCommands(cli);
   clm::cli::AddEventsCommands(cli);
   clm::cli::AddImportCommands(cli);
