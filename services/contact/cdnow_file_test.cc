@@ -69,7 +69,7 @@ TEST(CdnowTest, BadLinesAreToldAndNeverStopTheRest) {
                   "3 refused: number_of_cds: must be a whole number",
                   "4 refused: dollar_value: must be an amount like 12.50",
                   "5 refused: dollar_value: must be an amount like 12.50",
-                  "6 refused: : has 3 fields instead of 4",
+                  "6 refused: has 3 fields instead of 4",
                   "7 refused: customer_id: must be a number", "8 refused: : longer than 256 bytes",
                   "10 00002 1997-01-01 1 100 #1"));
 }

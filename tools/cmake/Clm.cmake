@@ -79,6 +79,8 @@ function(clm_test name)
   add_executable(${name} ${arg_SRCS})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main clm_flags)
+  # What is tested is built as shipped; the cases themselves need no more.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 600)
   endif()
