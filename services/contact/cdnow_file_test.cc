@@ -70,7 +70,7 @@ TEST(CdnowTest, BadLinesAreToldAndNeverStopTheRest) {
                   "4 refused: dollar_value: must be an amount like 12.50",
                   "5 refused: dollar_value: must be an amount like 12.50",
                   "6 refused: has 3 fields instead of 4",
-                  "7 refused: customer_id: must be a number", "8 refused: : longer than 256 bytes",
+                  "7 refused: customer_id: must be a number", "8 refused: longer than 256 bytes",
                   "10 00002 1997-01-01 1 100 #1"));
 }
 
