@@ -1,6 +1,5 @@
 #include "services/contact/cdnow_file.h"
 
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -8,11 +7,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libs/base/time_text.h"
+#include "libs/testing/test_data.h"
 
 namespace clm::contact {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 // "2 00004 1997-01-01 2 2933 #1" per purchase, "3 refused: ..." for a bad line.
 std::vector<std::string> Read(CdnowReader& reader, absl::string_view file,
@@ -84,18 +84,11 @@ TEST(CdnowTest, EveryBadFieldOfALineIsNamed) {
 
 // The published files; nullopt where they are not at hand.
 std::optional<std::string> DataFile(const std::string& name) {
-  const char* folder = std::getenv("CLM_TEST_DATA");
-  std::vector<std::string> folders = {"../shared/data", "../../shared/data", "../../../shared/data",
-                                      "../../../../shared/data"};
-  if (folder != nullptr) folders = {folder};
-  for (const std::string& f : folders) {
-    std::ifstream in(absl::StrCat(f, "/", name), std::ios::binary);
-    if (!in) continue;
-    std::ostringstream text;
-    text << in.rdbuf();
-    return text.str();
-  }
-  return std::nullopt;
+  std::ifstream in(clm::testing::TestDataFile(name), std::ios::binary);
+  if (!in) return std::nullopt;
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
 }
 
 struct Totals {

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <set>
@@ -16,6 +15,7 @@
 #include "libs/pg/admin.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
+#include "libs/testing/test_data.h"
 #include "services/lifecycle/insights_module_part.h"
 #include "services/lifecycle/lifecycle_proto.h"
 #include "services/lifecycle/pg_lifecycle_store.h"
@@ -24,11 +24,6 @@ namespace clm::lifecycle {
 namespace {
 
 using ::testing::ElementsAre;
-
-std::string DataFile(const std::string& name) {
-  const char* folder = std::getenv("CLM_TEST_DATA");
-  return absl::StrCat(folder == nullptr ? CLM_DATA_FOLDER : folder, "/", name);
-}
 
 struct Purchase {
   std::string customer;
@@ -166,7 +161,7 @@ class CdnowTest : public ::testing::Test {
 class CdnowSampleTest : public CdnowTest {
  protected:
   void SetUp() override {
-    std::ifstream file(DataFile("CDNOW_sample.txt"));
+    std::ifstream file(clm::testing::TestDataFile("CDNOW_sample.txt"));
     if (!file) GTEST_SKIP() << "no CDNOW_sample.txt in CLM_TEST_DATA";
     log_ = ReadLog(file, 5);
     Load(log_);
@@ -272,7 +267,7 @@ TEST_F(CdnowSampleTest, TheValueOfAllCustomersIsTheSumOfTheLog) {
 
 // All of the log: the statements are set-based and take 70 thousand events at once.
 TEST_F(CdnowTest, TheMasterLogIsOneTable) {
-  std::ifstream file(DataFile("CDNOW_master.txt"));
+  std::ifstream file(clm::testing::TestDataFile("CDNOW_master.txt"));
   if (!file) GTEST_SKIP() << "no CDNOW_master.txt in CLM_TEST_DATA";
   const std::vector<Purchase> log = ReadLog(file, 4);
   Load(log);

@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "clm/contact/v1/consent_service.grpc.pb.h"
+#include "libs/testing/test_data.h"
 #include "tests/e2e/harness.h"
 
 namespace clm::e2e {
@@ -142,9 +143,7 @@ TEST_F(ImportsTest, AFileThatCannotBeReadIsAClearError) {
 }
 
 TEST_F(ImportsTest, CdnowGivesItsPublishedCounts) {
-  const char* folder = std::getenv("CLM_TEST_DATA");
-  const std::string sample =
-      absl::StrCat(folder != nullptr ? folder : CLM_DATA_FOLDER, "/CDNOW_sample.txt");
+  const std::string sample = clm::testing::TestDataFile("CDNOW_sample.txt");
   if (!std::ifstream(sample)) GTEST_SKIP() << "no CDNOW_sample.txt in CLM_TEST_DATA";
   json report = Json({"import", "cdnow", sample});
   if (report.is_array()) report = json(report.at(0));
