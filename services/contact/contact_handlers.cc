@@ -146,6 +146,7 @@ absl::StatusOr<v1::Contact> ContactHandlers::LookupContact(
 absl::StatusOr<v1::ListContactsResponse> ContactHandlers::ListContacts(
     const rpc::Call& call, const v1::ListContactsRequest& request) {
   ContactReader::ListQuery query;
+  query.now = call.now;
   CLM_ASSIGN_OR_RETURN(query.tenant, ParseTenantName("parent", request.parent()));
   CLM_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   if (request.order_by() == "name desc") {

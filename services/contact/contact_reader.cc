@@ -455,7 +455,7 @@ absl::StatusOr<std::string> ContactReader::Where(const ListQuery& query,
   if (!query.show_erased) absl::StrAppend(&where, " AND c.status <> 4");
   if (!query.filter.empty()) {
     CLM_ASSIGN_OR_RETURN(const std::string condition,
-                         filter::ToSql(expression, ContactFilterColumns(), absl::Now(), args));
+                         filter::ToSql(expression, ContactFilterColumns(), query.now, args));
     absl::StrAppend(&where, " AND ", condition);
   }
   return where;
@@ -515,7 +515,7 @@ absl::StatusOr<std::vector<BehaviorEvent>> ContactReader::Events(const EventsQue
       "WHERE tenant_id = $1::text AND id = $2::uuid), $2::uuid)";
   if (!query.filter.empty()) {
     CLM_ASSIGN_OR_RETURN(const std::string condition,
-                         filter::ToSql(expression, EventFilterColumns(), absl::Now(), args));
+                         filter::ToSql(expression, EventFilterColumns(), query.now, args));
     absl::StrAppend(&where, " AND ", condition);
   }
   if (query.after) {

@@ -80,6 +80,7 @@ class ContactReader {
     bool show_erased = false;
     std::optional<Uuid> after;
     int limit = 50;
+    absl::Time now;  // Of now() and today() in the filter.
   };
   // In the order recorded. INVALID_ARGUMENT on `filter` with the position of the fault.
   absl::StatusOr<std::vector<StoredContact>> List(const ListQuery& query, absl::Time deadline);
@@ -90,6 +91,7 @@ class ContactReader {
     std::string filter;
     std::optional<std::pair<absl::Time, Uuid>> after;  // (occur_time, event_id) of the last row.
     int limit = 50;
+    absl::Time now;  // Of now() and today() in the filter.
   };
   // Newest first.
   absl::StatusOr<std::vector<BehaviorEvent>> Events(const EventsQuery& query, absl::Time deadline);

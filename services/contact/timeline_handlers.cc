@@ -128,7 +128,7 @@ absl::StatusOr<v1::ListEventsResponse> TimelineHandlers::ListEvents(
   CLM_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
   const std::vector<std::string> list = {"ListEvents", request.parent(), request.filter()};
   CLM_ASSIGN_OR_RETURN(const auto last, parts_.tokens->Decode(list, request.page_token()));
-  ContactReader::EventsQuery query{key, request.filter(), std::nullopt, size + 1};
+  ContactReader::EventsQuery query{key, request.filter(), std::nullopt, size + 1, call.now};
   if (last.size() == 2) {
     int64_t micros = 0;
     const auto id = Uuid::FromBytes(last[1]);
