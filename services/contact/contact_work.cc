@@ -160,12 +160,12 @@ constexpr pg::Statement kSaveSuppressions{"contact.save_suppressions", R"sql(
     (address, reason, create_time, actor) =
     (excluded.address, excluded.reason, excluded.create_time, excluded.actor))sql"};
 
+// By the key: an address that gains an owner changes its shard, so that this row alone may be
+// written by two transactions at once, and a place would then be out of date.
 constexpr pg::Statement kRemoveSuppressions{"contact.remove_suppressions", R"sql(
   DELETE FROM suppression s
   USING unnest($1::text[], $2::text[], $3::bytea[]) AS w (tenant_id, channel, hash)
-  CROSS JOIN LATERAL (SELECT f.ctid FROM suppression f WHERE f.tenant_id = w.tenant_id
-                      AND f.channel = w.channel AND f.hash = w.hash OFFSET 0) AS at
-  WHERE s.ctid = at.ctid)sql"};
+  WHERE s.tenant_id = w.tenant_id AND s.channel = w.channel AND s.hash = w.hash)sql"};
 
 constexpr pg::Statement kSaveTopic{"contact.save_topic", R"sql(
   INSERT INTO topic (tenant_id, id, display_name, channel, opt_in, create_time)

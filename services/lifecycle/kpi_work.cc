@@ -13,12 +13,14 @@ namespace {
 constexpr pg::Statement kLoad{"kpi.load", R"sql(
   SELECT k.tenant_id, k.id, k.body, k.row_version, k.create_time, k.update_time
   FROM unnest($1::text[], $2::text[]) AS w (tenant_id, id)
-  JOIN kpi k ON k.tenant_id = w.tenant_id AND k.id = w.id)sql"};
+  CROSS JOIN LATERAL (SELECT * FROM kpi k WHERE k.tenant_id = w.tenant_id AND k.id = w.id
+    OFFSET 0) k)sql"};
 
 constexpr pg::Statement kModels{"kpi.models", R"sql(
   SELECT m.tenant_id, m.id, m.body
   FROM unnest($1::text[], $2::text[]) AS w (tenant_id, id)
-  JOIN stage_model m ON m.tenant_id = w.tenant_id AND m.id = w.id)sql"};
+  CROSS JOIN LATERAL (SELECT * FROM stage_model m WHERE m.tenant_id = w.tenant_id AND m.id = w.id
+    OFFSET 0) m)sql"};
 
 constexpr pg::Statement kSave{"kpi.save", R"sql(
   INSERT INTO kpi (tenant_id, id, body, row_version, create_time, update_time)

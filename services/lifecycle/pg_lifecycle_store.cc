@@ -77,7 +77,8 @@ constexpr pg::Statement kOpenJob{"lifecycle.open_job", R"sql(
 // into a join: one index probe per key, whatever it believes of the table's size. Updates, which
 // must name their table in a join, join it by the place of the row found.
 
-// Row locks of two customers of different shards; only merges take them.
+// Row locks of two customers of different shards; only merges take them. By the keys and not by the
+// place: a row that is being changed under another shard must be waited for, not missed.
 constexpr pg::Statement kLockCustomers{"lifecycle.lock_customers", R"sql(
   SELECT 1 FROM customer c
   WHERE (c.tenant_id, c.contact_id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))
