@@ -152,9 +152,11 @@ struct TxOptions {
 class Tx {
  public:
   virtual ~Tx() = default;
-  virtual absl::StatusOr<Result> Exec(const Statement& statement, const Args& args = {}) = 0;
+  virtual absl::StatusOr<Result> Exec(const Statement& statement, const Args& args) = 0;
+  absl::StatusOr<Result> Exec(const Statement& statement) { return Exec(statement, Args()); }
   // For SQL composed at run time from fixed parts (list filters); values still only by `args`.
-  virtual absl::StatusOr<Result> ExecDynamic(const std::string& sql, const Args& args = {}) = 0;
+  virtual absl::StatusOr<Result> ExecDynamic(const std::string& sql, const Args& args) = 0;
+  absl::StatusOr<Result> ExecDynamic(const std::string& sql) { return ExecDynamic(sql, Args()); }
   // COPY table (columns) FROM STDIN; values are text as Args would bind them, nullopt is NULL. By
   // INSERT where the table has row level security, which COPY does not support.
   virtual absl::Status Copy(const std::string& table, const std::vector<std::string>& columns,
@@ -188,11 +190,17 @@ class Pool {
                                 absl::FunctionRef<absl::Status(Tx&)> body) = 0;
   // The same for reading: a READ ONLY transaction; `repeatable` gives all statements one snapshot.
   virtual absl::Status Read(const TxOptions& options, absl::FunctionRef<absl::Status(Tx&)> body,
-                            bool repeatable = false) = 0;
+                            bool repeatable) = 0;
+  absl::Status Read(const TxOptions& options, absl::FunctionRef<absl::Status(Tx&)> body) {
+    return Read(options, body, false);
+  }
 
   // One reading statement in a transaction of its own: one round trip instead of two.
   virtual absl::StatusOr<Result> Query(const TxOptions& options, const Statement& statement,
-                                       const Args& args = {}) = 0;
+                                       const Args& args) = 0;
+  absl::StatusOr<Result> Query(const TxOptions& options, const Statement& statement) {
+    return Query(options, statement, Args());
+  }
 
   // Prepares the statements on one connection and returns the first failure: proof that they fit
   // the schema.

@@ -22,8 +22,6 @@
 
 namespace clm::contact {
 
-namespace v1 = ::clm::contact::v1;
-
 inline constexpr char kContacts[] = "contacts";
 
 using ::clm::FromProto;

@@ -14,8 +14,6 @@
 
 namespace clm::lifecycle {
 
-namespace v1 = ::clm::lifecycle::v1;
-
 // All of it outlives the handlers.
 struct InsightsParts {
   InsightsStore* store = nullptr;

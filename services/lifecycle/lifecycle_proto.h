@@ -22,8 +22,6 @@
 
 namespace clm::lifecycle {
 
-namespace v1 = ::clm::lifecycle::v1;
-
 inline constexpr char kContacts[] = "contacts";
 
 using ::clm::FromProto;

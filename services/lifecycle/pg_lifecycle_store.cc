@@ -624,7 +624,7 @@ absl::Status LifecycleWork::LoadModels(pg::Tx& tx) {
   std::vector<std::string> unread(define_.begin(), define_.end());
   for (const auto& [tenant, epoch] : epochs) {
     tenant_[tenant].models = context_->models->Get(tenant, epoch);
-    if (tenant_[tenant].models == nullptr && define_.count(tenant) == 0) unread.push_back(tenant);
+    if (tenant_[tenant].models == nullptr && !define_.contains(tenant)) unread.push_back(tenant);
   }
   if (unread.empty()) return absl::OkStatus();
   CLM_ASSIGN_OR_RETURN(DefinitionsByTenant definitions, ReadDefinitions(run, unread));
@@ -806,7 +806,7 @@ absl::Status LifecycleWork::Load(pg::Tx& tx) {
     if (entry.depth == Depth::kAll) continue;
     const auto fold = folds_.find(key);
     Depth depth = fold == folds_.end() ? Depth::kNone : DepthFor(entry, fold->second);
-    if (all_.count(key) != 0) depth = Depth::kAll;
+    if (all_.contains(key)) depth = Depth::kAll;
     if (depth == Depth::kSome) some.push_back(key);
     if (depth == Depth::kAll) all.push_back(key);
   }
@@ -1447,8 +1447,7 @@ absl::Status LifecycleWork::Committed(const journal::Offsets&) {
     changed.push_back({key, entry->customer.version, now,
                        StagesOf(entry->customer, Models(key.tenant), now).SerializeAsString()});
   }
-  const absl::Status told =
-      changed.empty() ? absl::OkStatus() : context_->cache->StagesChanged(changed);
+  absl::Status told = changed.empty() ? absl::OkStatus() : context_->cache->StagesChanged(changed);
   // Work of this kind is found by looking; the earliest possible moment is now.
   if (!pending_.jobs.empty() || !pending_.redirected.empty() || !pending_.moved.empty()) {
     due = absl::InfinitePast();
