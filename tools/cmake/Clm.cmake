@@ -14,14 +14,20 @@ if(CLM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
       ${CLM_CCACHE})
 endif()
 
-add_library(clm_flags INTERFACE)
-target_compile_options(clm_flags INTERFACE
-  -Wall -Wextra -Werror -Wno-missing-field-initializers -fno-omit-frame-pointer
+# How code is made, generated code too; then how ours is judged. Threads and large files are what
+# some of the libraries ask for: asked for everywhere, headers compiled ahead serve all targets.
+add_library(clm_code_flags INTERFACE)
+target_compile_options(clm_code_flags INTERFACE -pthread -fno-omit-frame-pointer
   -fstack-protector-strong)
-target_compile_definitions(clm_flags INTERFACE $<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
+target_compile_definitions(clm_code_flags INTERFACE _FILE_OFFSET_BITS=64
+  $<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
+add_library(clm_flags INTERFACE)
+target_compile_options(clm_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers)
+target_link_libraries(clm_flags INTERFACE clm_code_flags)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # gcc 12 reports false positives from inlined standard library code under optimisation.
-  target_compile_options(clm_flags INTERFACE -Wno-restrict -Wno-stringop-overflow -fpch-preprocess)
+  target_compile_options(clm_flags INTERFACE -Wno-restrict -Wno-stringop-overflow)
+  target_compile_options(clm_code_flags INTERFACE -fpch-preprocess)
 endif()
 if(CLM_SANITIZE)
   add_compile_options(-fsanitize=${CLM_SANITIZE} -fno-sanitize-recover=all)
@@ -34,20 +40,71 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-set(CLM_PCH <algorithm> <chrono> <cstdint> <functional> <map> <memory> <mutex> <optional> <set>
-    <string> <string_view> <unordered_map> <utility> <vector>
+# Headers that many files read, compiled ahead: once for each kind of target, not once for each
+# target. None that is generated or ours: compiled ahead and cached, they may be those of another
+# state of the tree. gRPC's have objects with constructors, so only what links gRPC gets them.
+set(_clm_headers <algorithm> <chrono> <cstdint> <functional> <map> <memory> <mutex> <optional>
+    <set> <string> <string_view> <unordered_map> <utility> <vector>
     <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h> <absl/status/status.h>
     <absl/status/statusor.h> <absl/strings/str_cat.h> <absl/synchronization/mutex.h>
     <absl/time/time.h>)
+set(_clm_grpc_headers <google/protobuf/duration.pb.h> <google/protobuf/map.h>
+    <google/protobuf/message.h> <google/protobuf/timestamp.pb.h> <grpcpp/grpcpp.h>
+    <grpcpp/support/server_callback.h>)
+set(_clm_test_headers <gmock/gmock.h> <gtest/gtest.h>)
 
-# clm_library(name SRCS a.cc ... DEPS clm::x ...): a static library, alias clm::name.
+function(_clm_precompile kind)
+  set(source ${CMAKE_BINARY_DIR}/precompiled/${kind}.cc)
+  if(NOT EXISTS ${source})
+    file(WRITE ${source} "")
+  endif()
+  add_library(clm_precompiled_${kind} OBJECT ${source})
+  target_link_libraries(clm_precompiled_${kind} PRIVATE clm_flags)
+  target_precompile_headers(clm_precompiled_${kind} PRIVATE ${ARGN})
+endfunction()
+set(_clm_plain_set ${_clm_headers})
+set(_clm_grpc_set ${_clm_headers} ${_clm_grpc_headers})
+_clm_precompile(plain ${_clm_plain_set})
+_clm_precompile(grpc ${_clm_grpc_set})
+_clm_precompile(test ${_clm_plain_set} ${_clm_test_headers})
+_clm_precompile(test_grpc ${_clm_grpc_set} ${_clm_test_headers})
+foreach(kind test test_grpc)
+  target_link_libraries(clm_precompiled_${kind} PRIVATE GTest::gmock)
+  # What is tested is built as shipped; the cases themselves need no more.
+  target_compile_options(clm_precompiled_${kind} PRIVATE $<$<CONFIG:Release>:-O1>)
+endforeach()
+
+# _clm_links_grpc(out DEPS...): whether one of them is gRPC or links it, as far as is known yet.
+function(_clm_links_grpc out)
+  set(${out} FALSE PARENT_SCOPE)
+  get_property(with_grpc GLOBAL PROPERTY CLM_WITH_GRPC)
+  foreach(dep IN LISTS ARGN)
+    if(dep STREQUAL "gRPC::grpc++" OR dep IN_LIST with_grpc)
+      set(${out} TRUE PARENT_SCOPE)
+    endif()
+  endforeach()
+endfunction()
+set_property(GLOBAL PROPERTY CLM_WITH_GRPC clm::protos)
+
+# clm_library(name SRCS a.cc ... DEPS clm::x ... [PRECOMPILE <y.h> ...]): a static library, alias
+# clm::name; PRECOMPILE names large headers of its own that most of its files read.
 function(clm_library name)
-  cmake_parse_arguments(arg "" "" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SRCS;DEPS;PRECOMPILE" ${ARGN})
+  set(kind plain)
+  _clm_links_grpc(grpc ${arg_DEPS})
+  if(grpc)
+    set(kind grpc)
+    set_property(GLOBAL APPEND PROPERTY CLM_WITH_GRPC clm::${name})
+  endif()
   if(arg_SRCS)
     add_library(clm_${name} STATIC ${arg_SRCS})
     target_include_directories(clm_${name} PUBLIC ${CMAKE_SOURCE_DIR})
     target_link_libraries(clm_${name} PUBLIC ${arg_DEPS} PRIVATE clm_flags)
-    target_precompile_headers(clm_${name} PRIVATE ${CLM_PCH})
+    if(arg_PRECOMPILE)
+      target_precompile_headers(clm_${name} PRIVATE ${_clm_${kind}_set} ${arg_PRECOMPILE})
+    else()
+      target_precompile_headers(clm_${name} REUSE_FROM clm_precompiled_${kind})
+    endif()
   else()
     add_library(clm_${name} INTERFACE)
     target_include_directories(clm_${name} INTERFACE ${CMAKE_SOURCE_DIR})
@@ -79,8 +136,16 @@ function(clm_test name)
   add_executable(${name} ${arg_SRCS})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main clm_flags)
-  # What is tested is built as shipped; the cases themselves need no more.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  set(kind test)
+  _clm_links_grpc(grpc ${arg_DEPS})
+  if(grpc)
+    set(kind test_grpc)
+  endif()
+  target_precompile_headers(${name} REUSE_FROM clm_precompiled_${kind})
+  # As libraries are compiled, from which the headers come.
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${name} PRIVATE -fPIC $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 600)
   endif()
