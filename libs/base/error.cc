@@ -1,5 +1,7 @@
 #include "libs/base/error.h"
 
+#include <algorithm>
+
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
@@ -132,6 +134,11 @@ void FieldErrors::AddStatus(absl::string_view prefix, const absl::Status& status
                         : absl::StrCat(prefix, ".", field),
         what);
   }
+}
+
+bool FieldErrors::Names(absl::string_view field) const {
+  return std::any_of(violations_.begin(), violations_.end(),
+                     [&](const auto& violation) { return violation.first == field; });
 }
 
 absl::Status FieldErrors::ToStatus() const {

@@ -69,6 +69,7 @@ class FieldErrors {
   // Adopts the violations of a status made by InvalidField or ToStatus, prefixing their paths.
   void AddStatus(absl::string_view prefix, const absl::Status& status);
   bool empty() const { return violations_.empty(); }
+  bool Names(absl::string_view field) const;
   // OK when empty, else INVALID_ARGUMENT with reason INVALID_ARGUMENT and at most 20 violations.
   absl::Status ToStatus() const;
 

@@ -48,6 +48,10 @@ void UnaryCall::Invoke() {
 }
 
 void UnaryCall::Finish(absl::Status status) {
+  if (absl::IsInvalidArgument(status) && !malformed_) {
+    status =
+        session_.method().validator->Complete(*request_, std::move(status), session_.call().now);
+  }
   // This object may be gone as soon as the reactor has been told.
   grpc::ServerUnaryReactor* const reactor = reactor_;
   reactor->Finish(session_.Close(status));

@@ -10,8 +10,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -176,6 +178,29 @@ bool StructFits(const pb::Value& value, int depth) {
   }
 }
 
+// Rules by message type. Looked at only on the way to a refusal.
+class RulesByType {
+ public:
+  static RulesByType& Get() {
+    static auto* const rules = new RulesByType;
+    return *rules;
+  }
+  void Add(const pb::Descriptor* type, Validator::Rules rules) {
+    absl::MutexLock lock(&mu_);
+    rules_.try_emplace(type, std::make_shared<const Validator::Rules>(std::move(rules)));
+  }
+  std::shared_ptr<const Validator::Rules> Find(const pb::Descriptor* type) {
+    absl::MutexLock lock(&mu_);
+    const auto it = rules_.find(type);
+    return it == rules_.end() ? nullptr : it->second;
+  }
+
+ private:
+  absl::Mutex mu_;
+  absl::flat_hash_map<const pb::Descriptor*, std::shared_ptr<const Validator::Rules>> rules_
+      ABSL_GUARDED_BY(mu_);
+};
+
 }  // namespace
 
 struct Validator::FieldPlan {
@@ -281,6 +306,46 @@ struct Validator::Walk {
     const pb::Reflection& reflection = *message.GetReflection();
     for (const FieldPlan& field : plan.fields) {
       CheckField(message, reflection, plan, field, parent, mask, depth);
+    }
+  }
+
+  // Adds what the rules of types say, for fields that nothing was said about yet. `mask` is the one
+  // that chooses among the fields of this very message, if any.
+  void AskRules(const pb::Message& message, const Plan& plan, const Path& parent,
+                const MaskScope* mask, absl::Time now, int depth) {
+    if (depth > kMaxDepth) return;
+    if (const auto rules = RulesByType::Get().Find(plan.type)) {
+      const std::string prefix = parent.name == nullptr ? "" : parent.ToString();
+      for (const auto& [field, what] : error::FieldViolations((*rules)(message, now))) {
+        const std::string path = prefix.empty()  ? field
+                                 : field.empty() ? prefix
+                                                 : absl::StrCat(prefix, ".", field);
+        const bool chosen =
+            mask == nullptr || mask->Covers(absl::string_view(field).substr(0, field.find('.')));
+        if (chosen && !errors.Names(path)) errors.Add(path, what);
+      }
+    }
+    const pb::Reflection& reflection = *message.GetReflection();
+    for (const FieldPlan& field : plan.fields) {
+      if (field.message == nullptr || field.map_key != nullptr) continue;
+      const Path path{&parent, &field.field->name()};
+      if (field.field->is_repeated()) {
+        const uint32_t limit =
+            field.rule.max_items() == 0 ? kDefaultMaxItems : field.rule.max_items();
+        const int size = reflection.FieldSize(message, field.field);
+        for (int i = 0; std::cmp_less_equal(size, limit) && i < size; ++i) {
+          Path element = path;
+          element.index = i;
+          AskRules(reflection.GetRepeatedMessage(message, field.field, i), *field.message, element,
+                   nullptr, now, depth + 1);
+        }
+      } else if (reflection.HasField(message, field.field)) {
+        const MaskScope scope =
+            field.field == plan.updated ? UpdateScope(message, plan) : MaskScope{};
+        // Without paths, everything that is populated is applied.
+        AskRules(reflection.GetMessage(message, field.field), *field.message, path,
+                 scope.paths.empty() ? nullptr : &scope, now, depth + 1);
+      }
     }
   }
 
@@ -568,6 +633,10 @@ struct Validator::Walk {
   }
 };
 
+void Validator::AddRules(const pb::Descriptor* type, Rules rules) {
+  RulesByType::Get().Add(type, std::move(rules));
+}
+
 const Validator& Validator::For(const pb::Descriptor* type) {
   static absl::Mutex* const mu = new absl::Mutex;
   static auto* const compiler = new Compiler;
@@ -583,6 +652,15 @@ absl::Status Validator::Check(pb::Message& message, absl::string_view tenant) co
   walk.CheckMessage(message, *plan_, Path{}, {}, 1);
   // Permission before existence, and before anything that could tell one tenant of another.
   if (!walk.foreign.empty()) return error::NotFound(walk.foreign);
+  return walk.errors.ToStatus();
+}
+
+absl::Status Validator::Complete(const pb::Message& message, absl::Status refusal,
+                                 absl::Time now) const {
+  if (refusal.ok() || error::FieldViolations(refusal).empty()) return refusal;
+  Walk walk;
+  walk.errors.AddStatus("", refusal);
+  walk.AskRules(message, *plan_, Path{}, nullptr, now, 1);
   return walk.errors.ToStatus();
 }
 

@@ -366,6 +366,33 @@ TEST(ValidatorTest, EveryBadFieldIsReportedWithItsWholePath) {
                                    "parts[1].inner.code", "by_phone"));
 }
 
+absl::Status NotesAreBad(const pb::Message&, absl::Time) {
+  error::FieldErrors errors;
+  errors.Add("note", "is not what the owner of the type wants");
+  errors.Add("code", "is not what the owner of the type wants");
+  return errors.ToStatus();
+}
+
+TEST(ValidatorTest, ARefusalIsCompletedByTheRulesOfTypes) {
+  const auto complete = [](const std::string& type, const std::string& text, const char* refused) {
+    const auto message = Messages::Get().New(type, text);
+    const Validator& validator = Validator::For(message->GetDescriptor());
+    EXPECT_TRUE(validator.Complete(*message, absl::OkStatus(), absl::Now()).ok());
+    EXPECT_TRUE(error::FieldViolations(
+                    validator.Complete(*message, error::NotFound("tenants/acme"), absl::Now()))
+                    .empty());
+    return Fields(
+        validator.Complete(*message, error::InvalidField(refused, "is bad"), absl::Now()));
+  };
+  const std::string parts = "parts { code: 'c' } main_part { note: 'n' }";
+  EXPECT_THAT(complete("Thing", parts, "parts[0].code"), ElementsAre("parts[0].code"));
+  Validator::AddRules(Messages::Get().file()->FindMessageTypeByName("Part"), &NotesAreBad);
+  // Each field once, whoever speaks of it.
+  EXPECT_THAT(
+      complete("Thing", parts, "parts[0].code"),
+      UnorderedElementsAre("parts[0].code", "parts[0].note", "main_part.note", "main_part.code"));
+}
+
 TEST(ValidatorTest, TheValueIsNeverQuoted) {
   const absl::Status status =
       CheckThing("email: 'ada-at-example' texts { key: 'ada lovelace' value: 'much too long' }");

@@ -166,14 +166,15 @@ bool Identifiable(const Contact& contact) {
          !contact.family_name.empty() || !contact.external_ids.empty();
 }
 
-void ApplyFields(const ContactPatch& patch, const ContactRules& rules, Contact& after,
-                 error::FieldErrors& errors) {
+// All but the attributes, for which the tenant's definitions are needed.
+void ApplyTexts(const ContactPatch& patch, const NormalizeOptions& options, Contact& after,
+                error::FieldErrors& errors) {
   Apply(
-      patch.email, "email", [&](auto text) { return NormalizeEmail(text, rules.normalize); },
-      after.email, errors);
+      patch.email, "email", [&](auto text) { return NormalizeEmail(text, options); }, after.email,
+      errors);
   Apply(
-      patch.phone, "phone", [&](auto text) { return NormalizePhone(text, rules.normalize); },
-      after.phone, errors);
+      patch.phone, "phone", [&](auto text) { return NormalizePhone(text, options); }, after.phone,
+      errors);
   Apply(patch.locale, "locale", NormalizeLocale, after.locale, errors);
   Apply(patch.timezone, "timezone", NormalizeTimezone, after.timezone, errors);
   for (const TextField& field : kTextFields) {
@@ -185,7 +186,19 @@ void ApplyFields(const ContactPatch& patch, const ContactRules& rules, Contact& 
     Apply(patch.*field.patch, field.name, normalize, after.*field.value, errors);
   }
   ApplyExternalIds(patch, after, errors);
+}
+
+void ApplyFields(const ContactPatch& patch, const ContactRules& rules, Contact& after,
+                 error::FieldErrors& errors) {
+  ApplyTexts(patch, rules.normalize, after, errors);
   ApplyAttributes(patch, rules, after, errors);
+}
+
+void CheckCreateTime(absl::Time create_time, absl::Time now, error::FieldErrors& errors) {
+  static const absl::Time kEarliest =
+      absl::FromCivil(absl::CivilSecond(1900, 1, 1), absl::UTCTimeZone());
+  if (create_time > now) errors.Add("contact.create_time", "lies in the future");
+  if (create_time < kEarliest) errors.Add("contact.create_time", "lies before 1900");
 }
 
 template <class Map>
@@ -323,16 +336,22 @@ std::vector<Identifier> IdentifiersOf(const Contact& contact) {
   return identifiers;
 }
 
+absl::Status ValidatePatch(const ContactPatch& patch, const NormalizeOptions& options,
+                           absl::Time now) {
+  error::FieldErrors errors;
+  if (patch.create_time) CheckCreateTime(*patch.create_time, now, errors);
+  Contact scratch;
+  ApplyTexts(patch, options, scratch, errors);
+  return errors.ToStatus();
+}
+
 absl::StatusOr<Change> Create(const EntityKey& key, const ContactPatch& patch,
                               const ContactRules& rules, absl::Time now) {
-  static const absl::Time kEarliest =
-      absl::FromCivil(absl::CivilSecond(1900, 1, 1), absl::UTCTimeZone());
   error::FieldErrors errors;
   Contact before;
   before.key = key;
   before.create_time = patch.create_time.value_or(now);
-  if (before.create_time > now) errors.Add("contact.create_time", "lies in the future");
-  if (before.create_time < kEarliest) errors.Add("contact.create_time", "lies before 1900");
+  CheckCreateTime(before.create_time, now, errors);
   Contact after = before;
   ApplyFields(patch, rules, after, errors);
   // With a bad field around it cannot be told whether the contact would have been identifiable.

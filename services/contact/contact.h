@@ -99,6 +99,11 @@ struct Change {
 // Every identifier of `contact`: email, phone, external ids.
 std::vector<Identifier> IdentifiersOf(const Contact& contact);
 
+// What can be told of a patch by itself, without the contact and the definitions of attributes.
+// Create and Update tell the same and more.
+absl::Status ValidatePatch(const ContactPatch& patch, const NormalizeOptions& options,
+                           absl::Time now);
+
 // A new contact at version 1. At least one of e-mail, phone, given name, family name and external
 // id must be there. `create_time` of the patch may lie in the past, not after `now`.
 absl::StatusOr<Change> Create(const EntityKey& key, const ContactPatch& patch,

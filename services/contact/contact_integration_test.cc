@@ -223,6 +223,44 @@ TEST_F(ContactTest, ABatchHasAnOutcomePerItem) {
   EXPECT_EQ(response.results(3).contact(), response.results(2).contact());
 }
 
+TEST_F(ContactTest, EveryBadFieldOfAContactIsNamedWhoeverFindsIt) {
+  const auto fields = [](const absl::Status& status) {
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status;
+    std::vector<std::string> names;
+    for (const auto& [field, what] : error::FieldViolations(status)) names.push_back(field);
+    return names;
+  };
+  // Of each kind: a rule of a field, of the wire format, of the contact.
+  v1::CreateContactRequest create = NewContact("nobody");
+  create.set_request_id("7");
+  create.mutable_contact()->set_phone("12");
+  create.mutable_contact()->set_etag("stale?");
+  create.mutable_contact()->set_timezone("Mars/Base");
+  (*create.mutable_contact()->mutable_attributes())["day"].set_date_value("soon");
+  const std::vector<std::string> bad = {"request_id",       "contact.email",
+                                        "contact.phone",    "contact.etag",
+                                        "contact.timezone", "contact.attributes.day.date_value"};
+  EXPECT_THAT(fields(Call(*main_.contacts, &Contacts::CreateContact, create).status()),
+              ::testing::UnorderedElementsAreArray(bad));
+  create.clear_request_id();
+  EXPECT_THAT(fields(Call(*main_.contacts, &Contacts::CreateContact, create).status()),
+              ::testing::UnorderedElementsAreArray(bad.begin() + 1, bad.end()));
+  // Where only the rule of the contact refuses, everything is told as well.
+  create.mutable_contact()->clear_etag();
+  create.mutable_contact()->clear_attributes();
+  EXPECT_THAT(
+      fields(Call(*main_.contacts, &Contacts::CreateContact, create).status()),
+      ::testing::UnorderedElementsAre("contact.email", "contact.phone", "contact.timezone"));
+  EXPECT_EQ(Count("SELECT count(*) FROM contact"), 0);
+
+  v1::IngestEventsRequest ingest;
+  ingest.set_parent(kAcme);
+  ingest.add_events()->set_type("purchase");
+  ingest.mutable_events(0)->set_contact("nobody");
+  EXPECT_THAT(fields(Call(*main_.timeline, &Timeline::IngestEvents, ingest).status()),
+              ::testing::IsSupersetOf({"events[0].contact", "events[0].amount_minor"}));
+}
+
 TEST_F(ContactTest, StatusMovesByVerbs) {
   CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact ada, Create("ada@example.com"));
   v1::ContactVerbRequest verb;

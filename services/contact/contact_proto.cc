@@ -89,8 +89,15 @@ v1::Contact ToProto(const Contact& contact, const std::vector<Uuid>& aliases) {
 }
 
 absl::StatusOr<ContactPatch> PatchFrom(absl::string_view field, const v1::Contact& contact) {
-  ContactPatch patch;
   error::FieldErrors errors;
+  ContactPatch patch = PatchFrom(field, contact, errors);
+  CLM_RETURN_IF_ERROR(errors.ToStatus());
+  return patch;
+}
+
+ContactPatch PatchFrom(absl::string_view field, const v1::Contact& contact,
+                       error::FieldErrors& errors) {
+  ContactPatch patch;
   const auto etag = ParseEtag(absl::StrCat(field, ".etag"), contact.etag());
   if (!etag.ok()) {
     errors.AddStatus("", etag.status());
@@ -117,7 +124,6 @@ absl::StatusOr<ContactPatch> PatchFrom(absl::string_view field, const v1::Contac
     }
   }
   if (contact.has_create_time()) patch.create_time = FromProto(contact.create_time());
-  CLM_RETURN_IF_ERROR(errors.ToStatus());
   return patch;
 }
 
@@ -185,12 +191,16 @@ v1::BehaviorEvent ToProto(const EntityKey& contact, const BehaviorEvent& event) 
   return out;
 }
 
-absl::StatusOr<BehaviorEvent> FromProto(absl::string_view field, const v1::BehaviorEvent& event) {
+BehaviorEvent FromProto(absl::string_view field, const v1::BehaviorEvent& event,
+                        error::FieldErrors& errors) {
   BehaviorEvent out;
   if (!event.event_id().empty()) {
     const auto id = Uuid::Parse(event.event_id());
-    if (!id) return error::InvalidField(absl::StrCat(field, ".event_id"), "is not a UUID");
-    out.event_id = *id;
+    if (id) {
+      out.event_id = *id;
+    } else {
+      errors.Add(absl::StrCat(field, ".event_id"), "is not a UUID");
+    }
   }
   out.type = event.type();
   out.occur_time = FromProto(event.occur_time());
@@ -198,7 +208,6 @@ absl::StatusOr<BehaviorEvent> FromProto(absl::string_view field, const v1::Behav
   out.currency = event.currency();
   if (event.has_quantity()) out.quantity = event.quantity();
   out.channel = event.channel();
-  error::FieldErrors errors;
   for (const auto& [key, value] : event.properties()) {
     auto parsed = FromProto(absl::StrCat(field, ".properties.", key), value);
     if (!parsed.ok()) {
@@ -207,7 +216,6 @@ absl::StatusOr<BehaviorEvent> FromProto(absl::string_view field, const v1::Behav
       out.properties[key] = **std::move(parsed);
     }
   }
-  CLM_RETURN_IF_ERROR(errors.ToStatus());
   return out;
 }
 

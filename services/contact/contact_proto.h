@@ -13,6 +13,7 @@
 #include "clm/contact/v1/contact_event.pb.h"
 #include "google/protobuf/field_mask.pb.h"
 #include "google/rpc/status.pb.h"
+#include "libs/base/error.h"
 #include "libs/base/resource_name.h"
 #include "libs/base/time_proto.h"
 #include "services/contact/attributes.h"
@@ -31,6 +32,9 @@ v1::Contact ToProto(const Contact& contact, const std::vector<Uuid>& aliases = {
 // Every populated field of `contact`, as a patch; its etag becomes if_version. Field errors begin
 // with `field` ("contact").
 absl::StatusOr<ContactPatch> PatchFrom(absl::string_view field, const v1::Contact& contact);
+// The same of what can be read of it; the rest is in `errors`.
+ContactPatch PatchFrom(absl::string_view field, const v1::Contact& contact,
+                       error::FieldErrors& errors);
 // The same under a mask, see ApplyMask.
 absl::StatusOr<ContactPatch> PatchFrom(absl::string_view field, const v1::Contact& contact,
                                        const google::protobuf::FieldMask& mask);
@@ -47,7 +51,9 @@ AttributeDefinition FromProto(const std::string& id, const v1::AttributeDefiniti
 // Without identifiers.
 v1::BehaviorEvent ToProto(const EntityKey& contact, const BehaviorEvent& event);
 // Contact and identifiers are left to the caller. A missing event_id leaves a nil one.
-absl::StatusOr<BehaviorEvent> FromProto(absl::string_view field, const v1::BehaviorEvent& event);
+// What cannot be read is in `errors`, by paths that begin with `field`.
+BehaviorEvent FromProto(absl::string_view field, const v1::BehaviorEvent& event,
+                        error::FieldErrors& errors);
 
 v1::AcquisitionCost ToProto(const std::string& tenant, const AcquisitionCost& cost);
 absl::StatusOr<AcquisitionCost> FromProto(absl::string_view field, const std::string& tenant,

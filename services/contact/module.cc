@@ -33,6 +33,7 @@
 #include "services/contact/import_handlers.h"
 #include "services/contact/import_runner.h"
 #include "services/contact/import_store.h"
+#include "services/contact/request_rules.h"
 #include "services/contact/schema.h"
 
 namespace clm::contact {
@@ -153,6 +154,7 @@ class ContactModule : public app::Module {
   std::vector<pg::Schema> Schemas() const override { return {FullSchema()}; }
 
   absl::Status Start(app::Runtime& runtime) override {
+    AddRequestRules();
     CLM_ASSIGN_OR_RETURN(pool_, runtime.OpenDatabase(FullSchema()));
     if (!runtime.redis_url().empty()) {
       redis::Options options;

@@ -92,15 +92,12 @@ void TimelineHandlers::IngestEvents(const rpc::Call& call, const v1::IngestEvent
   for (int i = 0; i < request.events_size(); ++i) {
     const auto& wire = request.events(i);
     IngestItem item;
-    auto event = FromProto("event", wire);
-    if (!event.ok()) {
-      item.status = event.status();
-    } else {
-      item.event = *std::move(event);
-      item.event.source = "api";
-      if (item.event.event_id.IsNil()) item.event.event_id = Uuid::V7(call.now);
-      item.status = ValidateEvent(item.event, call.now);
-    }
+    error::FieldErrors errors;
+    item.event = FromProto("event", wire, errors);
+    item.event.source = "api";
+    if (item.event.event_id.IsNil()) item.event.event_id = Uuid::V7(call.now);
+    errors.AddStatus("", ValidateEvent(item.event, call.now));
+    item.status = errors.ToStatus();
     if (item.status.ok() && !wire.contact().empty()) {
       auto key = ParseEntityName("event.contact", kContacts, wire.contact());
       if (!key.ok()) {
