@@ -329,8 +329,11 @@ void ContactWork::NeedTopic(const std::string& tenant, const std::string& topic)
   topics_.try_emplace(TextKey{tenant, topic});
 }
 
+void ContactWork::NeedHeld(const EntityKey& key) { held_.try_emplace(key); }
+
 void ContactWork::NeedSurroundings(const EntityKey& key) {
   NeedContact(key);
+  NeedHeld(key);
   surroundings_.try_emplace(key);
 }
 
@@ -412,7 +415,9 @@ std::optional<Subscription> ContactWork::FindSubscription(const EntityKey& key,
 }
 
 const std::vector<HeldIdentifier>& ContactWork::Identifiers(const EntityKey& key) const {
-  return Around(surroundings_, key, &Surroundings::identifiers);
+  static const auto& kNone = *new std::vector<HeldIdentifier>;
+  const auto it = held_.find(key);
+  return it == held_.end() ? kNone : it->second;
 }
 
 const std::vector<Uuid>& ContactWork::Aliases(const EntityKey& key) const {
@@ -471,9 +476,11 @@ void ContactWork::Save(const Change& change, const std::string& actor, const std
   for (const Identifier& gone : change.identifiers_removed) {
     SetOwner({after.key.tenant, gone}, std::nullopt, IsTombstone(after.key.tenant, gone),
              after.update_time);
+    SetHeld(after.key, gone, std::nullopt);
   }
   for (const Identifier& added : change.identifiers_added) {
     SetOwner({after.key.tenant, added}, after.key.id, false, after.update_time);
+    SetHeld(after.key, added, after.update_time);
   }
 }
 
@@ -485,8 +492,21 @@ void ContactWork::SetOwner(const TenantIdentifier& key, std::optional<Uuid> owne
   Put(owners_, key, OwnerSlot{owner, true, tombstone, first_seen, stored});
 }
 
+void ContactWork::SetHeld(const EntityKey& key, const Identifier& identifier,
+                          std::optional<absl::Time> first_seen) {
+  const auto it = held_.find(key);
+  if (it == held_.end()) return;
+  std::vector<HeldIdentifier> held = it->second;
+  held.erase(std::remove_if(held.begin(), held.end(),
+                            [&](const HeldIdentifier& h) { return h.identifier == identifier; }),
+             held.end());
+  if (first_seen) held.push_back({identifier, *first_seen});
+  Put(held_, key, std::move(held));
+}
+
 void ContactWork::Hold(const EntityKey& key, const Identifier& identifier, absl::Time now) {
   SetOwner({key.tenant, identifier}, key.id, false, now);
+  SetHeld(key, identifier, now);
 }
 
 void ContactWork::AddEvent(const EntityKey& key, BehaviorEvent event) {
@@ -564,6 +584,7 @@ void ContactWork::Purge(const EntityKey& key, const std::vector<Identifier>& ide
   Surroundings around;
   around.consents = Consents(key);
   Put(surroundings_, key, std::move(around));
+  Put(held_, key, std::vector<HeldIdentifier>());
   touched_.insert(key);
 }
 
@@ -574,9 +595,17 @@ void ContactWork::ApplyMerge(const MergePlan& plan, const Uuid& merge_id,
   // The rows of contact_identifier move as a whole, so the two changes must not touch them too.
   Change survivor = plan.primary;
   Change alias = plan.secondary;
-  for (const Identifier& moved : alias.identifiers_removed) {
-    Put(owners_, TenantIdentifier{primary.tenant, moved},
-        OwnerSlot{primary.id, false, false, survivor.after.update_time, true});
+  for (const KnownIdentifier& moved : plan.moved_identifiers) {
+    const TenantIdentifier key{primary.tenant, moved.identifier};
+    const auto it = owners_.find(key);
+    if (it != owners_.end() && it->second.dirty) {
+      // Staged by this transaction: has no row to move yet.
+      SetOwner(key, primary.id, false, moved.first_seen);
+    } else {
+      Put(owners_, key, OwnerSlot{primary.id, false, false, moved.first_seen, true});
+    }
+    SetHeld(duplicate, moved.identifier, std::nullopt);
+    SetHeld(primary, moved.identifier, moved.first_seen);
   }
   survivor.identifiers_added.clear();
   survivor.identifiers_removed.clear();
@@ -606,6 +635,7 @@ absl::Status ContactWork::Load(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(LoadIdentifiers(tx));
   CLM_RETURN_IF_ERROR(LoadRegistries(tx));
   CLM_RETURN_IF_ERROR(LoadContacts(tx));
+  CLM_RETURN_IF_ERROR(LoadHeld(tx));
   CLM_RETURN_IF_ERROR(LoadEvents(tx));
   CLM_RETURN_IF_ERROR(LoadTopics(tx));
   CLM_RETURN_IF_ERROR(LoadSurroundings(tx));
@@ -683,6 +713,25 @@ absl::Status ContactWork::LoadIdentifiers(pg::Tx& tx) {
   CLM_ASSIGN_OR_RETURN(const pg::Result stones, tx.Exec(kLoadTombstones, hash_args));
   for (int i = 0; i < stones.size(); ++i) {
     owners_[by_hash[{std::string(stones[i].Text(0)), stones[i].Bytes(1)}]].tombstone = true;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::LoadHeld(pg::Tx& tx) {
+  if (held_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants;
+  std::vector<Uuid> ids;
+  for (const auto& [key, _] : held_) {
+    tenants.push_back(key.tenant);
+    ids.push_back(key.id);
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(ids);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadHeld, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    const auto row = rows[i];
+    held_[EntityKey{std::string(row.Text(0)), row.Uuid(1)}].push_back(
+        {{std::string(row.Text(2)), std::string(row.Text(3))}, row.Time(4)});
   }
   return absl::OkStatus();
 }
@@ -767,12 +816,6 @@ absl::Status ContactWork::LoadSurroundings(pg::Tx& tx) {
     s.source = std::string(row.Text(7));
     around(row).subscriptions.push_back(std::move(s));
   }
-  CLM_ASSIGN_OR_RETURN(const pg::Result held, tx.Exec(kLoadHeld, args));
-  for (int i = 0; i < held.size(); ++i) {
-    const auto row = held[i];
-    around(row).identifiers.push_back(
-        {{std::string(row.Text(2)), std::string(row.Text(3))}, row.Time(4)});
-  }
   CLM_ASSIGN_OR_RETURN(const pg::Result aliases, tx.Exec(kLoadAliases, args));
   for (int i = 0; i < aliases.size(); ++i) {
     around(aliases[i]).aliases.push_back(aliases[i].Uuid(2));
@@ -783,7 +826,7 @@ absl::Status ContactWork::LoadSurroundings(pg::Tx& tx) {
   std::vector<std::string> s_tenants, s_channels, s_hashes;
   std::vector<EntityKey> s_keys;
   for (const auto& [key, surroundings] : surroundings_) {
-    for (const auto& h : surroundings.identifiers) {
+    for (const auto& h : Identifiers(key)) {
       std::vector<std::string> channels;
       if (h.identifier.type == kEmailType) channels = {"email"};
       if (h.identifier.type == kPhoneType) channels = {"sms", "phone"};

@@ -72,6 +72,8 @@ class ContactWork : public journal::Work {
   void NeedRegistry(const std::string& tenant);
   void NeedEvent(const std::string& tenant, const Uuid& event_id);
   void NeedTopic(const std::string& tenant, const std::string& topic);
+  // All identifiers of a contact.
+  void NeedHeld(const EntityKey& key);
   // Consents, subscriptions, all identifiers, aliases and suppressions of a contact.
   void NeedSurroundings(const EntityKey& key);
   void NeedSuppression(const std::string& tenant, const std::string& channel,
@@ -92,6 +94,7 @@ class ContactWork : public journal::Work {
   std::optional<Subscription> FindSubscription(const EntityKey& key,
                                                const std::string& topic) const;
   std::vector<Subscription> Subscriptions(const EntityKey& key) const;
+  // Of a NeedHeld contact.
   const std::vector<HeldIdentifier>& Identifiers(const EntityKey& key) const;
   const std::vector<Uuid>& Aliases(const EntityKey& key) const;
   const Suppression* FindSuppression(const std::string& tenant, const std::string& channel,
@@ -152,7 +155,6 @@ class ContactWork : public journal::Work {
   struct Surroundings {
     std::vector<ConsentAct> consents;
     std::vector<Subscription> subscriptions;
-    std::vector<HeldIdentifier> identifiers;
     std::vector<Uuid> aliases;
     std::vector<Suppression> suppressions;
   };
@@ -185,6 +187,9 @@ class ContactWork : public journal::Work {
   // Stages who has an identifier; nobody has one without an owner.
   void SetOwner(const TenantIdentifier& key, std::optional<Uuid> owner, bool tombstone,
                 absl::Time first_seen);
+  // What Identifiers tells from now on; nothing when they are not loaded.
+  void SetHeld(const EntityKey& key, const Identifier& identifier,
+               std::optional<absl::Time> first_seen);
   template <class T>
   void Append(std::vector<T>& list, T item);
   template <class Map, class Key, class Value>
@@ -193,6 +198,7 @@ class ContactWork : public journal::Work {
   absl::Status LoadRegistries(pg::Tx& tx);
   absl::Status LoadContacts(pg::Tx& tx);
   absl::Status LoadIdentifiers(pg::Tx& tx);
+  absl::Status LoadHeld(pg::Tx& tx);
   absl::Status LoadEvents(pg::Tx& tx);
   absl::Status LoadTopics(pg::Tx& tx);
   absl::Status LoadSurroundings(pg::Tx& tx);
@@ -211,6 +217,7 @@ class ContactWork : public journal::Work {
 
   absl::flat_hash_map<EntityKey, Slot> contacts_;
   absl::flat_hash_map<TenantIdentifier, OwnerSlot> owners_;
+  absl::flat_hash_map<EntityKey, std::vector<HeldIdentifier>> held_;
   absl::flat_hash_map<std::string, AttributeRegistry> registries_;
   absl::flat_hash_map<TextKey, int64_t> definition_versions_;
   absl::flat_hash_map<EntityKey, std::optional<Uuid>> events_;  // (tenant, event id) -> contact.

@@ -119,11 +119,15 @@ class ImportRun {
     return absl::OkStatus();
   }
 
-  // Applies rows and records that they are done. What fails for reasons of its own is split until
-  // it is a row that fails alone; that row is refused.
+  // Applies rows and records that they are done. What fails for reasons of its own, or again and again
+  // finds that its contact has become another, is split until it is a row that fails alone; that
+  // row is refused.
   absl::Status Apply(Rows& rows) {
     absl::Status status;
-    for (int tries = 0; tries < kTransientTries; ++tries) {
+    const auto tries_of = [](const absl::Status& s) {
+      return MovedTo(s) ? kMovedTries : kTransientTries;
+    };
+    for (int tries = 0; tries < tries_of(status); ++tries) {
       if (tries > 0) absl::SleepFor(absl::Milliseconds(20 << tries));
       status = job_.validate_only                 ? SaveRefused(rows)
                : job_.kind == ImportKind::kEvents ? ApplyEvents(rows)
@@ -133,9 +137,9 @@ class ImportRun {
         return absl::OkStatus();
       }
       if (IsFenced(status) || stopping_()) return status;
-      if (!error::IsTransient(status) && !MovedTo(status)) break;
+      if (!error::IsTransient(status)) break;
     }
-    if (error::IsTransient(status) || MovedTo(status)) return status;
+    if (error::IsTransient(status) && !MovedTo(status)) return status;
     if (rows.size() == 1) {
       rows[0].status = status;
       CLM_RETURN_IF_ERROR(SaveRefused(rows));

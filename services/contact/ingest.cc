@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -34,6 +35,37 @@ ContactPatch PatchOf(const std::vector<Identifier>& identifiers) {
   return patch;
 }
 
+// What the contact has by now of what the item knows of it; nullopt when it knows nothing new.
+// Moved when the identifiers lead to somebody else by the rules of identity, as the contact has
+// become another since it was looked up.
+absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const IngestItem& item,
+                                               const ContactWork& work, absl::Time now) {
+  std::vector<Identifier> learnt;
+  for (const auto& identifier : item.hold) {
+    const auto owner = work.Owner(batch.tenant, identifier);
+    if (owner && *owner != item.target.id) return Moved(*owner);
+    if (!owner && !work.IsTombstone(batch.tenant, identifier)) learnt.push_back(identifier);
+  }
+  if (learnt.empty()) return learnt;
+  // Limits count what the person has now: others may have added to it since.
+  IdentityProfile profile;
+  profile.id = item.target.id;
+  for (const auto& held : work.Identifiers(item.target)) {
+    profile.identifiers.push_back({held.identifier, held.first_seen});
+  }
+  const IdentityDecision decision =
+      ResolveIdentity(item.hold, {profile}, IdentityPolicy(), NormalizeOptions(), now);
+  if (decision.kind != IdentityDecision::Kind::kAdd) return Moved(item.target.id);
+  learnt.erase(std::remove_if(learnt.begin(), learnt.end(),
+                              [&](const Identifier& i) {
+                                return std::find(decision.identifiers.begin(),
+                                                 decision.identifiers.end(),
+                                                 i) == decision.identifiers.end();
+                              }),
+               learnt.end());
+  return learnt;
+}
+
 // Makes the contact of an item, or attaches to it the identifiers that nobody has.
 absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, ContactWork& work,
                            journal::Recorder& recorder) {
@@ -41,26 +73,32 @@ absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, Con
   if (contact == nullptr && !item.create) {
     return error::NotFound(EntityName(kContacts, item.target));
   }
-  if (contact != nullptr && contact->merged_into) return Moved(*contact->merged_into);
-  if (contact != nullptr && contact->status == ContactStatus::kErased) {
-    return error::Precondition("CONTACT_ERASED", "the contact was erased; it takes no more events");
-  }
-  for (const auto& identifier : item.hold) {
-    const auto owner = work.Owner(batch.tenant, identifier);
-    if (owner && *owner != item.target.id) return Moved(*owner);
-  }
   if (contact == nullptr) {
+    for (const auto& identifier : item.hold) {
+      if (const auto owner = work.Owner(batch.tenant, identifier)) return Moved(*owner);
+    }
     ContactRules rules;
     rules.registry = &work.Registry(batch.tenant);
     ContactPatch patch = PatchOf(item.hold);
-    patch.create_time = std::min(item.event.occur_time, recorder.now());
+    patch.create_time = std::min(item.begin, recorder.now());
     CLM_ASSIGN_OR_RETURN(const Change change, Create(item.target, patch, rules, recorder.now()));
     return Commit(work, recorder, change, batch.actor, "event");
   }
-  for (const auto& identifier : item.hold) {
-    if (work.Owner(batch.tenant, identifier)) continue;
-    if (work.IsTombstone(batch.tenant, identifier)) continue;
-    work.Hold(item.target, identifier, recorder.now());
+  if (contact->merged_into) return Moved(*contact->merged_into);
+  if (contact->status == ContactStatus::kErased) {
+    return error::Precondition("CONTACT_ERASED", "the contact was erased; it takes no more events");
+  }
+  if (item.hold.empty()) return absl::OkStatus();
+  CLM_ASSIGN_OR_RETURN(const auto learnt, Learnt(batch, item, work, recorder.now()));
+  for (const auto& identifier : learnt) work.Hold(item.target, identifier, recorder.now());
+  const bool known =
+      std::any_of(item.hold.begin(), item.hold.end(), [&](const Identifier& identifier) {
+        return work.Owner(batch.tenant, identifier) == item.target.id;
+      });
+  // An earlier item of the batch named the person together with it, which an erase outlives.
+  if (!known) {
+    return error::Precondition("ADDRESS_ERASED",
+                               "identifiers: their owner was erased and must not be brought back");
   }
   return absl::OkStatus();
 }
@@ -96,92 +134,182 @@ absl::Status MergeProfiles(const ContactParts& parts, const IngestBatch& batch,
   return absl::OkStatus();
 }
 
+// Who has which identifiers: what is stored, with what the items of a batch do to it, one after the
+// other.
+class People {
+ public:
+  static absl::StatusOr<People> Load(const ContactParts& parts, const IngestBatch& batch) {
+    People people;
+    std::vector<Identifier> all;
+    for (const IngestItem& item : batch.items) {
+      if (!item.status.ok()) continue;
+      for (const auto& identifier : item.identifiers) {
+        auto normal = NormalizeIdentifier(identifier.type, identifier.value);
+        if (normal.ok()) all.push_back(*std::move(normal));
+      }
+    }
+    CLM_ASSIGN_OR_RETURN(const auto owners,
+                         parts.reader->Owners(batch.tenant, all, batch.deadline));
+    std::vector<Uuid> ids;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (!owners[i]) continue;
+      people.owners_[all[i]] = *owners[i];
+      ids.push_back(*owners[i]);
+    }
+    CLM_ASSIGN_OR_RETURN(auto profiles, parts.reader->Profiles(batch.tenant, ids, batch.deadline));
+    for (auto& profile : profiles) people.profiles_[profile.id] = {std::move(profile), true};
+    return people;
+  }
+
+  IdentityDecision Decide(const std::vector<Identifier>& identifiers, absl::Time now) const {
+    std::map<Uuid, const IdentityProfile*> matching;
+    for (const auto& identifier : identifiers) {
+      const auto normal = NormalizeIdentifier(identifier.type, identifier.value);
+      if (!normal.ok()) continue;
+      const auto owner = owners_.find(*normal);
+      if (owner == owners_.end()) continue;
+      const auto profile = profiles_.find(owner->second);
+      if (profile != profiles_.end()) matching[owner->second] = &profile->second.profile;
+    }
+    std::vector<IdentityProfile> profiles;
+    for (const auto& [id, profile] : matching) profiles.push_back(*profile);
+    return ResolveIdentity(identifiers, profiles, IdentityPolicy(), NormalizeOptions(), now);
+  }
+
+  // Somebody whom nobody knows yet.
+  void Add(const Uuid& id, absl::Time begin) { profiles_[id] = {{id, begin, {}}, false}; }
+
+  void Attach(const Uuid& id, const std::vector<Identifier>& identifiers, absl::Time now) {
+    for (const auto& identifier : identifiers) {
+      if (owners_.try_emplace(identifier, id).second) {
+        profiles_[id].profile.identifiers.push_back({identifier, now});
+      }
+    }
+  }
+
+  // Of the profiles of an event, oldest first, those that have a row.
+  std::vector<Uuid> Stored(const std::vector<Uuid>& profiles) const {
+    std::vector<Uuid> stored;
+    for (const Uuid& id : profiles) {
+      if (profiles_.at(id).stored) stored.push_back(id);
+    }
+    return stored;
+  }
+
+  // From now on `other` is `survivor`.
+  void Join(const Uuid& survivor, const Uuid& other) {
+    Person gone = std::move(profiles_.at(other));
+    profiles_.erase(other);
+    Person& person = profiles_.at(survivor);
+    for (auto& known : gone.profile.identifiers) {
+      owners_[known.identifier] = survivor;
+      person.profile.identifiers.push_back(std::move(known));
+    }
+    if (!person.stored) {
+      person.profile.create_time = std::min(person.profile.create_time, gone.profile.create_time);
+    }
+    joined_[other] = survivor;
+  }
+
+  // Who it is after all joins.
+  Uuid Find(Uuid id) const {
+    for (auto it = joined_.find(id); it != joined_.end(); it = joined_.find(id)) id = it->second;
+    return id;
+  }
+
+  // When somebody who has no row yet began; nullopt for everybody else.
+  std::optional<absl::Time> BeginOfNew(const Uuid& id) const {
+    const auto it = profiles_.find(id);
+    if (it == profiles_.end() || it->second.stored) return std::nullopt;
+    return it->second.profile.create_time;
+  }
+
+ private:
+  struct Person {
+    IdentityProfile profile;
+    bool stored = false;
+  };
+  absl::flat_hash_map<Identifier, Uuid> owners_;
+  absl::flat_hash_map<Uuid, Person> profiles_;
+  absl::flat_hash_map<Uuid, Uuid> joined_;
+};
+
+// The profiles of an event are one person. Of those with a row the oldest survives; people whom only
+// this batch knows become part of it, or of the oldest among them.
+absl::Status Join(const ContactParts& parts, const IngestBatch& batch,
+                  const IdentityDecision& decision, People& people, IngestItem& item) {
+  const std::vector<Uuid> stored = people.Stored(decision.profiles);
+  const Uuid survivor = stored.empty() ? decision.profiles[0] : stored[0];
+  item.target = {batch.tenant, survivor};
+  const absl::Status merged = MergeProfiles(parts, batch, stored);
+  if (error::IsTransient(merged)) return merged;
+  if (!merged.ok()) {
+    // Two that disagree for good (two user ids) stay two; the event goes to the oldest.
+    item.hold.clear();
+    return absl::OkStatus();
+  }
+  for (const Uuid& id : decision.profiles) {
+    if (id != survivor) people.Join(survivor, id);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ResolveItem(const ContactParts& parts, const IngestBatch& batch, People& people,
+                         IngestItem& item) {
+  const IdentityDecision decision = people.Decide(item.identifiers, batch.now);
+  item.hold = decision.identifiers;
+  switch (decision.kind) {
+    case IdentityDecision::Kind::kUnidentified:
+      item.status = error::InvalidField("identifiers", "identify nobody");
+      return absl::OkStatus();
+    case IdentityDecision::Kind::kMerge:
+      CLM_RETURN_IF_ERROR(Join(parts, batch, decision, people, item));
+      break;
+    case IdentityDecision::Kind::kAdd:
+      item.target = {batch.tenant, decision.profiles[0]};
+      break;
+    case IdentityDecision::Kind::kNewProfile:
+      if (!batch.create_contacts) {
+        item.status = error::Make(absl::StatusCode::kNotFound, "CONTACT_UNKNOWN",
+                                  "identifiers: nobody has them; set create_contacts to make a "
+                                  "contact");
+        return absl::OkStatus();
+      }
+      item.target = {batch.tenant, Uuid::V7(batch.now)};
+      people.Add(item.target.id, std::min(item.event.occur_time, batch.now));
+      break;
+  }
+  people.Attach(item.target.id, item.hold, batch.now);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ResolveIngest(const ContactParts& parts, IngestBatch& batch) {
-  std::vector<Identifier> all;
   std::vector<Uuid> named;
   for (const IngestItem& item : batch.items) {
-    if (!item.status.ok()) continue;
-    if (item.identifiers.empty()) named.push_back(item.target.id);
-    for (const auto& identifier : item.identifiers) {
-      auto normal = NormalizeIdentifier(identifier.type, identifier.value);
-      if (normal.ok()) all.push_back(*std::move(normal));
-    }
+    if (item.status.ok() && item.identifiers.empty()) named.push_back(item.target.id);
   }
   CLM_ASSIGN_OR_RETURN(const auto found, parts.reader->Get(batch.tenant, named, batch.deadline));
   absl::flat_hash_map<Uuid, Uuid> survivors;
   for (size_t i = 0; i < named.size(); ++i) {
     if (found[i]) survivors[named[i]] = found[i]->contact.key.id;
   }
-  CLM_ASSIGN_OR_RETURN(const auto owners, parts.reader->Owners(batch.tenant, all, batch.deadline));
-  absl::flat_hash_map<Identifier, Uuid> owner_of;
-  std::vector<Uuid> ids;
-  for (size_t i = 0; i < all.size(); ++i) {
-    if (!owners[i]) continue;
-    owner_of[all[i]] = *owners[i];
-    ids.push_back(*owners[i]);
-  }
-  CLM_ASSIGN_OR_RETURN(const auto profiles,
-                       parts.reader->Profiles(batch.tenant, ids, batch.deadline));
-  absl::flat_hash_map<Uuid, const IdentityProfile*> profile_of;
-  for (const auto& profile : profiles) profile_of[profile.id] = &profile;
-
-  absl::flat_hash_map<Identifier, Uuid> fresh;
+  CLM_ASSIGN_OR_RETURN(People people, People::Load(parts, batch));
   for (IngestItem& item : batch.items) {
     if (!item.status.ok()) continue;
-    if (item.identifiers.empty()) {
-      const auto it = survivors.find(item.target.id);
-      if (it != survivors.end()) item.target.id = it->second;
-      continue;
+    if (!item.identifiers.empty()) {
+      CLM_RETURN_IF_ERROR(ResolveItem(parts, batch, people, item));
+    } else if (const auto it = survivors.find(item.target.id); it != survivors.end()) {
+      item.target.id = it->second;
     }
-    std::vector<IdentityProfile> matching;
-    for (const auto& identifier : item.identifiers) {
-      const auto normal = NormalizeIdentifier(identifier.type, identifier.value);
-      if (!normal.ok()) continue;
-      const auto owner = owner_of.find(*normal);
-      if (owner == owner_of.end()) continue;
-      const bool there = std::any_of(matching.begin(), matching.end(),
-                                     [&](const auto& p) { return p.id == owner->second; });
-      if (!there && profile_of.contains(owner->second))
-        matching.push_back(*profile_of[owner->second]);
-    }
-    const IdentityDecision decision = ResolveIdentity(item.identifiers, matching, IdentityPolicy(),
-                                                      NormalizeOptions(), batch.now);
-    item.hold = decision.identifiers;
-    item.create = false;
-    switch (decision.kind) {
-      case IdentityDecision::Kind::kUnidentified:
-        item.status = error::InvalidField("identifiers", "identify nobody");
-        break;
-      case IdentityDecision::Kind::kMerge: {
-        // Two that disagree for good (two user ids) stay two; the event goes to the oldest.
-        const absl::Status merged = MergeProfiles(parts, batch, decision.profiles);
-        if (error::IsTransient(merged)) return merged;
-        if (!merged.ok()) item.hold.clear();
-        item.target = {batch.tenant, decision.profiles[0]};
-        break;
-      }
-      case IdentityDecision::Kind::kAdd:
-        item.target = {batch.tenant, decision.profiles[0]};
-        break;
-      case IdentityDecision::Kind::kNewProfile: {
-        if (!batch.create_contacts) {
-          item.status = error::Make(absl::StatusCode::kNotFound, "CONTACT_UNKNOWN",
-                                    "identifiers: nobody has them; set create_contacts to make a "
-                                    "contact");
-          break;
-        }
-        Uuid id = Uuid::V7(batch.now);
-        for (const auto& identifier : item.hold) {
-          if (const auto it = fresh.find(identifier); it != fresh.end()) id = it->second;
-        }
-        for (const auto& identifier : item.hold) fresh.try_emplace(identifier, id);
-        item.target = {batch.tenant, id};
-        item.create = true;
-        break;
-      }
-    }
+  }
+  // A later item may have shown who an earlier one was.
+  for (IngestItem& item : batch.items) {
+    item.target.id = people.Find(item.target.id);
+    const auto begin = people.BeginOfNew(item.target.id);
+    item.create = begin.has_value();
+    if (begin) item.begin = *begin;
   }
   return absl::OkStatus();
 }
@@ -199,6 +327,7 @@ void DeclareIngest(const IngestBatch& batch, ContactWork& work) {
     if (!item.status.ok()) continue;
     work.NeedContact(item.target);
     work.NeedEvent(batch.tenant, item.event.event_id);
+    if (!item.hold.empty()) work.NeedHeld(item.target);
     for (const auto& identifier : item.hold) work.NeedIdentifier(batch.tenant, identifier);
   }
 }
@@ -220,7 +349,7 @@ absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, C
       continue;
     }
     const absl::Status prepared = PrepareTarget(batch, item, work, recorder);
-    if (MovedTo(prepared)) return prepared;
+    if (MovedTo(prepared) && !batch.last_try) return prepared;
     if (!prepared.ok()) {
       AddResult(response, prepared);
       continue;

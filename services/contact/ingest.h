@@ -25,6 +25,7 @@ struct IngestItem {
   std::vector<Identifier> identifiers;  // Said by the caller; empty when the contact is named.
   EntityKey target;                     // Known once resolved.
   bool create = false;                  // The target is to be made.
+  absl::Time begin;                     // When its relationship began, then.
   std::vector<Identifier> hold;         // What the target is to have afterwards.
 };
 
@@ -35,17 +36,20 @@ struct IngestBatch {
   absl::Time now;
   absl::Time deadline;
   bool create_contacts = false;
+  bool last_try = false;  // Whoever is somebody else by now is the outcome of that item alone.
   std::vector<IngestItem> items;
 };
 
-// Finds out whose each event is, and joins profiles that an event shows to be one person. Blocks.
+// Finds out whose each event is, as if they came one after the other, and joins profiles that an
+// event shows to be one person. Strangers of one batch whom a later event of it joins become one
+// contact at once. Blocks.
 absl::Status ResolveIngest(const ContactParts& parts, IngestBatch& batch);
 
 // The shards of the targets; none when every item is refused already.
 journal::ShardSet ShardsOf(const IngestBatch& batch);
 void DeclareIngest(const IngestBatch& batch, ContactWork& work);
 // Stages and records the events, with a result for each item in their order. Moved when a target is
-// somebody else by now: to be resolved again.
+// somebody else by now: to be resolved again, unless it is the last try.
 absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, ContactWork& work,
                                                      journal::Recorder& recorder);
 

@@ -31,7 +31,7 @@ class Ingest : public std::enable_shared_from_this<Ingest> {
 
  private:
   void ResolveThenSubmit() {
-    if (--tries_ == 0) return reply_(Moved(batch_->items[0].target.id));
+    batch_->last_try = --tries_ == 0;
     const bool posted = parts_.workers->Post([self = shared_from_this()] {
       const absl::Status status = ResolveIngest(self->parts_, *self->batch_);
       if (!status.ok()) return self->reply_(status);
@@ -72,7 +72,7 @@ class Ingest : public std::enable_shared_from_this<Ingest> {
   const ContactParts parts_;
   const std::shared_ptr<IngestBatch> batch_;
   rpc::Reply<v1::IngestEventsResponse> reply_;
-  int tries_ = kMovedTries;
+  int tries_ = kMovedTries;  // Of resolving.
 };
 
 }  // namespace

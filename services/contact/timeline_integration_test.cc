@@ -99,6 +99,110 @@ TEST_F(TimelineTest, AnEventThatShowsTwoProfilesToBeOnePersonMergesThem) {
   EXPECT_EQ(events.events_size(), 3);
 }
 
+TEST_F(TimelineTest, EventsOfABatchAreResolvedOneAfterTheOther) {
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact ada, Create("ada@example.com"));
+  // The first ties the browser to Ada; the second knows her by it.
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"anonymous_id", "browser-77"}}),
+              By(Purchase(), {{"anonymous_id", "browser-77"}})}));
+  for (const auto& result : response.results()) {
+    EXPECT_EQ(result.contact(), ada.name()) << result.DebugString();
+  }
+  EXPECT_EQ(Count("SELECT count(*) FROM contact"), 1);
+  EXPECT_EQ(Count("SELECT count(*) FROM event"), 2);
+}
+
+TEST_F(TimelineTest, StrangersOfABatchWhomALaterEventJoinsAreOneContact) {
+  auto early = Purchase();
+  early.mutable_occur_time()->set_seconds(1'760'000'000);
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"anonymous_id", "browser-77"}}),
+              By(early, {{"email", "ada@example.com"}}),
+              By(Purchase(), {{"email", "ada@example.com"}, {"anonymous_id", "browser-77"}})}));
+  std::set<std::string> names;
+  for (const auto& result : response.results()) {
+    EXPECT_EQ(result.status().code(), 0) << result.DebugString();
+    names.insert(result.contact());
+  }
+  ASSERT_EQ(names.size(), 1u);
+  EXPECT_EQ(Count("SELECT count(*) FROM contact"), 1);
+  EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier"), 2);
+  EXPECT_EQ(Count("SELECT count(*) FROM event"), 3);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto contact, Get(*names.begin()));
+  EXPECT_EQ(contact.create_time().seconds(), 1'760'000'000);
+}
+
+TEST_F(TimelineTest, AnEventThatJoinsAStrangerOfItsBatchWithSomebodyKnownLeavesTheKnown) {
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact ada, Create("ada@example.com"));
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact work, Create("ada@work.example.com"));
+  // A stranger, then two known ones with something new, and last all of them at once.
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"anonymous_id", "browser-77"}}),
+              By(Purchase(), {{"email", "ada@work.example.com"}, {"shop", "7"}}),
+              By(Purchase(), {{"email", "ada@example.com"}, {"crm", "7"}}),
+              By(Purchase(), {{"anonymous_id", "browser-77"}, {"shop", "7"}, {"crm", "7"}})}));
+  for (const auto& result : response.results()) {
+    EXPECT_EQ(result.contact(), ada.name()) << result.DebugString();
+  }
+  CLM_ASSERT_OK_AND_ASSIGN(const auto merged, Get(work.name()));
+  EXPECT_EQ(merged.name(), ada.name());
+  EXPECT_EQ(Count(absl::StrCat("SELECT count(*) FROM contact_identifier WHERE contact_id = '",
+                               ada.name().substr(ada.name().rfind('/') + 1), "'")),
+            5);
+  EXPECT_EQ(Count("SELECT count(*) FROM contact"), 2);
+}
+
+TEST_F(TimelineTest, APersonHasOneUserIdAlsoWithinABatch) {
+  CLM_ASSERT_OK(Create("ada@example.com"));
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "ada"}}),
+              By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "bob"}})}));
+  EXPECT_EQ(response.results(0).status().code(), 0) << response.DebugString();
+  EXPECT_EQ(response.results(1).status().code(), 0) << response.DebugString();
+  EXPECT_NE(response.results(0).contact(), response.results(1).contact());
+  EXPECT_EQ(Count("SELECT max(n) FROM (SELECT count(*) AS n FROM contact_identifier "
+                  "WHERE type = 'user_id' GROUP BY contact_id) AS t"),
+            1);
+}
+
+TEST_F(TimelineTest, APersonHasOneUserIdAlsoWhenTwoServersLearnItAtOnce) {
+  ContactServer other(database_);
+  CLM_ASSERT_OK(Create("ada@example.com"));
+  constexpr int kAtOnce = 16;
+  std::vector<absl::StatusOr<v1::IngestEventsResponse>> answers(kAtOnce);
+  clm::testing::AtOnce(kAtOnce, [&](int i) {
+    auto& server = i % 2 == 0 ? main_ : other;
+    answers[i] = Call(*server.timeline, &Timeline::IngestEvents,
+                      Batch({By(Purchase(), {{"email", "ada@example.com"},
+                                             {"user_id", absl::StrCat("user-", i)}})}));
+  });
+  for (const auto& answer : answers) {
+    CLM_ASSERT_OK(answer);
+    EXPECT_EQ(answer->results(0).status().code(), 0) << answer->DebugString();
+  }
+  EXPECT_EQ(Count("SELECT max(n) FROM (SELECT count(*) AS n FROM contact_identifier "
+                  "WHERE type = 'user_id' GROUP BY contact_id) AS t"),
+            1);
+  EXPECT_EQ(Count("SELECT count(*) FROM event"), kAtOnce);
+}
+
+TEST_F(TimelineTest, AnErasedIdentifierOfABatchLeadsToNobody) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto gone, Ingest({By(Purchase(), {{"shop", "7"}})}));
+  v1::EraseContactRequest erase;
+  erase.set_name(gone.results(0).contact());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact ada, Create("ada@example.com"));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto response,
+                           Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"shop", "7"}}),
+                                   By(Purchase(), {{"shop", "7"}})}));
+  EXPECT_EQ(response.results(0).contact(), ada.name()) << response.DebugString();
+  EXPECT_THAT(response.results(1).status().message(), HasSubstr("erased"));
+}
+
 TEST_F(TimelineTest, EachEventHasItsOwnOutcome) {
   auto strange = Purchase();
   strange.set_contact(absl::StrCat(kAcme, "/contacts/", kEventId));
