@@ -364,6 +364,7 @@ absl::Status Lanes::Transact(const Batch& batch, Attempt& attempt) {
     CLM_RETURN_IF_ERROR(work->Flush(tx));
     Failpoint("lane.flushed");
     CLM_RETURN_IF_ERROR(transcript.Write(tx));
+    CLM_RETURN_IF_ERROR(work->Sweep(tx));
     outcomes[0].proof = transcript.first();
     attempt.grown = transcript.Grown();
     Failpoint("lane.appended");

@@ -35,6 +35,12 @@ class Work {
   virtual void Discard() = 0;
   // Writes all that stayed, set-based.
   virtual absl::Status Flush(pg::Tx& tx) = 0;
+  // Last in the transaction, after journal rows and answers are written: the moment to remove what
+  // must not outlive it though it may have written it itself.
+  virtual absl::Status Sweep(pg::Tx& tx) {
+    static_cast<void>(tx);
+    return absl::OkStatus();
+  }
   // After the commit, also one that was proved only afterwards, and before any Done, on the lane's
   // thread: the moment to refresh caches, briefly. `heads` are the new offsets of the shards that
   // changed: a version that grows with every change of anything on the shard. Not OK when somebody

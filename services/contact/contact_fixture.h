@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "clm/contact/v1/consent_service.grpc.pb.h"
 #include "clm/contact/v1/contact_service.grpc.pb.h"
@@ -120,6 +121,24 @@ class ContactTest : public ::testing::Test {
       return rows.status();
     }));
     return count;
+  }
+
+  // The tables of the database that hold `text` anywhere, be it within bytes: "contact journal".
+  std::string TablesWith(const std::string& text) {
+    auto pool = pg::NewPool({.dsn = database_.admin_dsn, .size = 1});
+    std::string tables;
+    CLM_EXPECT_OK(pool->Read({pg::Scope::Suite()}, [&](pg::Tx& tx) {
+      auto rows = tx.ExecDynamic(absl::StrCat(
+          "SELECT coalesce(string_agg(c.relname, ' ' ORDER BY c.relname), '') FROM pg_class c "
+          "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND (xpath("
+          "'/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %I AS t "
+          "WHERE strpos(lower(t::text), %L) > 0 OR strpos(t::text, %L) > 0', c.relname, lower('",
+          text, "'), '", absl::BytesToHexString(text),
+          "'), false, true, '')))[1]::text::bigint > 0"));
+      if (rows.ok()) tables = std::string((*rows)[0].Text(0));
+      return rows.status();
+    }));
+    return tables;
   }
 
   const clm::testing::Database database_;

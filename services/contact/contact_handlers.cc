@@ -398,7 +398,8 @@ void ContactHandlers::EraseContact(const rpc::Call& call, const v1::EraseContact
   mutation.info = journal::InfoFor(call, key->tenant, request);
   mutation.key = *key;
   mutation.declare = [](ContactWork& work, const EntityKey& k) { work.NeedSurroundings(k); };
-  mutation.apply = [anonymize = request.anonymize_events(), actor = call.caller.actor](
+  mutation.apply = [anonymize = request.anonymize_events(), actor = call.caller.actor,
+                    request_id = mutation.info.request_id](
                        ContactWork& work, journal::Recorder& recorder,
                        const EntityKey& k) -> absl::StatusOr<v1::Contact> {
     CLM_ASSIGN_OR_RETURN(const Contact* before, Require(work, k));
@@ -408,12 +409,15 @@ void ContactHandlers::EraseContact(const rpc::Call& call, const v1::EraseContact
     change.identifiers_removed.assign(held.begin(), held.end());
     CLM_RETURN_IF_ERROR(Commit(work, recorder, change, actor, "api"));
     for (const Identifier& identifier : held) {
-      const bool email = identifier.type == kEmailType;
-      if (!email && identifier.type != kPhoneType) continue;
-      work.SaveSuppression(k.tenant, {email ? "email" : "sms", identifier.value,
-                                      SuppressionReason::kErased, recorder.now(), actor});
+      std::vector<std::string> channels;
+      if (identifier.type == kEmailType) channels = {"email"};
+      if (identifier.type == kPhoneType) channels = {"sms", "phone"};
+      for (const auto& channel : channels) {
+        work.SaveSuppression(k.tenant, {channel, identifier.value, SuppressionReason::kErased,
+                                        recorder.now(), actor});
+      }
     }
-    work.Purge(k, change.identifiers_removed, anonymize);
+    work.Purge(k, change.identifiers_removed, anonymize, request_id);
     return ToProto(change.after, work.Aliases(k));
   };
   RunOnContact(*parts_.lanes, std::move(mutation), std::move(reply));

@@ -192,19 +192,25 @@ constexpr pg::Statement kInsertTombstones{"contact.insert_tombstones", R"sql(
   ON CONFLICT DO NOTHING)sql"};
 
 constexpr pg::Statement kPurgeSurroundings{"contact.purge", R"sql(
-  WITH a AS (DELETE FROM attribute_change WHERE tenant_id = $1::text AND contact_id = $2::uuid),
-       i AS (DELETE FROM contact_identifier WHERE tenant_id = $1::text AND contact_id = $2::uuid),
-       d AS (DELETE FROM duplicate_candidate
-             WHERE tenant_id = $1::text AND (contact_id = $2::uuid OR duplicate_id = $2::uuid)),
-       k AS (DELETE FROM duplicate_key WHERE tenant_id = $1::text AND contact_id = $2::uuid),
-       r AS (DELETE FROM request WHERE tenant_id = $1::text AND aggregate_id = $2::uuid)
-  DELETE FROM subscription WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
+  WITH a AS (DELETE FROM attribute_change
+             WHERE tenant_id = $1::text AND contact_id = ANY ($2::uuid[])),
+       i AS (DELETE FROM contact_identifier
+             WHERE tenant_id = $1::text AND contact_id = ANY ($2::uuid[])),
+       d AS (DELETE FROM duplicate_candidate WHERE tenant_id = $1::text
+             AND (contact_id = ANY ($2::uuid[]) OR duplicate_id = ANY ($2::uuid[]))),
+       k AS (DELETE FROM duplicate_key
+             WHERE tenant_id = $1::text AND contact_id = ANY ($2::uuid[])),
+       r AS (DELETE FROM request WHERE tenant_id = $1::text AND aggregate_id = ANY ($2::uuid[])
+             AND request_id IS DISTINCT FROM $3::uuid)
+  DELETE FROM subscription WHERE tenant_id = $1::text AND contact_id = ANY ($2::uuid[]))sql"};
+
+constexpr pg::Statement kAliasesOf{"contact.aliases_of", R"sql(
+  SELECT alias_id FROM contact_alias WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
 
 constexpr pg::Statement kPurgeAliases{"contact.purge_aliases", R"sql(
   UPDATE contact SET (email, phone, given_name, family_name, locale, timezone, external_ids,
                       attributes, status) = ('', '', '', '', '', '', '{}', '{}', 4)
-  WHERE tenant_id = $1::text AND id = ANY (ARRAY(
-    SELECT alias_id FROM contact_alias WHERE tenant_id = $1::text AND contact_id = $2::uuid)))sql"};
+  WHERE tenant_id = $1::text AND id = ANY ($2::uuid[]))sql"};
 
 constexpr pg::Statement kAnonymizeEvents{"contact.anonymize_events", R"sql(
   UPDATE event SET properties = '{}', channel = ''
@@ -575,8 +581,8 @@ void ContactWork::AddImportProgress(ImportProgress progress) {
 }
 
 void ContactWork::Purge(const EntityKey& key, const std::vector<Identifier>& identifiers,
-                        bool anonymize_events) {
-  Append(purged_, Purged{key, identifiers, anonymize_events});
+                        bool anonymize_events, const std::string& request_id) {
+  Append(purged_, Purged{key, identifiers, anonymize_events, Uuid::Parse(request_id)});
   for (const Identifier& identifier : identifiers) {
     Put(owners_, TenantIdentifier{key.tenant, identifier},
         OwnerSlot{std::nullopt, false, true, absl::UnixEpoch()});
@@ -891,9 +897,8 @@ absl::Status ContactWork::Flush(pg::Tx& tx) {
   for (const ImportProgress& progress : new_progress_) {
     CLM_RETURN_IF_ERROR(SaveImportProgress(tx, progress));
   }
-  // Merges and purges move and delete rows by contact, before new rows may claim their keys.
+  // Merges move rows by contact, before new rows may claim their keys.
   CLM_RETURN_IF_ERROR(FlushMerges(tx));
-  CLM_RETURN_IF_ERROR(FlushPurges(tx));
   CLM_RETURN_IF_ERROR(FlushContacts(tx));
   CLM_RETURN_IF_ERROR(FlushIdentifiers(tx));
   CLM_RETURN_IF_ERROR(FlushEvents(tx));
@@ -1143,7 +1148,9 @@ absl::Status ContactWork::FlushRegistries(pg::Tx& tx) {
   return absl::OkStatus();
 }
 
-absl::Status ContactWork::FlushPurges(pg::Tx& tx) {
+// Last of all: mutations before the erase share its transaction, and what they stage, answer and
+// record is as personal as what is stored.
+absl::Status ContactWork::Sweep(pg::Tx& tx) {
   for (const Purged& purged : purged_) {
     const Contact* contact = FindContact(purged.key);
     const absl::Time at = contact == nullptr ? absl::UnixEpoch() : contact->update_time;
@@ -1154,11 +1161,19 @@ absl::Status ContactWork::FlushPurges(pg::Tx& tx) {
     pg::Args stones;
     stones.Add(purged.key.tenant).AddBytesArray(hashes).Add(at);
     CLM_RETURN_IF_ERROR(tx.Exec(kInsertTombstones, stones).status());
-    pg::Args args;
-    args.Add(purged.key.tenant).Add(purged.key.id);
-    CLM_RETURN_IF_ERROR(tx.Exec(kPurgeSurroundings, args).status());
-    CLM_RETURN_IF_ERROR(tx.Exec(kPurgeAliases, args).status());
-    if (purged.anonymize_events) CLM_RETURN_IF_ERROR(tx.Exec(kAnonymizeEvents, args).status());
+    pg::Args one;
+    one.Add(purged.key.tenant).Add(purged.key.id);
+    CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kAliasesOf, one));
+    std::vector<Uuid> ids;
+    for (int i = 0; i < rows.size(); ++i) ids.push_back(rows[i].Uuid(0));
+    pg::Args aliases;
+    aliases.Add(purged.key.tenant).AddArray(ids);
+    CLM_RETURN_IF_ERROR(tx.Exec(kPurgeAliases, aliases).status());
+    ids.push_back(purged.key.id);
+    pg::Args all;
+    all.Add(purged.key.tenant).AddArray(ids).Add(purged.request_id);
+    CLM_RETURN_IF_ERROR(tx.Exec(kPurgeSurroundings, all).status());
+    if (purged.anonymize_events) CLM_RETURN_IF_ERROR(tx.Exec(kAnonymizeEvents, one).status());
   }
   return absl::OkStatus();
 }
@@ -1203,7 +1218,8 @@ std::vector<const pg::Statement*> ContactWorkStatements() {
           &kUpdateContacts,     &kRemoveIdentifiers, &kSaveIdentifiers,   &kSaveAttributeChanges,
           &kInsertEvents,       &kInsertConsents,    &kSaveSubscriptions, &kSaveSuppressions,
           &kRemoveSuppressions, &kSaveTopic,         &kSaveDefinition,    &kInsertCost,
-          &kInsertTombstones,   &kPurgeSurroundings, &kPurgeAliases,      &kAnonymizeEvents,
+          &kInsertTombstones,   &kPurgeSurroundings, &kAliasesOf,         &kPurgeAliases,
+          &kAnonymizeEvents,
           &kMoveEvents,         &kMoveCosts,         &kMoveIdentifiers,   &kMoveAliases,
           &kMoveHistory,        &kInsertMerge};
 }

@@ -121,10 +121,11 @@ class ContactWork : public journal::Work {
   // Where an import stands, in the transaction that applies its rows; one that is in other hands by
   // now fails the transaction.
   void AddImportProgress(ImportProgress progress);
-  // Leaves only salted hashes of the identifiers, purges the surroundings, and with
-  // `anonymize_events` the properties of past events.
+  // Leaves only salted hashes of the identifiers, purges the surroundings, those of its aliases and
+  // all stored answers but that to `request_id`, and with `anonymize_events` the properties of past
+  // events, in the journal too. Also what the same transaction has written.
   void Purge(const EntityKey& key, const std::vector<Identifier>& identifiers,
-             bool anonymize_events);
+             bool anonymize_events, const std::string& request_id);
   // Moves everything that hangs on the duplicate to the primary, as the plan says.
   void ApplyMerge(const MergePlan& plan, const Uuid& merge_id, const std::string& actor);
 
@@ -133,6 +134,7 @@ class ContactWork : public journal::Work {
   void Keep() override;
   void Discard() override;
   absl::Status Flush(pg::Tx& tx) override;
+  absl::Status Sweep(pg::Tx& tx) override;
   absl::Status Committed(const journal::Offsets& heads) override;
 
   // The hash by which tombstones and suppressions of `tenant` are found.
@@ -170,6 +172,7 @@ class ContactWork : public journal::Work {
     EntityKey key;
     std::vector<Identifier> identifiers;
     bool anonymize_events;
+    std::optional<Uuid> request_id;
   };
   struct Merged {
     EntityKey primary;
@@ -208,7 +211,6 @@ class ContactWork : public journal::Work {
   absl::Status FlushEvents(pg::Tx& tx);
   absl::Status FlushConsent(pg::Tx& tx);
   absl::Status FlushRegistries(pg::Tx& tx);
-  absl::Status FlushPurges(pg::Tx& tx);
   absl::Status FlushMerges(pg::Tx& tx);
 
   const std::string secret_;
