@@ -6,9 +6,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "clm/contact/v1/contact_event.pb.h"
+#include "clm/event/v1/event_feed_service.pb.h"
 #include "libs/base/error.h"
+#include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "nlohmann/json.hpp"
+#include "services/contact/contact_proto.h"
 
 namespace clm::contact {
 namespace {
@@ -216,6 +220,22 @@ constexpr pg::Statement kAnonymizeEvents{"contact.anonymize_events", R"sql(
   UPDATE event SET properties = '{}', channel = ''
   WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
 
+// An event was recorded at the instant it was received, which bounds the search; a subject alone is
+// not to be found. Only an erase of the contact looks at its rows again.
+constexpr pg::Statement kRecordedBehavior{"contact.recorded_behavior", R"sql(
+  SELECT shard, off, event FROM journal
+  WHERE tenant_id = $1::text AND shard = ANY ($3::smallint[]) AND type = $4::text
+    AND subject = ANY ($5::text[]) AND record_time = ANY (ARRAY(
+      SELECT DISTINCT receive_time FROM event
+      WHERE tenant_id = $1::text AND contact_id = $2::uuid)))sql"};
+
+constexpr pg::Statement kRewriteJournal{"contact.rewrite_journal", R"sql(
+  UPDATE journal j SET event = w.event
+  FROM unnest($1::smallint[], $2::bigint[], $3::bytea[]) AS w (shard, off, event)
+  CROSS JOIN LATERAL (SELECT f.ctid FROM journal f WHERE f.shard = w.shard AND f.off = w.off
+                      OFFSET 0) AS at
+  WHERE j.ctid = at.ctid)sql"};
+
 constexpr pg::Statement kMoveEvents{"contact.move_events", R"sql(
   UPDATE event SET contact_id = $3::uuid WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
 
@@ -248,6 +268,46 @@ constexpr pg::Statement kMoveHistory{"contact.move_history", R"sql(
 constexpr pg::Statement kInsertMerge{"contact.insert_merge", R"sql(
   INSERT INTO merge (tenant_id, merge_id, primary_id, duplicate_id, filled_fields, merge_time, actor)
   VALUES ($1::text, $2::uuid, $3::uuid, $4::uuid, $5::text[], $6::timestamptz, $7::text))sql"};
+
+// Takes what may be personal out of the journal's rows of a contact's behaviour; `ids` are all that it
+// was known by. The rows stay, in their places.
+absl::Status AnonymizeJournal(pg::Tx& tx, const EntityKey& contact, const std::vector<Uuid>& ids) {
+  journal::ShardSet shards;
+  std::vector<std::string> names;
+  for (const Uuid& id : ids) {
+    shards.set(ShardOf(contact.tenant, id));
+    names.push_back(EntityName(kContacts, {contact.tenant, id}));
+  }
+  std::vector<int64_t> shard_list;
+  for (int s = 0; s < kShards; ++s) {
+    if (shards[s]) shard_list.push_back(s);
+  }
+  pg::Args args;
+  args.Add(contact.tenant).Add(contact.id).AddArray(shard_list);
+  args.Add(v1::BehaviorRecorded::descriptor()->full_name()).AddArray(names);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kRecordedBehavior, args));
+  std::vector<int64_t> at_shards, at_offsets;
+  std::vector<std::string> events;
+  for (int i = 0; i < rows.size(); ++i) {
+    event::v1::Event event;
+    v1::BehaviorRecorded recorded;
+    if (!event.ParseFromString(rows[i].Bytes(2)) || !recorded.ParseFromString(event.payload())) {
+      return error::Internal("an event is stored in an unknown form");
+    }
+    for (v1::BehaviorEvent& one : *recorded.mutable_events()) {
+      one.clear_properties();
+      one.clear_channel();
+    }
+    event.set_payload(recorded.SerializeAsString());
+    at_shards.push_back(rows[i].Int(0));
+    at_offsets.push_back(rows[i].Int(1));
+    events.push_back(event.SerializeAsString());
+  }
+  if (events.empty()) return absl::OkStatus();
+  pg::Args rewritten;
+  rewritten.AddArray(at_shards).AddArray(at_offsets).AddBytesArray(events);
+  return tx.Exec(kRewriteJournal, rewritten).status();
+}
 
 std::string JsonOf(const std::map<std::string, std::string>& values) {
   nlohmann::json json = nlohmann::json::object();
@@ -1173,7 +1233,9 @@ absl::Status ContactWork::Sweep(pg::Tx& tx) {
     pg::Args all;
     all.Add(purged.key.tenant).AddArray(ids).Add(purged.request_id);
     CLM_RETURN_IF_ERROR(tx.Exec(kPurgeSurroundings, all).status());
-    if (purged.anonymize_events) CLM_RETURN_IF_ERROR(tx.Exec(kAnonymizeEvents, one).status());
+    if (!purged.anonymize_events) continue;
+    CLM_RETURN_IF_ERROR(tx.Exec(kAnonymizeEvents, one).status());
+    CLM_RETURN_IF_ERROR(AnonymizeJournal(tx, purged.key, ids));
   }
   return absl::OkStatus();
 }
@@ -1219,7 +1281,7 @@ std::vector<const pg::Statement*> ContactWorkStatements() {
           &kInsertEvents,       &kInsertConsents,    &kSaveSubscriptions, &kSaveSuppressions,
           &kRemoveSuppressions, &kSaveTopic,         &kSaveDefinition,    &kInsertCost,
           &kInsertTombstones,   &kPurgeSurroundings, &kAliasesOf,         &kPurgeAliases,
-          &kAnonymizeEvents,
+          &kAnonymizeEvents,    &kRecordedBehavior,  &kRewriteJournal,
           &kMoveEvents,         &kMoveCosts,         &kMoveIdentifiers,   &kMoveAliases,
           &kMoveHistory,        &kInsertMerge};
 }

@@ -276,6 +276,42 @@ TEST_F(TimelineTest, AnErasedPersonTakesNoMoreEvents) {
   EXPECT_EQ(Count("SELECT count(*) FROM event"), 0);
 }
 
+TEST_F(TimelineTest, AnEraseThatAnonymizesEventsLeavesNothingOfThemButSums) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto bob, Create("bob@example.com"));
+  const auto told = [](const std::string& contact, const std::string& secret) {
+    auto event = Purchase();
+    event.set_contact(contact);
+    event.set_channel(secret + " channel");
+    (*event.mutable_properties())["note"].set_string_value(secret);
+    return event;
+  };
+  CLM_ASSERT_OK(Ingest({told(ada.name(), "sesame"), told(bob.name(), "thyme")}));
+  // What was told of a contact that is an alias now stands under that one's name in the journal.
+  CLM_ASSERT_OK_AND_ASSIGN(const auto other, Create("ada@work.example.com"));
+  CLM_ASSERT_OK(Ingest({told(other.name(), "sesame")}));
+  v1::MergeContactsRequest merge;
+  merge.set_primary(ada.name());
+  merge.set_duplicate(other.name());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::MergeContacts, merge));
+  CLM_ASSERT_OK(Ingest({told(other.name(), "sesame")}));
+  EXPECT_EQ(TablesWith("sesame"), "event journal");
+  const int64_t rows = Count("SELECT count(*) FROM journal");
+
+  v1::EraseContactRequest erase;
+  erase.set_name(ada.name());
+  erase.set_anonymize_events(true);
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  EXPECT_EQ(TablesWith("sesame"), "");
+  EXPECT_EQ(TablesWith("thyme"), "event journal");
+  EXPECT_EQ(Count("SELECT count(*) FROM journal"), rows + 1);
+  EXPECT_EQ(Count("SELECT sum(amount_minor) FROM event"), 4 * 1250);
+  // Who reads the journal from the beginning still learns of every event.
+  EXPECT_EQ(Count("SELECT count(*) FROM journal WHERE type LIKE '%BehaviorRecorded' AND "
+                  "position('purchase'::bytea IN event) > 0"),
+            4);
+}
+
 TEST_F(TimelineTest, CostsArePagedInTheOrderRecorded) {
   v1::CreateAcquisitionCostRequest request;
   request.set_parent(kAcme);
