@@ -174,6 +174,7 @@ void ConsentHandlers::CreateTopic(const rpc::Call& call, const v1::CreateTopicRe
   wanted.display_name = request.topic().display_name();
   wanted.channel = request.topic().channel();
   wanted.opt_in = static_cast<OptIn>(request.topic().opt_in());
+  wanted.purpose = request.topic().purpose();
   if (const absl::Status valid = ValidateTopic(wanted); !valid.ok()) return reply(valid);
   journal::MutationInfo info = journal::InfoFor(call, *tenant, request);
   info.shards.set(ShardOf(*tenant, kTopicsList));

@@ -18,12 +18,14 @@ class ConsentTest : public ContactTest {
     if (ada.ok()) ada_ = ada->name();
   }
 
-  absl::StatusOr<v1::Topic> NewTopic(const std::string& id, v1::Topic::OptIn opt_in) {
+  absl::StatusOr<v1::Topic> NewTopic(const std::string& id, v1::Topic::OptIn opt_in,
+                                     const std::string& purpose = "") {
     v1::CreateTopicRequest request;
     request.set_parent(kAcme);
     request.set_topic_id(id);
     request.mutable_topic()->set_channel("email");
     request.mutable_topic()->set_opt_in(opt_in);
+    request.mutable_topic()->set_purpose(purpose);
     return Call(*main_.consent, &Consent::CreateTopic, request);
   }
   v1::SubscribeRequest ToTopic(const std::string& topic) const {
@@ -108,6 +110,37 @@ TEST_F(ConsentTest, ARevokedConsentEndsReach) {
   request.mutable_consent_act()->set_state(v1::ConsentAct::STATE_GRANTED);
   EXPECT_THAT(Call(*main_.consent, &Consent::RecordConsent, request),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("consent_act.legal_basis")));
+}
+
+TEST_F(ConsentTest, ATopicWithAPurposeNeedsAConsentThatHasNotExpired) {
+  EXPECT_THAT(NewTopic("offers", v1::Topic::OPT_IN_NONE, "Not an id"),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("purpose")));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto topic,
+                           NewTopic("offers", v1::Topic::OPT_IN_NONE, "third-party"));
+  EXPECT_EQ(topic.purpose(), "third-party");
+  v1::ListTopicsRequest list;
+  list.set_parent(kAcme);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto topics, Call(*main_.consent, &Consent::ListTopics, list));
+  EXPECT_EQ(topics.topics(1).purpose(), "third-party") << topics.DebugString();
+
+  EXPECT_EQ(Reach("offers"), "CONSENT_MISSING");
+  v1::RecordConsentRequest request;
+  request.set_contact(ada_);
+  auto& act = *request.mutable_consent_act();
+  act.set_purpose("third-party");
+  act.set_state(v1::ConsentAct::STATE_GRANTED);
+  act.set_legal_basis("consent");
+  act.mutable_act_time()->set_seconds(1'700'000'000);
+  act.mutable_expire_time()->set_seconds(1'700'086'400);
+  CLM_ASSERT_OK(Call(*main_.consent, &Consent::RecordConsent, request));
+  EXPECT_EQ(Reach("offers"), "CONSENT_EXPIRED");
+  act.clear_act_time();
+  act.clear_expire_time();
+  CLM_ASSERT_OK(Call(*main_.consent, &Consent::RecordConsent, request));
+  EXPECT_EQ(Reach("offers"), "");
+  // A consent for something else is none for this.
+  CLM_ASSERT_OK(NewTopic("profiles", v1::Topic::OPT_IN_NONE, "profiling"));
+  EXPECT_EQ(Reach("profiles"), "CONSENT_MISSING");
 }
 
 TEST_F(ConsentTest, ActsAreListedNewestFirstPageByPage) {

@@ -269,6 +269,7 @@ v1::Topic ToProto(const std::string& tenant, const Topic& topic) {
   out.set_display_name(topic.display_name);
   out.set_channel(topic.channel);
   out.set_opt_in(static_cast<v1::Topic::OptIn>(topic.opt_in));
+  out.set_purpose(topic.purpose);
   ToProto(topic.create_time, out.mutable_create_time());
   return out;
 }

@@ -80,7 +80,7 @@ constexpr pg::Statement kSuppressions{"contact.suppressions", R"sql(
     AND s.channel = w.channel AND s.hash = w.hash OFFSET 0) s)sql"};
 
 constexpr pg::Statement kTopics{"contact.topics", R"sql(
-  SELECT id, display_name, channel, opt_in, create_time FROM topic
+  SELECT id, display_name, channel, opt_in, create_time, purpose FROM topic
   WHERE tenant_id = $1::text AND ($2::text IS NULL OR id = $2::text) ORDER BY id)sql"};
 
 constexpr pg::Statement kConsentPage{"contact.consent_page", R"sql(
@@ -269,6 +269,7 @@ Topic ReadTopic(const pg::Row& row) {
   topic.channel = std::string(row.Text(2));
   topic.opt_in = static_cast<OptIn>(row.Int(3));
   topic.create_time = row.Time(4);
+  topic.purpose = std::string(row.Text(5));
   return topic;
 }
 

@@ -54,7 +54,7 @@ constexpr pg::Statement kLoadEvents{"contact.load_events", R"sql(
     AND e.event_id = w.event_id OFFSET 0) e)sql"};
 
 constexpr pg::Statement kLoadTopics{"contact.load_topics", R"sql(
-  SELECT t.tenant_id, t.id, t.display_name, t.channel, t.opt_in, t.create_time
+  SELECT t.tenant_id, t.id, t.display_name, t.channel, t.opt_in, t.create_time, t.purpose
   FROM unnest($1::text[], $2::text[]) AS w (tenant_id, id)
   CROSS JOIN LATERAL (SELECT * FROM topic t WHERE t.tenant_id = w.tenant_id AND t.id = w.id
     OFFSET 0) t)sql"};
@@ -172,8 +172,8 @@ constexpr pg::Statement kRemoveSuppressions{"contact.remove_suppressions", R"sql
   WHERE s.tenant_id = w.tenant_id AND s.channel = w.channel AND s.hash = w.hash)sql"};
 
 constexpr pg::Statement kSaveTopic{"contact.save_topic", R"sql(
-  INSERT INTO topic (tenant_id, id, display_name, channel, opt_in, create_time)
-  VALUES ($1::text, $2::text, $3::text, $4::text, $5::smallint, $6::timestamptz))sql"};
+  INSERT INTO topic (tenant_id, id, display_name, channel, opt_in, create_time, purpose)
+  VALUES ($1::text, $2::text, $3::text, $4::text, $5::smallint, $6::timestamptz, $7::text))sql"};
 
 constexpr pg::Statement kSaveDefinition{"contact.save_definition", R"sql(
   INSERT INTO attribute_definition (tenant_id, id, type, display_name, enum_values, personal,
@@ -836,6 +836,7 @@ absl::Status ContactWork::LoadTopics(pg::Tx& tx) {
     topic.channel = std::string(rows[i].Text(3));
     topic.opt_in = static_cast<OptIn>(rows[i].Int(4));
     topic.create_time = rows[i].Time(5);
+    topic.purpose = std::string(rows[i].Text(6));
     topics_[TextKey{std::string(rows[i].Text(0)), topic.id}] = std::move(topic);
   }
   return absl::OkStatus();
@@ -1196,7 +1197,7 @@ absl::Status ContactWork::FlushRegistries(pg::Tx& tx) {
   for (const auto& [tenant, topic] : new_topics_) {
     pg::Args args;
     args.Add(tenant).Add(topic.id).Add(topic.display_name).Add(topic.channel);
-    args.Add(static_cast<int>(topic.opt_in)).Add(topic.create_time);
+    args.Add(static_cast<int>(topic.opt_in)).Add(topic.create_time).Add(topic.purpose);
     CLM_RETURN_IF_ERROR(tx.Exec(kSaveTopic, args).status());
   }
   for (const auto& [tenant, d, version] : new_definitions_) {
