@@ -390,6 +390,12 @@ void ContactHandlers::DeactivateContact(const rpc::Call& call,
   Verb(call, request, &Deactivate, std::move(reply));
 }
 
+void ContactHandlers::ReactivateContact(const rpc::Call& call,
+                                        const v1::ContactVerbRequest& request,
+                                        rpc::Reply<v1::Contact> reply) {
+  Verb(call, request, &Reactivate, std::move(reply));
+}
+
 void ContactHandlers::EraseContact(const rpc::Call& call, const v1::EraseContactRequest& request,
                                    rpc::Reply<v1::Contact> reply) {
   const auto key = ParseEntityName("name", kContacts, request.name());

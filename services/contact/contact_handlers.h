@@ -60,6 +60,8 @@ class ContactHandlers {
                       rpc::Reply<v1::Contact> reply);
   void DeactivateContact(const rpc::Call& call, const v1::ContactVerbRequest& request,
                          rpc::Reply<v1::Contact> reply);
+  void ReactivateContact(const rpc::Call& call, const v1::ContactVerbRequest& request,
+                         rpc::Reply<v1::Contact> reply);
   void EraseContact(const rpc::Call& call, const v1::EraseContactRequest& request,
                     rpc::Reply<v1::Contact> reply);
   absl::StatusOr<v1::ExportContactResponse> ExportContact(const rpc::Call& call,

@@ -279,6 +279,13 @@ TEST_F(ContactTest, StatusMovesByVerbs) {
   EXPECT_EQ(moved.status(), v1::Contact::STATUS_ACTIVE);
   CLM_ASSERT_OK_AND_ASSIGN(moved, Call(*main_.contacts, &Contacts::DeactivateContact, verb));
   EXPECT_EQ(moved.status(), v1::Contact::STATUS_DEACTIVATED);
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::UnblockContact, verb),
+              ReasonIs("CONTACT_DEACTIVATED"));
+  CLM_ASSERT_OK_AND_ASSIGN(moved, Call(*main_.contacts, &Contacts::ReactivateContact, verb));
+  EXPECT_EQ(moved.status(), v1::Contact::STATUS_ACTIVE);
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::BlockContact, verb));
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::ReactivateContact, verb),
+              ReasonIs("CONTACT_BLOCKED"));
 }
 
 TEST_F(ContactTest, AttributesHaveTypesAHistoryAndFilters) {

@@ -61,6 +61,7 @@ class ContactBinding : public rpc::Service {
     Bind("BlockContact", &handlers, &ContactHandlers::BlockContact);
     Bind("UnblockContact", &handlers, &ContactHandlers::UnblockContact);
     Bind("DeactivateContact", &handlers, &ContactHandlers::DeactivateContact);
+    Bind("ReactivateContact", &handlers, &ContactHandlers::ReactivateContact);
     Bind("EraseContact", &handlers, &ContactHandlers::EraseContact);
     Bind("ExportContact", &handlers, &ContactHandlers::ExportContact);
     Bind("MergeContacts", &handlers, &ContactHandlers::MergeContacts);

@@ -415,6 +415,12 @@ void AddContactsCommands(Cli& cli) {
               return Verb(cli, who, *reason, &Stub::DeactivateContact);
             })
       ->add_option("--reason", *reason, "kept with the change");
+  about_one("reactivate", "Begin the relationship again after it was ended",
+            {"clm contacts reactivate ada@example.com --reason 'came back'"},
+            [&cli, reason](const std::string& who) {
+              return Verb(cli, who, *reason, &Stub::ReactivateContact);
+            })
+      ->add_option("--reason", *reason, "kept with the change");
   auto anonymize = std::make_shared<bool>(false);
   about_one("erase", "Delete the personal data for good; sums stay",
             {"clm contacts erase ada@example.com --anonymize-events"},
