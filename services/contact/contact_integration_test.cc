@@ -362,6 +362,14 @@ TEST_F(ContactTest, PagesCoverEverybodyOnceAndTokensBelongToTheirList) {
   } while (!list.page_token().empty());
   EXPECT_THAT(emails, ElementsAre("p0@example.com", "p1@example.com", "p2@example.com",
                                   "p3@example.com", "p4@example.com"));
+  list.set_order_by("name desc");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto last, Call(*main_.contacts, &Contacts::ListContacts, list));
+  ASSERT_EQ(last.contacts_size(), 2);
+  EXPECT_EQ(last.contacts(0).email(), "p4@example.com");
+  EXPECT_EQ(last.contacts(1).email(), "p3@example.com");
+  list.set_order_by("create_time desc");
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::ListContacts, list),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("order_by")));
 }
 
 class MergeTest : public ContactTest {

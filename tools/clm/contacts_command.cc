@@ -332,12 +332,12 @@ void AddContactsCommands(Cli& cli) {
   CLI::App* command = cli.AddCommand(
       group, "list", "List contacts in the order in which they came",
       {"clm contacts list", "clm contacts list --filter 'source = \"referral\"' --limit 0 -o csv",
-       "clm contacts list --order-by 'create_time desc' -o name"},
+       "clm contacts list --order-by 'name desc' --limit 10 -o name"},
       [&cli, list] { return ListContacts(cli, *list); });
   command->add_option(
       "--filter", list->filter,
       "AIP-160: email = \"*@example.com\" AND create_time > \"2026-01-01T00:00:00Z\"");
-  command->add_option("--order-by", list->order_by, "create_time, or create_time desc");
+  command->add_option("--order-by", list->order_by, "name (in the order of record), or name desc");
   command->add_option("--limit", list->limit, "most to show; 0: all")
       ->check(kLimit)
       ->capture_default_str();
