@@ -422,6 +422,37 @@ absl::StatusOr<Change> Erase(const Contact& before, const ContactRules& rules, a
   return ChangeOf(before, std::move(after), ContactEvent::kErased, now);
 }
 
+AttributeMap FieldsOf(const Contact& contact) {
+  AttributeMap fields;
+  const auto put = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) fields.emplace(name, value);
+  };
+  put("email", contact.email);
+  put("phone", contact.phone);
+  put("given_name", contact.given_name);
+  put("family_name", contact.family_name);
+  put("locale", contact.locale);
+  put("timezone", contact.timezone);
+  put("source", contact.source);
+  put("status", std::string(StatusName(contact.status)));
+  for (const auto& [type, id] : contact.external_ids) put(absl::StrCat("external_ids.", type), id);
+  return fields;
+}
+
+absl::string_view StatusName(ContactStatus status) {
+  switch (status) {
+    case ContactStatus::kActive:
+      return "ACTIVE";
+    case ContactStatus::kBlocked:
+      return "BLOCKED";
+    case ContactStatus::kDeactivated:
+      return "DEACTIVATED";
+    case ContactStatus::kErased:
+      return "ERASED";
+  }
+  return "";
+}
+
 std::string IdentifierField(absl::string_view identifier_type) {
   const bool own_field = identifier_type == kEmailType || identifier_type == kPhoneType;
   return absl::StrCat("contact.", own_field ? "" : "external_ids.", identifier_type);

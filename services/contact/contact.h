@@ -22,6 +22,7 @@ namespace clm::contact {
 
 // The numbers are those of the wire and of the database.
 enum class ContactStatus { kActive = 1, kBlocked = 2, kDeactivated = 3, kErased = 4 };
+absl::string_view StatusName(ContactStatus status);  // "ACTIVE".
 
 struct Contact {
   EntityKey key;
@@ -126,6 +127,10 @@ absl::StatusOr<Change> Reactivate(const Contact& before, absl::Time now);
 // definition does not say that it is not personal. `identifiers_removed` are the addresses whose
 // tombstones must be kept. Allowed from every status and for merged contacts; cannot be undone.
 absl::StatusOr<Change> Erase(const Contact& before, const ContactRules& rules, absl::Time now);
+
+// The fields of the record whose former values are kept, beside the attributes, as text: "email",
+// "external_ids.shop", "status".
+AttributeMap FieldsOf(const Contact& contact);
 
 // Where a contact has its identifiers of a type: "contact.email", "contact.external_ids.user_id".
 std::string IdentifierField(absl::string_view identifier_type);

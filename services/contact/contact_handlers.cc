@@ -362,13 +362,14 @@ void ContactHandlers::Verb(const rpc::Call& call, const v1::ContactVerbRequest& 
   mutation.info = journal::InfoFor(call, key->tenant, request);
   mutation.key = *key;
   mutation.declare = [](ContactWork& work, const EntityKey& k) { work.NeedSurroundings(k); };
-  mutation.apply = [move, etag = request.etag(), actor = call.caller.actor](
+  mutation.apply = [move, etag = request.etag(), reason = request.reason(),
+                    actor = call.caller.actor](
                        ContactWork& work, journal::Recorder& recorder,
                        const EntityKey& k) -> absl::StatusOr<v1::Contact> {
     CLM_ASSIGN_OR_RETURN(const Contact* before, Require(work, k));
     CLM_RETURN_IF_ERROR(CheckEtag(*before, etag));
     CLM_ASSIGN_OR_RETURN(const Change change, move(*before, recorder.now()));
-    CLM_RETURN_IF_ERROR(Commit(work, recorder, change, actor, "api"));
+    CLM_RETURN_IF_ERROR(Commit(work, recorder, change, actor, "api", reason));
     return ToProto(change.after, work.Aliases(k));
   };
   RunOnContact(*parts_.lanes, std::move(mutation), std::move(reply));

@@ -340,6 +340,51 @@ TEST_F(ContactTest, AttributesHaveTypesAHistoryAndFilters) {
   EXPECT_EQ(entries.entries(1).value().string_value(), "pro");
 }
 
+TEST_F(ContactTest, FormerValuesOfFieldsAreKeptWithTheReason) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  v1::UpdateContactRequest update;
+  update.mutable_contact()->set_name(ada.name());
+  update.mutable_contact()->set_email("countess@example.org");
+  (*update.mutable_contact()->mutable_external_ids())["shop"] = "7";
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::UpdateContact, update));
+  update.mutable_contact()->clear_email();
+  update.mutable_update_mask()->add_paths("email");
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::UpdateContact, update));
+  v1::ContactVerbRequest verb;
+  verb.set_name(ada.name());
+  verb.set_reason("Ada asked for it");
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::BlockContact, verb));
+
+  // "former > value, reason", newest first.
+  const auto history = [&](const std::string& field) {
+    v1::ListAttributeHistoryRequest request;
+    request.set_parent(ada.name());
+    request.set_attribute(field);
+    const auto entries = Call(*main_.contacts, &Contacts::ListAttributeHistory, request);
+    CLM_EXPECT_OK(entries);
+    std::string all;
+    if (!entries.ok()) return all;
+    for (const auto& e : entries->entries()) {
+      EXPECT_EQ(e.attribute(), field);
+      absl::StrAppend(&all, e.former_value().string_value(), ">", e.value().string_value(), ",",
+                      e.reason(), ";");
+    }
+    return all;
+  };
+  EXPECT_EQ(history("email"),
+            "countess@example.org>,;ada@example.com>countess@example.org,;");
+  EXPECT_EQ(history("external_ids.shop"), ">7,;");
+  EXPECT_EQ(history("status"), "ACTIVE>BLOCKED,Ada asked for it;");
+  EXPECT_EQ(history("family_name"), "");
+  EXPECT_EQ(TablesWith("asked for it"), "attribute_change");
+
+  v1::EraseContactRequest erase;
+  erase.set_name(ada.name());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  EXPECT_EQ(TablesWith("countess@"), "");
+  EXPECT_EQ(TablesWith("asked for it"), "");
+}
+
 TEST_F(ContactTest, PagesCoverEverybodyOnceAndTokensBelongToTheirList) {
   for (int i = 0; i < 5; ++i) CLM_ASSERT_OK(Create(absl::StrCat("p", i, "@example.com")));
   v1::ListContactsRequest list;

@@ -160,6 +160,8 @@ v1::AttributeHistoryEntry ToProto(const AttributeHistoryEntry& entry) {
   ToProto(entry.set_time, out.mutable_set_time());
   out.set_actor(entry.actor);
   out.set_source(entry.source);
+  out.set_reason(entry.reason);
+  if (entry.former) ToProto(*entry.former, out.mutable_former_value());
   return out;
 }
 

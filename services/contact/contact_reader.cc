@@ -1,8 +1,11 @@
 #include "services/contact/contact_reader.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
@@ -54,9 +57,9 @@ constexpr pg::Statement kCosts{"contact.costs", R"sql(
   ORDER BY id LIMIT $4::int)sql"};
 
 constexpr pg::Statement kHistory{"contact.history", R"sql(
-  SELECT version, set_time, actor, source, changes FROM attribute_change
+  SELECT version, set_time, actor, source, changes, former, reason FROM attribute_change
   WHERE tenant_id = $1::text AND contact_id = $2::uuid AND version < $3::bigint
-    AND ($4::text = '' OR changes ? $4::text)
+    AND ($4::text = '' OR changes ?| ARRAY[$4::text, 'contact.' || $4::text])
   ORDER BY version DESC LIMIT $5::int)sql"};
 
 constexpr pg::Statement kConsents{"contact.consents", R"sql(
@@ -271,6 +274,21 @@ Topic ReadTopic(const pg::Row& row) {
   topic.create_time = row.Time(4);
   topic.purpose = std::string(row.Text(5));
   return topic;
+}
+
+// The values of one column of attribute_change, into the same member of the entries by id.
+absl::Status ReadChange(absl::string_view text,
+                        std::optional<AttributeValue> AttributeHistoryEntry::*member,
+                        std::map<std::string, AttributeHistoryEntry>& entries) {
+  auto json = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
+  if (!json.is_object()) return error::Internal("a change is stored in an unknown form");
+  for (const auto& [id, value] : json.items()) {
+    AttributeHistoryEntry& entry = entries[id];
+    if (value.is_null()) continue;
+    CLM_ASSIGN_OR_RETURN(AttributeMap one, FromTaggedJson(nlohmann::json{{id, value}}.dump()));
+    entry.*member = std::move(one[id]);
+  }
+  return absl::OkStatus();
 }
 
 // From the columns of kConsents and kConsentPage.
@@ -577,20 +595,16 @@ absl::StatusOr<ContactReader::HistoryPage> ContactReader::History(const EntityKe
                        pool_->Query({pg::Scope::Tenant(contact.tenant), deadline}, kHistory, args));
   HistoryPage page;
   for (int i = 0; i < rows.size(); ++i) {
-    const absl::string_view text = rows[i].Text(4);
-    const auto changes = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
-    if (!changes.is_object()) return error::Internal("a change is stored in an unknown form");
-    for (const auto& [id, value] : changes.items()) {
-      if (!attribute.empty() && id != attribute) continue;
-      AttributeHistoryEntry entry;
-      entry.attribute = id;
-      if (!value.is_null()) {
-        CLM_ASSIGN_OR_RETURN(AttributeMap one, FromTaggedJson(nlohmann::json{{id, value}}.dump()));
-        entry.value = std::move(one[id]);
-      }
+    std::map<std::string, AttributeHistoryEntry> entries;
+    CLM_RETURN_IF_ERROR(ReadChange(rows[i].Text(4), &AttributeHistoryEntry::value, entries));
+    CLM_RETURN_IF_ERROR(ReadChange(rows[i].Text(5), &AttributeHistoryEntry::former, entries));
+    for (auto& [id, entry] : entries) {
+      entry.attribute = std::string(absl::StripPrefix(id, kFieldPrefix));
+      if (!attribute.empty() && entry.attribute != attribute) continue;
       entry.set_time = rows[i].Time(1);
       entry.actor = std::string(rows[i].Text(2));
       entry.source = std::string(rows[i].Text(3));
+      entry.reason = std::string(rows[i].Text(6));
       page.entries.push_back(std::move(entry));
     }
   }

@@ -130,9 +130,10 @@ constexpr pg::Statement kSaveIdentifiers{"contact.save_identifiers", R"sql(
   SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[]))sql"};
 
 constexpr pg::Statement kSaveAttributeChanges{"contact.save_attribute_changes", R"sql(
-  INSERT INTO attribute_change (tenant_id, contact_id, version, set_time, actor, source, changes)
+  INSERT INTO attribute_change (tenant_id, contact_id, version, set_time, actor, source, changes,
+                                former, reason)
   SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[],
-                       $6::text[], $7::jsonb[]))sql"};
+                       $6::text[], $7::jsonb[], $8::jsonb[], $9::text[]))sql"};
 
 constexpr pg::Statement kInsertEvents{"contact.insert_events", R"sql(
   INSERT INTO event (tenant_id, contact_id, occur_time, event_id, type, receive_time, amount_minor,
@@ -322,17 +323,27 @@ std::string IdentifierType(const std::string& channel) {
   return channel;
 }
 
-// {"plan": ["STRING", "pro"], "score": null}: what a change set its attributes to.
-std::string ChangesJson(const AttributeMap& before, const AttributeMap& after) {
+// Attributes by their ids, fields under "contact.".
+AttributeMap Remembered(const Contact& contact) {
+  AttributeMap all = contact.attributes;
+  for (auto& [name, value] : FieldsOf(contact)) {
+    all.emplace(absl::StrCat(kFieldPrefix, name), std::move(value));
+  }
+  return all;
+}
+
+// {"plan": ["STRING", "pro"], "score": null}: those of `to` that differ in `from`, and null for those
+// that `to` lacks.
+std::string ChangesJson(const AttributeMap& from, const AttributeMap& to) {
   AttributeMap set;
   nlohmann::json json = nlohmann::json::object();
-  for (const auto& [id, value] : after) {
-    const auto it = before.find(id);
-    if (it == before.end() || it->second != value) set[id] = value;
+  for (const auto& [id, value] : to) {
+    const auto it = from.find(id);
+    if (it == from.end() || it->second != value) set[id] = value;
   }
   if (!set.empty()) json = nlohmann::json::parse(ToTaggedJson(set));
-  for (const auto& [id, value] : before) {
-    if (after.find(id) == after.end()) json[id] = nullptr;
+  for (const auto& [id, value] : from) {
+    if (to.find(id) == to.end()) json[id] = nullptr;
   }
   return json.empty() ? "" : json.dump();
 }
@@ -522,21 +533,27 @@ void ContactWork::Put(Map& map, const Key& key, Value value) {
   }
 }
 
-void ContactWork::Save(const Change& change, const std::string& actor, const std::string& source) {
+void ContactWork::Save(const Change& change, const std::string& actor, const std::string& source,
+                       const std::string& reason) {
   if (change.event == ContactEvent::kNone) return;
   const Contact& after = change.after;
   const Slot* slot = nullptr;
   if (const auto it = contacts_.find(after.key); it != contacts_.end()) slot = &it->second;
-  AttributeMap before;
-  bool stored = false;
-  if (slot != nullptr) {
-    stored = slot->stored;
-    if (slot->contact) before = slot->contact->attributes;
+  const bool stored = slot != nullptr && slot->stored;
+  AttributeMap was, is;
+  if (slot != nullptr && slot->contact) {
+    was = Remembered(*slot->contact);
+    is = Remembered(after);
+  } else {
+    // What a new contact's fields are, the first change of one tells.
+    is = after.attributes;
   }
-  const std::string changes = ChangesJson(before, after.attributes);
+  std::string changes = ChangesJson(was, is);
   if (!changes.empty() && change.event != ContactEvent::kErased) {
+    std::string former = was.empty() ? "{}" : ChangesJson(is, was);
     Append(attribute_changes_,
-           AttributeChange{after.key, after.version, after.update_time, actor, source, changes});
+           AttributeChange{after.key, after.version, after.update_time, actor, source, reason,
+                           std::move(changes), std::move(former)});
   }
   Put(contacts_, after.key, Slot{after, stored, true});
   for (const Identifier& gone : change.identifiers_removed) {
@@ -1016,7 +1033,7 @@ absl::Status ContactWork::FlushContacts(pg::Tx& tx) {
   }
 
   if (attribute_changes_.empty()) return absl::OkStatus();
-  std::vector<std::string> tenants, actors, sources, changes;
+  std::vector<std::string> tenants, actors, sources, reasons, changes, former;
   std::vector<Uuid> ids;
   std::vector<int64_t> versions;
   std::vector<absl::Time> times;
@@ -1028,10 +1045,12 @@ absl::Status ContactWork::FlushContacts(pg::Tx& tx) {
     actors.push_back(change.actor);
     sources.push_back(change.source);
     changes.push_back(change.changes);
+    former.push_back(change.former);
+    reasons.push_back(change.reason);
   }
   pg::Args args;
   args.AddArray(tenants).AddArray(ids).AddArray(versions).AddArray(times);
-  args.AddArray(actors).AddArray(sources).AddArray(changes);
+  args.AddArray(actors).AddArray(sources).AddArray(changes).AddArray(former).AddArray(reasons);
   return tx.Exec(kSaveAttributeChanges, args).status();
 }
 

@@ -53,6 +53,9 @@ struct TenantIdentifier {
   }
 };
 
+// Before the name of a field in attribute_change, where attributes have their bare ids.
+inline constexpr char kFieldPrefix[] = "contact.";
+
 // One identifier that a contact has, with when it was first seen.
 struct HeldIdentifier {
   Identifier identifier;
@@ -103,8 +106,9 @@ class ContactWork : public journal::Work {
   std::vector<Suppression> Suppressions(const EntityKey& key) const;
 
   // ---- Staging. Everything is undone by Discard.
-  // The outcome of a rule: record, identifiers, attribute history.
-  void Save(const Change& change, const std::string& actor, const std::string& source);
+  // The outcome of a rule: record, identifiers, history of attributes and fields.
+  void Save(const Change& change, const std::string& actor, const std::string& source,
+            const std::string& reason = "");
   // The contact has the identifier beside those that its record shows.
   void Hold(const EntityKey& key, const Identifier& identifier, absl::Time now);
   // What is cached about the contact is stale after the commit, though no row of its own changes.
@@ -166,7 +170,9 @@ class ContactWork : public journal::Work {
     absl::Time set_time;
     std::string actor;
     std::string source;
+    std::string reason;
     std::string changes;
+    std::string former;
   };
   struct Purged {
     EntityKey key;

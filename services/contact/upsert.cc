@@ -50,7 +50,8 @@ absl::StatusOr<const Contact*> Require(const ContactWork& work, const EntityKey&
 }
 
 absl::Status Commit(ContactWork& work, journal::Recorder& recorder, const Change& change,
-                    const std::string& actor, const std::string& source) {
+                    const std::string& actor, const std::string& source,
+                    const std::string& reason) {
   if (change.event == ContactEvent::kNone) return absl::OkStatus();
   const EntityKey& key = change.after.key;
   for (const Identifier& added : change.identifiers_added) {
@@ -65,7 +66,7 @@ absl::Status Commit(ContactWork& work, journal::Recorder& recorder, const Change
           {{"field", field}});
     }
   }
-  work.Save(change, actor, source);
+  work.Save(change, actor, source, reason);
   journal::Entry entry;
   entry.shard = ShardOf(key.tenant, key.id);
   entry.tenant = key.tenant;

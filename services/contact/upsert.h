@@ -35,7 +35,8 @@ absl::StatusOr<const Contact*> Require(const ContactWork& work, const EntityKey&
 // added identifier belongs to somebody else, FAILED_PRECONDITION, reason ADDRESS_ERASED, when its
 // person was erased.
 absl::Status Commit(ContactWork& work, journal::Recorder& recorder, const Change& change,
-                    const std::string& actor, const std::string& source);
+                    const std::string& actor, const std::string& source,
+                    const std::string& reason = "");
 
 struct UpsertOutcome {
   Contact contact;

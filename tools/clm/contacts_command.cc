@@ -270,11 +270,18 @@ absl::Status History(Cli& cli, const std::string& who, const std::string& attrib
                        cli.List(&Stub::ListAttributeHistory, request,
                                 &contact::v1::ListAttributeHistoryResponse::entries, limit));
   return cli.Print(Pointers(entries), true, [&] {
-    terminal::Table table({{"set_time", "SINCE"}, {"attribute"}, {"value"}, {"actor"}, {"source"}});
+    terminal::Table table({{"set_time", "SINCE"},
+                           {"attribute"},
+                           {"value"},
+                           {"former_value", "BEFORE"},
+                           {"actor"},
+                           {"source"},
+                           {"reason"}});
     table.set_empty_text("no history");
     for (const auto& e : entries) {
       table.Add({TimeCell(e.has_set_time(), e.set_time()), e.attribute(),
-                 TextCell(AttributeText(e.value())), e.actor(), e.source()});
+                 TextCell(AttributeText(e.value())), TextCell(AttributeText(e.former_value())),
+                 e.actor(), e.source(), TextCell(e.reason())});
     }
     return table;
   });
