@@ -32,6 +32,7 @@ template <class Resp>
 struct ContactMutation {
   journal::MutationInfo info;  // Shards and aggregate are those of `key`.
   EntityKey key;
+  journal::ShardSet also;  // Locked besides.
   std::function<void(ContactWork&, const EntityKey&)> declare;
   std::function<absl::StatusOr<Resp>(ContactWork&, journal::Recorder&, const EntityKey&)> apply;
 };
@@ -43,7 +44,7 @@ void RunOnContact(journal::Lanes& lanes, ContactMutation<Resp> mutation, rpc::Re
                   int tries = kMovedTries) {
   auto shared = std::make_shared<ContactMutation<Resp>>(std::move(mutation));
   journal::MutationInfo info = shared->info;
-  info.shards.reset();
+  info.shards = shared->also;
   info.shards.set(ShardOf(shared->key.tenant, shared->key.id));
   info.aggregate = shared->key.id;
   lanes.Submit(std::make_unique<journal::MutationOf<ContactWork>>(

@@ -223,7 +223,7 @@ BehaviorEvent FromProto(absl::string_view field, const v1::BehaviorEvent& event,
 
 v1::AcquisitionCost ToProto(const std::string& tenant, const AcquisitionCost& cost) {
   v1::AcquisitionCost out;
-  out.set_name(EntityName("acquisitionCosts", {tenant, cost.id}));
+  out.set_name(EntityName(kAcquisitionCosts, {tenant, cost.id}));
   if (cost.contact) out.set_contact(EntityName(kContacts, {tenant, *cost.contact}));
   out.set_source(cost.source);
   out.set_start_date(FormatDay(cost.start_date));
@@ -238,6 +238,16 @@ absl::StatusOr<AcquisitionCost> FromProto(absl::string_view field, const std::st
                                           const v1::AcquisitionCost& cost) {
   AcquisitionCost out;
   error::FieldErrors errors;
+  if (!cost.name().empty()) {
+    const auto key = ParseEntityName(absl::StrCat(field, ".name"), kAcquisitionCosts, cost.name());
+    if (!key.ok()) {
+      errors.AddStatus("", key.status());
+    } else if (key->tenant != tenant) {
+      errors.Add(absl::StrCat(field, ".name"), "is of another tenant than the parent");
+    } else {
+      out.id = key->id;
+    }
+  }
   if (!cost.contact().empty()) {
     const auto key = ParseEntityName(absl::StrCat(field, ".contact"), kContacts, cost.contact());
     if (!key.ok()) {

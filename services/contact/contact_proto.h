@@ -24,6 +24,7 @@
 namespace clm::contact {
 
 inline constexpr char kContacts[] = "contacts";
+inline constexpr char kAcquisitionCosts[] = "acquisitionCosts";
 
 using ::clm::FromProto;
 using ::clm::ToProto;
@@ -56,6 +57,7 @@ BehaviorEvent FromProto(absl::string_view field, const v1::BehaviorEvent& event,
                         error::FieldErrors& errors);
 
 v1::AcquisitionCost ToProto(const std::string& tenant, const AcquisitionCost& cost);
+// A missing name leaves a nil id.
 absl::StatusOr<AcquisitionCost> FromProto(absl::string_view field, const std::string& tenant,
                                           const v1::AcquisitionCost& cost);
 

@@ -53,6 +53,13 @@ constexpr pg::Statement kLoadEvents{"contact.load_events", R"sql(
   CROSS JOIN LATERAL (SELECT * FROM event e WHERE e.tenant_id = w.tenant_id
     AND e.event_id = w.event_id OFFSET 0) e)sql"};
 
+constexpr pg::Statement kLoadCosts{"contact.load_costs", R"sql(
+  SELECT c.tenant_id, c.id, c.contact_id, c.source, c.start_date, c.end_date, c.amount_minor,
+         c.currency, c.create_time
+  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
+  CROSS JOIN LATERAL (SELECT * FROM acquisition_cost c WHERE c.tenant_id = w.tenant_id
+    AND c.id = w.id OFFSET 0) c)sql"};
+
 constexpr pg::Statement kLoadTopics{"contact.load_topics", R"sql(
   SELECT t.tenant_id, t.id, t.display_name, t.channel, t.opt_in, t.create_time, t.purpose
   FROM unnest($1::text[], $2::text[]) AS w (tenant_id, id)
@@ -402,6 +409,10 @@ void ContactWork::NeedEvent(const std::string& tenant, const Uuid& event_id) {
   events_.try_emplace(EntityKey{tenant, event_id});
 }
 
+void ContactWork::NeedCost(const std::string& tenant, const Uuid& cost) {
+  costs_.try_emplace(EntityKey{tenant, cost});
+}
+
 void ContactWork::NeedTopic(const std::string& tenant, const std::string& topic) {
   topics_.try_emplace(TextKey{tenant, topic});
 }
@@ -459,6 +470,11 @@ std::optional<Uuid> ContactWork::EventContact(const std::string& tenant,
                                               const Uuid& event_id) const {
   const auto it = events_.find(EntityKey{tenant, event_id});
   return it == events_.end() ? std::nullopt : it->second;
+}
+
+const AcquisitionCost* ContactWork::FindCost(const std::string& tenant, const Uuid& cost) const {
+  const auto it = costs_.find(EntityKey{tenant, cost});
+  return it == costs_.end() || !it->second ? nullptr : &*it->second;
 }
 
 const Topic* ContactWork::FindTopic(const std::string& tenant, const std::string& topic) const {
@@ -650,6 +666,7 @@ void ContactWork::SaveDefinition(const std::string& tenant, AttributeDefinition 
 }
 
 void ContactWork::AddCost(const std::string& tenant, AcquisitionCost cost) {
+  Put(costs_, EntityKey{tenant, cost.id}, std::optional<AcquisitionCost>(cost));
   Append(new_costs_, std::make_pair(tenant, std::move(cost)));
 }
 
@@ -720,6 +737,7 @@ absl::Status ContactWork::Load(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(LoadContacts(tx));
   CLM_RETURN_IF_ERROR(LoadHeld(tx));
   CLM_RETURN_IF_ERROR(LoadEvents(tx));
+  CLM_RETURN_IF_ERROR(LoadCosts(tx));
   CLM_RETURN_IF_ERROR(LoadTopics(tx));
   CLM_RETURN_IF_ERROR(LoadSurroundings(tx));
   return LoadSuppressions(tx);
@@ -832,6 +850,33 @@ absl::Status ContactWork::LoadEvents(pg::Tx& tx) {
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadEvents, args));
   for (int i = 0; i < rows.size(); ++i) {
     events_[EntityKey{std::string(rows[i].Text(0)), rows[i].Uuid(1)}] = rows[i].Uuid(2);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::LoadCosts(pg::Tx& tx) {
+  if (costs_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants;
+  std::vector<Uuid> ids;
+  for (const auto& [key, _] : costs_) {
+    tenants.push_back(key.tenant);
+    ids.push_back(key.id);
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(ids);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadCosts, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    const auto row = rows[i];
+    AcquisitionCost cost;
+    cost.id = row.Uuid(1);
+    cost.contact = row.OptUuid(2);
+    cost.source = std::string(row.Text(3));
+    cost.start_date = row.Day(4);
+    cost.end_date = row.Day(5);
+    cost.amount_minor = row.Int(6);
+    cost.currency = std::string(row.Text(7));
+    cost.create_time = row.Time(8);
+    costs_[EntityKey{std::string(row.Text(0)), cost.id}] = std::move(cost);
   }
   return absl::OkStatus();
 }
@@ -1295,7 +1340,7 @@ absl::Status ContactWork::Committed(const journal::Offsets& heads) {
 
 std::vector<const pg::Statement*> ContactWorkStatements() {
   return {&kLoadRegistries,     &kLoadContacts,      &kLoadIdentifiers,   &kLoadTombstones,
-          &kLoadEvents,         &kLoadTopics,        &kLoadConsents,      &kLoadSubscriptions,
+          &kLoadEvents,         &kLoadCosts,         &kLoadTopics,        &kLoadConsents,      &kLoadSubscriptions,
           &kLoadHeld,           &kLoadAliases,       &kLoadSuppressions,  &kInsertContacts,
           &kUpdateContacts,     &kRemoveIdentifiers, &kSaveIdentifiers,   &kSaveAttributeChanges,
           &kInsertEvents,       &kInsertConsents,    &kSaveSubscriptions, &kSaveSuppressions,

@@ -74,6 +74,7 @@ class ContactWork : public journal::Work {
   // The attribute definitions of a tenant.
   void NeedRegistry(const std::string& tenant);
   void NeedEvent(const std::string& tenant, const Uuid& event_id);
+  void NeedCost(const std::string& tenant, const Uuid& cost);
   void NeedTopic(const std::string& tenant, const std::string& topic);
   // All identifiers of a contact.
   void NeedHeld(const EntityKey& key);
@@ -92,6 +93,7 @@ class ContactWork : public journal::Work {
   int64_t DefinitionVersion(const std::string& tenant, const std::string& id) const;
   // Whose event it is, when it is known already.
   std::optional<Uuid> EventContact(const std::string& tenant, const Uuid& event_id) const;
+  const AcquisitionCost* FindCost(const std::string& tenant, const Uuid& cost) const;
   const Topic* FindTopic(const std::string& tenant, const std::string& topic) const;
   const std::vector<ConsentAct>& Consents(const EntityKey& key) const;
   std::optional<Subscription> FindSubscription(const EntityKey& key,
@@ -209,6 +211,7 @@ class ContactWork : public journal::Work {
   absl::Status LoadIdentifiers(pg::Tx& tx);
   absl::Status LoadHeld(pg::Tx& tx);
   absl::Status LoadEvents(pg::Tx& tx);
+  absl::Status LoadCosts(pg::Tx& tx);
   absl::Status LoadTopics(pg::Tx& tx);
   absl::Status LoadSurroundings(pg::Tx& tx);
   absl::Status LoadSuppressions(pg::Tx& tx);
@@ -229,6 +232,7 @@ class ContactWork : public journal::Work {
   absl::flat_hash_map<std::string, AttributeRegistry> registries_;
   absl::flat_hash_map<TextKey, int64_t> definition_versions_;
   absl::flat_hash_map<EntityKey, std::optional<Uuid>> events_;  // (tenant, event id) -> contact.
+  absl::flat_hash_map<EntityKey, std::optional<AcquisitionCost>> costs_;
   absl::flat_hash_map<TextKey, std::optional<Topic>> topics_;
   absl::flat_hash_map<EntityKey, Surroundings> surroundings_;
   absl::flat_hash_map<SuppressionKey, std::optional<Suppression>> suppressions_;

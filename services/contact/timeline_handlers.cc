@@ -75,6 +75,31 @@ class Ingest : public std::enable_shared_from_this<Ingest> {
   int tries_ = kMovedTries;  // Of resolving.
 };
 
+// Records the cost, unless it is there already. `contact`: whose it is; nullptr: nobody's.
+absl::StatusOr<v1::AcquisitionCost> RecordCost(ContactWork& work, journal::Recorder& recorder,
+                                               const std::string& tenant, AcquisitionCost cost,
+                                               const Contact* contact) {
+  cost.create_time = recorder.now();
+  if (const AcquisitionCost* known = work.FindCost(tenant, cost.id)) {
+    cost.create_time = known->create_time;
+    if (cost == *known) return ToProto(tenant, *known);
+    return error::Make(absl::StatusCode::kAlreadyExists, "COST_EXISTS",
+                       "acquisition_cost.name: another cost has it",
+                       {{"field", "acquisition_cost.name"}});
+  }
+  if (contact != nullptr && contact->status == ContactStatus::kErased) {
+    return error::Precondition("CONTACT_ERASED",
+                               "acquisition_cost.contact: was erased; it takes no more costs");
+  }
+  v1::AcquisitionCostRecorded payload;
+  *payload.mutable_cost() = ToProto(tenant, cost);
+  work.AddCost(tenant, std::move(cost));
+  recorder.Record({ShardOf(tenant, kAcquisitionCosts), tenant, payload.cost().name(),
+                   v1::AcquisitionCostRecorded::descriptor()->full_name(), 1, std::nullopt, "",
+                   payload.SerializeAsString()});
+  return payload.cost();
+}
+
 }  // namespace
 
 void TimelineHandlers::IngestEvents(const rpc::Call& call, const v1::IngestEventsRequest& request,
@@ -151,31 +176,44 @@ void TimelineHandlers::CreateAcquisitionCost(const rpc::Call& call,
   if (!tenant.ok()) return reply(tenant.status());
   auto cost = FromProto("acquisition_cost", *tenant, request.acquisition_cost());
   if (!cost.ok()) return reply(cost.status());
-  cost->id = Uuid::V7(call.now);
+  const bool named = !cost->id.IsNil();
+  if (!named) cost->id = Uuid::V7(call.now);
   if (const absl::Status valid = ValidateAcquisitionCost(*cost, call.now); !valid.ok()) {
     return reply(valid);
   }
+  const int shard = ShardOf(*tenant, kAcquisitionCosts);
+  const auto declare = [named, tenant = *tenant, id = cost->id](ContactWork& work) {
+    if (named) work.NeedCost(tenant, id);
+  };
+  if (cost->contact) {
+    // Under the contact's shard too: a merge takes its costs along.
+    ContactMutation<v1::AcquisitionCost> mutation;
+    mutation.info = journal::InfoFor(call, *tenant, request);
+    mutation.key = {*tenant, *cost->contact};
+    mutation.also.set(shard);
+    mutation.declare = [declare](ContactWork& work, const EntityKey& k) {
+      declare(work);
+      work.NeedContact(k);
+    };
+    mutation.apply = [tenant = *tenant, cost = *cost](
+                         ContactWork& work, journal::Recorder& recorder,
+                         const EntityKey& k) -> absl::StatusOr<v1::AcquisitionCost> {
+      CLM_ASSIGN_OR_RETURN(const Contact* contact, Require(work, k));
+      AcquisitionCost theirs = cost;
+      theirs.contact = k.id;
+      return RecordCost(work, recorder, tenant, std::move(theirs), contact);
+    };
+    return RunOnContact(*parts_.lanes, std::move(mutation), std::move(reply));
+  }
   journal::MutationInfo info = journal::InfoFor(call, *tenant, request);
-  info.shards.set(ShardOf(*tenant, "acquisitionCosts"));
+  info.shards.set(shard);
   journal::Mutate<ContactWork>(
-      *parts_.lanes, std::move(info),
-      [tenant = *tenant, contact = cost->contact](ContactWork& work) {
-        if (contact) work.NeedContact({tenant, *contact});
-      },
+      *parts_.lanes, std::move(info), declare,
       [tenant = *tenant, cost = *cost](ContactWork& work,
                                        journal::Recorder& recorder) -> absl::StatusOr<std::string> {
-        if (cost.contact && work.FindContact({tenant, *cost.contact}) == nullptr) {
-          return error::NotFound(EntityName(kContacts, {tenant, *cost.contact}));
-        }
-        AcquisitionCost stored = cost;
-        stored.create_time = recorder.now();
-        work.AddCost(tenant, stored);
-        v1::AcquisitionCostRecorded payload;
-        *payload.mutable_cost() = ToProto(tenant, stored);
-        recorder.Record({ShardOf(tenant, "acquisitionCosts"), tenant, payload.cost().name(),
-                         v1::AcquisitionCostRecorded::descriptor()->full_name(), 1, std::nullopt,
-                         "", payload.SerializeAsString()});
-        return payload.cost().SerializeAsString();
+        CLM_ASSIGN_OR_RETURN(const v1::AcquisitionCost recorded,
+                             RecordCost(work, recorder, tenant, cost, nullptr));
+        return recorded.SerializeAsString();
       },
       std::move(reply));
 }

@@ -7,6 +7,7 @@ namespace clm::contact {
 namespace {
 
 using absl::StatusCode;
+using clm::testing::ReasonIs;
 using clm::testing::StatusIs;
 using ::testing::HasSubstr;
 
@@ -310,6 +311,59 @@ TEST_F(TimelineTest, AnEraseThatAnonymizesEventsLeavesNothingOfThemButSums) {
   EXPECT_EQ(Count("SELECT count(*) FROM journal WHERE type LIKE '%BehaviorRecorded' AND "
                   "position('purchase'::bytea IN event) > 0"),
             4);
+}
+
+TEST_F(TimelineTest, ACostWhoseIdTheCallerChoseIsRecordedOnce) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto other, Create("ada@work.example.com"));
+  v1::CreateAcquisitionCostRequest request;
+  request.set_parent(kAcme);
+  auto& cost = *request.mutable_acquisition_cost();
+  cost.set_start_date("2026-01-01");
+  cost.set_end_date("2026-01-31");
+  cost.set_currency("EUR");
+  cost.set_amount_minor(500);
+  int64_t rows = 0;
+  for (const bool of_a_contact : {false, true}) {
+    cost.set_name(
+        absl::StrCat(kAcme, "/acquisitionCosts/", Uuid::V7(absl::Now()).ToString()));
+    cost.set_source(of_a_contact ? "" : "ads");
+    if (of_a_contact) cost.set_contact(other.name());
+    CLM_ASSERT_OK_AND_ASSIGN(const auto first,
+                             Call(*main_.timeline, &Timeline::CreateAcquisitionCost, request));
+    EXPECT_EQ(first.name(), cost.name());
+    CLM_ASSERT_OK_AND_ASSIGN(const auto again,
+                             Call(*main_.timeline, &Timeline::CreateAcquisitionCost, request));
+    EXPECT_EQ(again.SerializeAsString(), first.SerializeAsString());
+    EXPECT_EQ(Count("SELECT count(*) FROM acquisition_cost"), ++rows);
+    cost.set_amount_minor(cost.amount_minor() + 1);
+    EXPECT_THAT(Call(*main_.timeline, &Timeline::CreateAcquisitionCost, request),
+                ReasonIs("COST_EXISTS"));
+    cost.set_amount_minor(cost.amount_minor() - 1);
+  }
+
+  // Of a merged contact it is the survivor's, whichever of the two is named.
+  v1::MergeContactsRequest merge;
+  merge.set_primary(ada.name());
+  merge.set_duplicate(other.name());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::MergeContacts, merge));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto moved,
+                           Call(*main_.timeline, &Timeline::CreateAcquisitionCost, request));
+  EXPECT_EQ(moved.contact(), ada.name());
+  cost.clear_name();
+  CLM_ASSERT_OK_AND_ASSIGN(const auto late,
+                           Call(*main_.timeline, &Timeline::CreateAcquisitionCost, request));
+  EXPECT_EQ(late.contact(), ada.name());
+  EXPECT_EQ(Count("SELECT count(DISTINCT contact_id) FROM acquisition_cost"), 1);
+
+  v1::EraseContactRequest erase;
+  erase.set_name(ada.name());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  EXPECT_THAT(Call(*main_.timeline, &Timeline::CreateAcquisitionCost, request),
+              ReasonIs("CONTACT_ERASED"));
+  cost.set_name(absl::StrCat(kGlobex, "/acquisitionCosts/", kEventId));
+  EXPECT_THAT(Call(*main_.timeline, &Timeline::CreateAcquisitionCost, request),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("acquisition_cost.name")));
 }
 
 TEST_F(TimelineTest, CostsArePagedInTheOrderRecorded) {
