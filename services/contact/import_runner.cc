@@ -364,7 +364,7 @@ void ImportRunner::Loop() {
           ImportRun(options_, **job, owner, [this] { return stopping(); }).Run();
       if (status.ok()) continue;
       obs::Info("import interrupted", {{"job", EntityName("importJobs", (*job)->key)},
-                                       {"status", std::string(status.message())}});
+                                       {"error", status}});
       // Back to whoever is next; without the database the lease ends by itself.
       options_.store->Release(owner).IgnoreError();
     } else if (job.ok()) {
