@@ -548,58 +548,86 @@ TEST_F(MergeTest, TheErasedSurvivorLeavesNothingOfItsAliases) {
   EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier"), 0);
 }
 
-// Mutations that arrive together share a transaction: what those before the erase stage, answer and
-// record must not be left behind by it.
-TEST_F(ContactTest, AnEraseTakesWhatItsOwnTransactionHasWritten) {
-  CLM_ASSERT_OK_AND_ASSIGN(const auto created, Create("ada@example.com"));
-  const EntityKey ada = *ParseEntityName("name", kContacts, created.name());
-  SystemClock clock;
-  auto pool = pg::NewPool({.dsn = database_.app_dsn, .size = 1});
-  journal::Lanes::Options options;
-  options.pool = pool.get();
-  options.clock = &clock;
-  options.executors = 1;
-  options.new_work = [] {
-    return std::make_unique<ContactWork>(std::string(32, 's'), nullptr);
-  };
-  journal::Lanes lanes(std::move(options));
+// Mutations that arrive together share a transaction: what those before a merge or an erase stage,
+// answer and record must be taken along, or be gone.
+class TogetherTest : public ContactTest {
+ protected:
+  using Apply = journal::MutationOf<ContactWork>::ApplyFn;
 
-  IngestBatch batch;
-  batch.tenant = ada.tenant;
-  batch.items.emplace_back();
-  batch.items[0].target = ada;
-  batch.items[0].hold = {{kEmailType, "ada@example.com"}, {"shop", "ada@shop"}};
-  batch.items[0].event.event_id = Uuid::V7(absl::Now());
-  batch.items[0].event.type = "page_view";
-  batch.items[0].event.occur_time = absl::Now() - absl::Hours(1);
-  batch.items[0].event.properties["who"] = std::string("ada@properties");
-  batch.items[0].event.channel = "ada@channel";
-  std::vector<absl::Status> outcomes(2, absl::UnknownError("not told"));
-  const auto mutation = [&](int i, auto declare, auto apply) {
-    journal::MutationInfo info;
-    info.tenant = ada.tenant;
-    info.shards.set(ShardOf(ada.tenant, ada.id));
-    info.aggregate = ada.id;
-    info.request_id = Uuid::V7(absl::Now()).ToString();
-    return std::make_unique<journal::MutationOf<ContactWork>>(
-        std::move(info), declare, apply,
-        [&outcomes, i](const absl::StatusOr<journal::Answer>& answer) {
-          outcomes[i] = answer.status();
-        });
-  };
-  std::vector<std::unique_ptr<journal::Mutation>> together;
-  together.push_back(mutation(
-      0, [&](ContactWork& work) { DeclareIngest(batch, work); },
-      [&](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
-        CLM_RETURN_IF_ERROR(ApplyIngest(batch, work, recorder).status());
-        return std::string("ada@answer");
-      }));
-  together.push_back(mutation(
-      1, [&](ContactWork& work) { work.NeedSurroundings(ada); },
+  TogetherTest() : pool_(pg::NewPool({.dsn = database_.app_dsn, .size = 1})) {
+    journal::Lanes::Options options;
+    options.pool = pool_.get();
+    options.clock = &clock_;
+    options.executors = 1;
+    options.new_work = [] {
+      return std::make_unique<ContactWork>(std::string(32, 's'), nullptr);
+    };
+    lanes_ = std::make_unique<journal::Lanes>(std::move(options));
+  }
+  EntityKey Key(const absl::StatusOr<v1::Contact>& contact) {
+    return *ParseEntityName("name", kContacts, contact->name());
+  }
+  static IngestBatch Telling(const EntityKey& key, const std::string& email) {
+    IngestBatch batch;
+    batch.tenant = key.tenant;
+    batch.items.emplace_back();
+    IngestItem& item = batch.items[0];
+    item.target = key;
+    item.hold = {{kEmailType, email}, {"shop", "ada@shop"}};
+    item.event.event_id = Uuid::V7(absl::Now());
+    item.event.type = "page_view";
+    item.event.occur_time = absl::Now() - absl::Hours(1);
+    item.event.properties["who"] = std::string("ada@properties");
+    item.event.channel = "ada@channel";
+    return batch;
+  }
+  // First `batch`, then `apply`, which has the surroundings of `keys`.
+  void Run(const IngestBatch& batch, const std::vector<EntityKey>& keys, Apply apply) {
+    std::vector<absl::Status> outcomes(2, absl::UnknownError("not told"));
+    const auto info = [&](int i) {
+      journal::MutationInfo info;
+      info.tenant = keys[0].tenant;
+      for (const auto& key : keys) info.shards.set(ShardOf(key.tenant, key.id));
+      info.aggregate = keys[0].id;
+      info.request_id = Uuid::V7(absl::Now() + absl::Seconds(i)).ToString();
+      return info;
+    };
+    const auto done = [&](int i) {
+      return [&outcomes, i](const absl::StatusOr<journal::Answer>& answer) {
+        outcomes[i] = answer.status();
+      };
+    };
+    std::vector<std::unique_ptr<journal::Mutation>> together;
+    together.push_back(std::make_unique<journal::MutationOf<ContactWork>>(
+        info(0), [&](ContactWork& work) { DeclareIngest(batch, work); },
+        [&](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+          CLM_ASSIGN_OR_RETURN(const auto response, ApplyIngest(batch, work, recorder));
+          EXPECT_EQ(response.results(0).status().code(), 0) << response.DebugString();
+          return std::string("ada@answer");
+        },
+        done(0)));
+    together.push_back(std::make_unique<journal::MutationOf<ContactWork>>(
+        info(1),
+        [&](ContactWork& work) {
+          for (const auto& key : keys) work.NeedSurroundings(key);
+        },
+        std::move(apply), done(1)));
+    lanes_->Submit(std::move(together));
+    lanes_->Drain();
+    for (const auto& outcome : outcomes) CLM_EXPECT_OK(outcome);
+  }
+
+  SystemClock clock_;
+  const std::unique_ptr<pg::Pool> pool_;
+  std::unique_ptr<journal::Lanes> lanes_;
+};
+
+TEST_F(TogetherTest, AnEraseTakesWhatItsOwnTransactionHasWritten) {
+  const EntityKey ada = Key(Create("ada@example.com"));
+  Run(Telling(ada, "ada@example.com"), {ada},
       [&](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
         ContactRules rules;
-        CLM_ASSIGN_OR_RETURN(Change change,
-                             Erase(*work.FindContact(ada), rules, recorder.now()));
+        CLM_ASSIGN_OR_RETURN(Change change, Erase(*work.FindContact(ada), rules, recorder.now()));
         change.identifiers_removed.clear();
         for (const auto& held : work.Identifiers(ada)) {
           change.identifiers_removed.push_back(held.identifier);
@@ -607,13 +635,24 @@ TEST_F(ContactTest, AnEraseTakesWhatItsOwnTransactionHasWritten) {
         CLM_RETURN_IF_ERROR(Commit(work, recorder, change, "test", "api"));
         work.Purge(ada, change.identifiers_removed, true, "");
         return std::string();
-      }));
-  lanes.Submit(std::move(together));
-  lanes.Drain();
-  for (const auto& outcome : outcomes) CLM_EXPECT_OK(outcome);
+      });
   EXPECT_EQ(Count("SELECT count(*) FROM event"), 1);
   EXPECT_EQ(Count("SELECT count(*) FROM tombstone"), 2);
   EXPECT_EQ(TablesWith("ada@"), "");
+}
+
+TEST_F(TogetherTest, AMergeTakesAlongWhatItsOwnTransactionHasWritten) {
+  const EntityKey ada = Key(Create("ada@example.com"));
+  const EntityKey other = Key(Create("ada@work.example.com"));
+  Run(Telling(other, "ada@work.example.com"), {ada, other},
+      [&](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        CLM_RETURN_IF_ERROR(MergeInto(work, recorder, ada, other, false, "test").status());
+        return std::string();
+      });
+  const std::string of_ada = absl::StrCat(" WHERE contact_id = '", ada.id.ToString(), "'");
+  EXPECT_EQ(Count("SELECT count(*) FROM event" + of_ada), 1);
+  EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier" + of_ada), 3);
+  EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier"), 3);
 }
 
 TEST_F(ContactTest, AnErasedPersonIsGoneFromRowsAnswersAndJournal) {

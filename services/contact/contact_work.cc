@@ -1020,12 +1020,12 @@ absl::Status ContactWork::Flush(pg::Tx& tx) {
   for (const ImportProgress& progress : new_progress_) {
     CLM_RETURN_IF_ERROR(SaveImportProgress(tx, progress));
   }
-  // Merges move rows by contact, before new rows may claim their keys.
-  CLM_RETURN_IF_ERROR(FlushMerges(tx));
   CLM_RETURN_IF_ERROR(FlushContacts(tx));
   CLM_RETURN_IF_ERROR(FlushIdentifiers(tx));
   CLM_RETURN_IF_ERROR(FlushEvents(tx));
   CLM_RETURN_IF_ERROR(FlushConsent(tx));
+  // Merges move rows by contact: also those of mutations before them in this transaction.
+  CLM_RETURN_IF_ERROR(FlushMerges(tx));
   return FlushRegistries(tx);
 }
 
