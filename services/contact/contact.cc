@@ -20,7 +20,6 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 200;
 constexpr size_t kMaxSourceBytes = 100;
-constexpr size_t kMaxExternalIds = 32;
 constexpr size_t kMaxAttributes = 256;
 
 // The text fields that are stored as given, apart from trimming.

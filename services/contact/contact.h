@@ -24,6 +24,8 @@ namespace clm::contact {
 enum class ContactStatus { kActive = 1, kBlocked = 2, kDeactivated = 3, kErased = 4 };
 absl::string_view StatusName(ContactStatus status);  // "ACTIVE".
 
+inline constexpr size_t kMaxExternalIds = 32;
+
 struct Contact {
   EntityKey key;
   std::string email;  // Normal form, like phone and external_ids. Empty: none, as everywhere here.
@@ -60,6 +62,7 @@ struct ContactPatch {
   bool replace_external_ids = false;
   bool replace_attributes = false;
   std::optional<absl::Time> create_time;  // At creation only.
+  friend bool operator==(const ContactPatch&, const ContactPatch&) = default;
 };
 
 // The patch that `given`, a whole contact as sent by a caller, means under an update mask: paths of

@@ -66,6 +66,30 @@ absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const I
   return learnt;
 }
 
+// Those of `learnt` that the record has room for, as a patch: it shows one address, one number and one
+// id of a type. They are taken out of `learnt`.
+ContactPatch RoomFor(const Contact& contact, std::vector<Identifier>& learnt) {
+  Contact shown = contact;
+  std::vector<Identifier> fitting;
+  std::vector<Identifier> others;
+  for (Identifier& identifier : learnt) {
+    bool fits = false;
+    if (identifier.type == kEmailType) {
+      fits = shown.email.empty();
+      if (fits) shown.email = identifier.value;
+    } else if (identifier.type == kPhoneType) {
+      fits = shown.phone.empty();
+      if (fits) shown.phone = identifier.value;
+    } else {
+      fits = shown.external_ids.size() < kMaxExternalIds &&
+             shown.external_ids.try_emplace(identifier.type, identifier.value).second;
+    }
+    (fits ? fitting : others).push_back(std::move(identifier));
+  }
+  learnt = std::move(others);
+  return PatchOf(fitting);
+}
+
 // Makes the contact of an item, or attaches to it the identifiers that nobody has.
 absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, ContactWork& work,
                            journal::Recorder& recorder) {
@@ -89,7 +113,13 @@ absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, Con
     return error::Precondition("CONTACT_ERASED", "the contact was erased; it takes no more events");
   }
   if (item.hold.empty()) return absl::OkStatus();
-  CLM_ASSIGN_OR_RETURN(const auto learnt, Learnt(batch, item, work, recorder.now()));
+  CLM_ASSIGN_OR_RETURN(auto learnt, Learnt(batch, item, work, recorder.now()));
+  if (const ContactPatch patch = RoomFor(*contact, learnt); patch != ContactPatch()) {
+    ContactRules rules;
+    rules.registry = &work.Registry(batch.tenant);
+    CLM_ASSIGN_OR_RETURN(const Change change, Update(*contact, patch, rules, recorder.now()));
+    CLM_RETURN_IF_ERROR(Commit(work, recorder, change, batch.actor, "event"));
+  }
   for (const auto& identifier : learnt) work.Hold(item.target, identifier, recorder.now());
   const bool known =
       std::any_of(item.hold.begin(), item.hold.end(), [&](const Identifier& identifier) {

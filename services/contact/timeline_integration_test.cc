@@ -156,6 +156,26 @@ TEST_F(TimelineTest, AnEventThatJoinsAStrangerOfItsBatchWithSomebodyKnownLeavesT
   EXPECT_EQ(Count("SELECT count(*) FROM contact"), 2);
 }
 
+TEST_F(TimelineTest, WhatAnEventTellsOfItsContactShowsInTheRecordWhereThereIsRoom) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto first, Ingest({By(Purchase(), {{"shop", "7"}})}));
+  CLM_ASSERT_OK(Ingest({By(Purchase(), {{"shop", "7"}, {"email", "ada@example.com"}})}));
+  CLM_ASSERT_OK(Ingest({By(Purchase(), {{"shop", "7"}, {"email", "ada@work.example.com"}}),
+                        By(Purchase(), {{"shop", "7"}, {"crm", "9"}})}));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Get(first.results(0).contact()));
+  EXPECT_EQ(ada.email(), "ada@example.com");
+  EXPECT_EQ(ada.external_ids().at("shop"), "7");
+  EXPECT_EQ(ada.external_ids().at("crm"), "9");
+  // The second address has no room in the record, and is hers all the same.
+  v1::LookupContactRequest lookup;
+  lookup.set_parent(kAcme);
+  lookup.set_type("email");
+  lookup.set_value("ada@work.example.com");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto found, Call(*main_.contacts, &Contacts::LookupContact, lookup));
+  EXPECT_EQ(found.name(), ada.name());
+  EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier"), 4);
+  EXPECT_EQ(Count("SELECT count(*) FROM journal WHERE type LIKE '%ContactChanged'"), 3);
+}
+
 TEST_F(TimelineTest, APersonHasOneUserIdAlsoWithinABatch) {
   CLM_ASSERT_OK(Create("ada@example.com"));
   CLM_ASSERT_OK_AND_ASSIGN(
