@@ -101,6 +101,8 @@ class TimelineHandlers {
                                                     const v1::ListEventsRequest& request);
   void CreateAcquisitionCost(const rpc::Call& call, const v1::CreateAcquisitionCostRequest& request,
                              rpc::Reply<v1::AcquisitionCost> reply);
+  absl::StatusOr<v1::ListIdentityViolationsResponse> ListIdentityViolations(
+      const rpc::Call& call, const v1::ListIdentityViolationsRequest& request);
   absl::StatusOr<v1::ListAcquisitionCostsResponse> ListAcquisitionCosts(
       const rpc::Call& call, const v1::ListAcquisitionCostsRequest& request);
 

@@ -271,6 +271,21 @@ absl::StatusOr<AcquisitionCost> FromProto(absl::string_view field, const std::st
   return out;
 }
 
+v1::IdentityViolation ToProto(const EntityKey& contact, const StoredViolation& violation) {
+  v1::IdentityViolation out;
+  const IdentityViolation& v = violation.violation;
+  out.set_kind(static_cast<v1::IdentityViolation::Kind>(v.kind));
+  out.set_event_id(violation.event_id.ToString());
+  out.set_contact(EntityName(kContacts, contact));
+  out.set_type(v.identifier.type);
+  out.set_value(v.identifier.value);
+  out.set_limit_type(v.limit_type);
+  for (const Uuid& id : v.profiles) out.add_profiles(EntityName(kContacts, {contact.tenant, id}));
+  ToProto(violation.find_time, out.mutable_find_time());
+  out.set_event_count(violation.event_count);
+  return out;
+}
+
 std::string TopicName(const std::string& tenant, absl::string_view topic) {
   return absl::StrCat("tenants/", tenant, "/topics/", topic);
 }

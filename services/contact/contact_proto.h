@@ -61,6 +61,8 @@ v1::AcquisitionCost ToProto(const std::string& tenant, const AcquisitionCost& co
 absl::StatusOr<AcquisitionCost> FromProto(absl::string_view field, const std::string& tenant,
                                           const v1::AcquisitionCost& cost);
 
+v1::IdentityViolation ToProto(const EntityKey& contact, const StoredViolation& violation);
+
 std::string TopicName(const std::string& tenant, absl::string_view topic);
 v1::Topic ToProto(const std::string& tenant, const Topic& topic);
 v1::Subscription ToProto(const std::string& tenant, const Subscription& subscription);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
@@ -61,6 +62,15 @@ constexpr pg::Statement kHistory{"contact.history", R"sql(
   WHERE tenant_id = $1::text AND contact_id = $2::uuid AND version < $3::bigint
     AND ($4::text = '' OR changes ?| ARRAY[$4::text, 'contact.' || $4::text])
   ORDER BY version DESC LIMIT $5::int)sql"};
+
+constexpr pg::Statement kViolations{"contact.violations", R"sql(
+  SELECT contact_id, kind, type, value, limit_type, array_to_string(profiles, ' '), event_id,
+         find_time, event_count
+  FROM identity_violation
+  WHERE tenant_id = $1::text AND ($2::uuid[] = '{}' OR contact_id = ANY ($2::uuid[]))
+    AND (contact_id, kind, type, value, limit_type)
+      > ($3::uuid, $4::smallint, $5::text, $6::text, $7::text)
+  ORDER BY contact_id, kind, type, value, limit_type LIMIT $8::int)sql"};
 
 constexpr pg::Statement kConsents{"contact.consents", R"sql(
   SELECT purpose, channel, state, act_time, expire_time, legal_basis, source, text_version, actor,
@@ -585,6 +595,37 @@ absl::StatusOr<std::vector<AcquisitionCost>> ContactReader::Costs(const std::str
   return costs;
 }
 
+absl::StatusOr<std::vector<ContactReader::ViolationRow>> ContactReader::Violations(
+    const std::string& tenant, const std::vector<Uuid>& contacts,
+    const std::optional<ViolationRow>& after, int limit, absl::Time deadline) {
+  const ViolationRow from = after.value_or(ViolationRow{});
+  const IdentityViolation& place = from.stored.violation;
+  pg::Args args;
+  args.Add(tenant).AddArray(contacts).Add(from.contact);
+  args.Add(after ? static_cast<int>(place.kind) : 0);
+  args.Add(place.identifier.type).Add(place.identifier.value).Add(place.limit_type).Add(limit);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kViolations, args));
+  std::vector<ViolationRow> page;
+  for (int i = 0; i < rows.size(); ++i) {
+    const auto row = rows[i];
+    ViolationRow out;
+    out.contact = row.Uuid(0);
+    IdentityViolation& v = out.stored.violation;
+    v.kind = static_cast<IdentityViolation::Kind>(row.Int(1));
+    v.identifier = {std::string(row.Text(2)), std::string(row.Text(3))};
+    v.limit_type = std::string(row.Text(4));
+    for (absl::string_view id : absl::StrSplit(row.Text(5), ' ', absl::SkipEmpty())) {
+      v.profiles.push_back(Uuid::Parse(id).value_or(Uuid()));
+    }
+    out.stored.event_id = row.Uuid(6);
+    out.stored.find_time = row.Time(7);
+    out.stored.event_count = row.Int(8);
+    page.push_back(std::move(out));
+  }
+  return page;
+}
+
 absl::StatusOr<ContactReader::HistoryPage> ContactReader::History(const EntityKey& contact,
                                                                   const std::string& attribute,
                                                                   int64_t before_version, int limit,
@@ -748,7 +789,8 @@ absl::StatusOr<ContactReader::SuppressionPage> ContactReader::ListSuppressions(
 std::vector<const pg::Statement*> ContactReaderStatements() {
   return {&kTopics,        &kConsentPage, &kSuppressionPage, &kGet,       &kOwners,
           &kProfiles,      &kRegistry,    &kCosts,           &kHistory,   &kConsents,
-          &kSubscriptions, &kAddresses,   &kSuppressions,    &kLastEvent, &kHead};
+          &kSubscriptions, &kAddresses,   &kSuppressions,    &kLastEvent, &kHead,
+          &kViolations};
 }
 
 }  // namespace clm::contact

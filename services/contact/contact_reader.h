@@ -100,6 +100,16 @@ class ContactReader {
                                                      std::optional<Uuid> contact, const Uuid& after,
                                                      int limit, absl::Time deadline);
 
+  struct ViolationRow {
+    Uuid contact;
+    StoredViolation stored;
+  };
+  // Of these contacts, or without any of everybody, ordered by contact; those after `after`.
+  absl::StatusOr<std::vector<ViolationRow>> Violations(const std::string& tenant,
+                                                       const std::vector<Uuid>& contacts,
+                                                       const std::optional<ViolationRow>& after,
+                                                       int limit, absl::Time deadline);
+
   struct HistoryPage {
     std::vector<AttributeHistoryEntry> entries;
     int64_t next_version = 0;  // 0: the end.

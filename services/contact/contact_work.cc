@@ -1,11 +1,13 @@
 #include "services/contact/contact_work.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "clm/contact/v1/contact_event.pb.h"
 #include "clm/event/v1/event_feed_service.pb.h"
 #include "libs/base/error.h"
@@ -149,6 +151,21 @@ constexpr pg::Statement kInsertEvents{"contact.insert_events", R"sql(
                        $6::timestamptz[], $7::bigint[], $8::text[], $9::bigint[], $10::text[],
                        $11::text[], $12::jsonb[]))sql"};
 
+// $7: ids separated by blanks, as arrays of one statement have to be of one length.
+constexpr pg::Statement kSaveViolations{"contact.save_violations", R"sql(
+  INSERT INTO identity_violation (tenant_id, contact_id, kind, type, value, limit_type, profiles,
+                                  event_id, find_time, event_count)
+  SELECT n.tenant_id, n.contact_id, n.kind, n.type, n.value, n.limit_type,
+         string_to_array(n.profiles, ' ')::uuid[], n.event_id, n.find_time, n.event_count
+  FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::text[], $5::text[], $6::text[],
+              $7::text[], $8::uuid[], $9::timestamptz[], $10::bigint[])
+    AS n (tenant_id, contact_id, kind, type, value, limit_type, profiles, event_id, find_time,
+          event_count)
+  ON CONFLICT (tenant_id, contact_id, kind, type, value, limit_type) DO UPDATE SET
+    (profiles, event_id, find_time, event_count) =
+    (excluded.profiles, excluded.event_id, excluded.find_time,
+     identity_violation.event_count + excluded.event_count))sql"};
+
 constexpr pg::Statement kInsertConsents{"contact.insert_consents", R"sql(
   INSERT INTO consent_act (tenant_id, contact_id, act_id, purpose, channel, state, act_time,
                            expire_time, legal_basis, source, text_version, actor, record_time)
@@ -212,9 +229,16 @@ constexpr pg::Statement kPurgeSurroundings{"contact.purge", R"sql(
              AND (contact_id = ANY ($2::uuid[]) OR duplicate_id = ANY ($2::uuid[]))),
        k AS (DELETE FROM duplicate_key
              WHERE tenant_id = $1::text AND contact_id = ANY ($2::uuid[])),
+       v AS (DELETE FROM identity_violation
+             WHERE tenant_id = $1::text AND contact_id = ANY ($2::uuid[])),
        r AS (DELETE FROM request WHERE tenant_id = $1::text AND aggregate_id = ANY ($2::uuid[])
              AND request_id IS DISTINCT FROM $3::uuid)
   DELETE FROM subscription WHERE tenant_id = $1::text AND contact_id = ANY ($2::uuid[]))sql"};
+
+constexpr pg::Statement kPurgeViolations{"contact.purge_violations", R"sql(
+  DELETE FROM identity_violation v
+  USING unnest($2::text[], $3::text[]) AS w (type, value)
+  WHERE v.tenant_id = $1::text AND v.value = w.value AND v.type = w.type)sql"};
 
 constexpr pg::Statement kAliasesOf{"contact.aliases_of", R"sql(
   SELECT alias_id FROM contact_alias WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
@@ -612,6 +636,10 @@ void ContactWork::AddEvent(const EntityKey& key, BehaviorEvent event) {
   Put(events_, EntityKey{key.tenant, event.event_id}, std::optional<Uuid>(key.id));
   Append(new_events_, std::make_pair(key, std::move(event)));
   touched_.insert(key);
+}
+
+void ContactWork::AddViolation(const EntityKey& key, StoredViolation violation) {
+  Append(new_violations_, std::make_pair(key, std::move(violation)));
 }
 
 void ContactWork::AddConsent(const EntityKey& key, ConsentAct act) {
@@ -1023,6 +1051,7 @@ absl::Status ContactWork::Flush(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(FlushContacts(tx));
   CLM_RETURN_IF_ERROR(FlushIdentifiers(tx));
   CLM_RETURN_IF_ERROR(FlushEvents(tx));
+  CLM_RETURN_IF_ERROR(FlushViolations(tx));
   CLM_RETURN_IF_ERROR(FlushConsent(tx));
   // Merges move rows by contact: also those of mutations before them in this transaction.
   CLM_RETURN_IF_ERROR(FlushMerges(tx));
@@ -1173,6 +1202,44 @@ absl::Status ContactWork::FlushEvents(pg::Tx& tx) {
   return absl::OkStatus();
 }
 
+absl::Status ContactWork::FlushViolations(pg::Tx& tx) {
+  if (new_violations_.empty()) return absl::OkStatus();
+  // One row per key in a statement: the latest, and how many.
+  std::map<std::tuple<EntityKey, int, Identifier, std::string>, StoredViolation> last;
+  for (const auto& [key, stored] : new_violations_) {
+    const IdentityViolation& v = stored.violation;
+    auto [it, added] = last.try_emplace(
+        {key, static_cast<int>(v.kind), v.identifier, v.limit_type}, stored);
+    if (added) continue;
+    const int64_t before = it->second.event_count;
+    it->second = stored;
+    it->second.event_count += before;
+  }
+  std::vector<std::string> tenants, types, values, limits, profiles;
+  std::vector<Uuid> contacts, events;
+  std::vector<int64_t> kinds, counts;
+  std::vector<absl::Time> times;
+  for (const auto& [place, stored] : last) {
+    const auto& [key, kind, identifier, limit_type] = place;
+    tenants.push_back(key.tenant);
+    contacts.push_back(key.id);
+    kinds.push_back(kind);
+    types.push_back(identifier.type);
+    values.push_back(identifier.value);
+    limits.push_back(limit_type);
+    profiles.push_back(absl::StrJoin(
+        stored.violation.profiles, " ",
+        [](std::string* out, const Uuid& id) { absl::StrAppend(out, id.ToString()); }));
+    events.push_back(stored.event_id);
+    times.push_back(stored.find_time);
+    counts.push_back(stored.event_count);
+  }
+  pg::Args args;
+  args.AddArray(tenants).AddArray(contacts).AddArray(kinds).AddArray(types).AddArray(values);
+  args.AddArray(limits).AddArray(profiles).AddArray(events).AddArray(times).AddArray(counts);
+  return tx.Exec(kSaveViolations, args).status();
+}
+
 absl::Status ContactWork::FlushConsent(pg::Tx& tx) {
   if (!new_consents_.empty()) {
     std::vector<std::string> tenants, purposes, channels, bases, sources, texts, actors;
@@ -1279,10 +1346,15 @@ absl::Status ContactWork::Sweep(pg::Tx& tx) {
   for (const Purged& purged : purged_) {
     const Contact* contact = FindContact(purged.key);
     const absl::Time at = contact == nullptr ? absl::UnixEpoch() : contact->update_time;
-    std::vector<std::string> hashes;
+    std::vector<std::string> hashes, types, values;
     for (const auto& identifier : purged.identifiers) {
       hashes.push_back(Hash(secret_, purged.key.tenant, identifier));
+      types.push_back(identifier.type);
+      values.push_back(identifier.value);
     }
+    pg::Args named;
+    named.Add(purged.key.tenant).AddArray(types).AddArray(values);
+    CLM_RETURN_IF_ERROR(tx.Exec(kPurgeViolations, named).status());
     pg::Args stones;
     stones.Add(purged.key.tenant).AddBytesArray(hashes).Add(at);
     CLM_RETURN_IF_ERROR(tx.Exec(kInsertTombstones, stones).status());
@@ -1345,7 +1417,8 @@ std::vector<const pg::Statement*> ContactWorkStatements() {
           &kUpdateContacts,     &kRemoveIdentifiers, &kSaveIdentifiers,   &kSaveAttributeChanges,
           &kInsertEvents,       &kInsertConsents,    &kSaveSubscriptions, &kSaveSuppressions,
           &kRemoveSuppressions, &kSaveTopic,         &kSaveDefinition,    &kInsertCost,
-          &kInsertTombstones,   &kPurgeSurroundings, &kAliasesOf,         &kPurgeAliases,
+          &kInsertTombstones,   &kPurgeSurroundings, &kPurgeViolations,   &kSaveViolations,
+          &kAliasesOf,          &kPurgeAliases,
           &kAnonymizeEvents,    &kRecordedBehavior,  &kRewriteJournal,
           &kMoveEvents,         &kMoveCosts,         &kMoveIdentifiers,   &kMoveAliases,
           &kMoveHistory,        &kInsertMerge};

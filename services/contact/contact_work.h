@@ -116,6 +116,8 @@ class ContactWork : public journal::Work {
   // What is cached about the contact is stale after the commit, though no row of its own changes.
   void Touch(const EntityKey& key) { touched_.insert(key); }
   void AddEvent(const EntityKey& key, BehaviorEvent event);
+  // An event that went to the contact had an identifier that was not used.
+  void AddViolation(const EntityKey& key, StoredViolation violation);
   void AddConsent(const EntityKey& key, ConsentAct act);
   void SaveSubscription(const EntityKey& key, Subscription subscription);
   void SaveSuppression(const std::string& tenant, Suppression suppression);
@@ -218,6 +220,7 @@ class ContactWork : public journal::Work {
   absl::Status FlushContacts(pg::Tx& tx);
   absl::Status FlushIdentifiers(pg::Tx& tx);
   absl::Status FlushEvents(pg::Tx& tx);
+  absl::Status FlushViolations(pg::Tx& tx);
   absl::Status FlushConsent(pg::Tx& tx);
   absl::Status FlushRegistries(pg::Tx& tx);
   absl::Status FlushMerges(pg::Tx& tx);
@@ -239,6 +242,7 @@ class ContactWork : public journal::Work {
 
   std::vector<AttributeChange> attribute_changes_;
   std::vector<std::pair<EntityKey, BehaviorEvent>> new_events_;
+  std::vector<std::pair<EntityKey, StoredViolation>> new_violations_;
   std::vector<std::pair<EntityKey, ConsentAct>> new_consents_;
   std::vector<std::pair<EntityKey, Subscription>> new_subscriptions_;
   std::vector<std::pair<std::string, Suppression>> new_suppressions_;

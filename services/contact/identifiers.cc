@@ -75,6 +75,14 @@ std::optional<std::string> AsciiDomain(absl::string_view domain) {
   return ascii;
 }
 
+// What the audit list shows of a caller's text.
+std::string Shown(absl::string_view text) {
+  std::string shown(text.substr(0, kMaxAuditBytes));
+  while (!IsUtf8(shown)) shown.pop_back();
+  std::replace(shown.begin(), shown.end(), '\0', ' ');
+  return shown;
+}
+
 // One rank per type: its place in the list of priorities, then the alphabet.
 using Rank = std::pair<size_t, std::string>;
 
@@ -252,7 +260,7 @@ IdentityDecision ResolveIdentity(const std::vector<Identifier>& identifiers,
   std::vector<Identifier>& wanted = decision.identifiers;
   for (const Identifier& raw : identifiers) {
     using Violation = IdentityViolation;
-    const Identifier shown{raw.type, raw.value.substr(0, kMaxAuditBytes)};
+    const Identifier shown{Shown(raw.type), Shown(raw.value)};
     if (IsBlockedValue(raw.value) ||
         policy.blocked_values.contains(absl::AsciiStrToLower(TrimText(raw.value)))) {
       decision.violations.push_back({Violation::Kind::kBlockedValue, shown, "", {}});

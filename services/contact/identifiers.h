@@ -5,6 +5,7 @@
 #define CLM_SERVICES_CONTACT_IDENTIFIERS_H_
 
 #include <compare>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
@@ -110,7 +111,8 @@ struct IdentityProfile {
   std::vector<KnownIdentifier> identifiers;
 };
 
-// Why an identifier of the event was not used. Kept as an audit list.
+// Why an identifier of the event was not used. Kept as an audit list. Type and value are text that can
+// be stored and shown, shortened where the caller's were not.
 struct IdentityViolation {
   enum class Kind { kBlockedValue = 1, kInvalid = 2, kLimit = 3 };
   Kind kind;
@@ -118,6 +120,14 @@ struct IdentityViolation {
   std::string limit_type;      // kLimit: the type whose limit would have been broken.
   std::vector<Uuid> profiles;  // kLimit: the profiles that would have been joined, oldest first.
   friend bool operator==(const IdentityViolation&, const IdentityViolation&) = default;
+};
+
+// A violation as the audit list has it.
+struct StoredViolation {
+  IdentityViolation violation;
+  Uuid event_id;          // The latest such event.
+  absl::Time find_time;   // When it was received.
+  int64_t event_count = 0;
 };
 
 struct IdentityDecision {

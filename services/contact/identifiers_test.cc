@@ -269,6 +269,14 @@ TEST(ResolveIdentityTest, AProfileOverItsLimitStillTakesItsOwnEvents) {
   EXPECT_THAT(decision.violations, IsEmpty());
 }
 
+TEST(ResolveIdentityTest, WhatIsToldOfARefusedIdentifierCanBeStored) {
+  // Cut in the middle of a character, and with a zero byte that no text column takes.
+  const std::string odd = "x" + std::string(1, '\0') + std::string(253, 'y') + "\xC3\xA4";
+  const auto decision = Resolve({{"email", odd}, kBrowser}, {});
+  ASSERT_EQ(decision.violations.size(), 1u);
+  EXPECT_EQ(decision.violations[0].identifier.value, "x " + std::string(253, 'y'));
+}
+
 TEST(ResolveIdentityTest, RepeatedIdentifiersCountOnce) {
   const auto decision = Resolve({kAdaUser, {"user_id", " ada "}}, {});
   EXPECT_EQ(decision.kind, Kind::kNewProfile);

@@ -286,8 +286,9 @@ absl::Status Join(const ContactParts& parts, const IngestBatch& batch,
 
 absl::Status ResolveItem(const ContactParts& parts, const IngestBatch& batch, People& people,
                          IngestItem& item) {
-  const IdentityDecision decision = people.Decide(item.identifiers, batch.now);
+  IdentityDecision decision = people.Decide(item.identifiers, batch.now);
   item.hold = decision.identifiers;
+  item.violations = std::move(decision.violations);
   switch (decision.kind) {
     case IdentityDecision::Kind::kUnidentified:
       item.status = error::InvalidField("identifiers", "identify nobody");
@@ -390,6 +391,9 @@ absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, C
     auto* result = response.add_results();
     result->set_event_id(event.event_id.ToString());
     result->set_contact(EntityName(kContacts, item.target));
+    for (const auto& violation : item.violations) {
+      work.AddViolation(item.target, {violation, event.event_id, event.receive_time, 1});
+    }
     work.AddEvent(item.target, std::move(event));
   }
   for (auto& [key, payload] : recorded) {

@@ -82,6 +82,7 @@ class TimelineBinding : public rpc::Service {
     Bind("ListEvents", &handlers, &TimelineHandlers::ListEvents);
     Bind("CreateAcquisitionCost", &handlers, &TimelineHandlers::CreateAcquisitionCost);
     Bind("ListAcquisitionCosts", &handlers, &TimelineHandlers::ListAcquisitionCosts);
+    Bind("ListIdentityViolations", &handlers, &TimelineHandlers::ListIdentityViolations);
   }
 };
 

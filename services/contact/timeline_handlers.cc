@@ -236,4 +236,38 @@ absl::StatusOr<v1::ListAcquisitionCostsResponse> TimelineHandlers::ListAcquisiti
   return response;
 }
 
+absl::StatusOr<v1::ListIdentityViolationsResponse> TimelineHandlers::ListIdentityViolations(
+    const rpc::Call& call, const v1::ListIdentityViolationsRequest& request) {
+  CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
+  CLM_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
+  const std::vector<std::string> list = {"ListIdentityViolations", tenant};
+  CLM_ASSIGN_OR_RETURN(const auto last, parts_.tokens->Decode(list, request.page_token()));
+  std::optional<ContactReader::ViolationRow> after;
+  if (last.size() == 5) {
+    int kind = 0;
+    const auto contact = Uuid::FromBytes(last[0]);
+    if (contact && absl::SimpleAtoi(last[1], &kind)) {
+      after.emplace();
+      after->contact = *contact;
+      after->stored.violation = {
+          static_cast<IdentityViolation::Kind>(kind), {last[2], last[3]}, last[4], {}};
+    }
+  }
+  CLM_ASSIGN_OR_RETURN(auto rows,
+                       parts_.reader->Violations(tenant, {}, after, size + 1, call.deadline));
+  v1::ListIdentityViolationsResponse response;
+  const bool more = static_cast<int>(rows.size()) > size;
+  if (more) rows.resize(size);
+  for (const auto& row : rows) {
+    *response.add_violations() = ToProto({tenant, row.contact}, row.stored);
+  }
+  if (more) {
+    const IdentityViolation& v = rows.back().stored.violation;
+    response.set_next_page_token(parts_.tokens->Encode(
+        list, {rows.back().contact.ToBytes(), absl::StrCat(static_cast<int>(v.kind)),
+               v.identifier.type, v.identifier.value, v.limit_type}));
+  }
+  return response;
+}
+
 }  // namespace clm::contact

@@ -190,6 +190,51 @@ TEST_F(TimelineTest, APersonHasOneUserIdAlsoWithinABatch) {
             1);
 }
 
+TEST_F(TimelineTest, WhyAnIdentifierWasNotUsedIsListedUntilItsOwnerIsErased) {
+  CLM_ASSERT_OK(Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "ada"}})}));
+  // Bob at Ada's address, twice, and a program that knows nobody.
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto bob,
+      Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "bob"}}),
+              By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "bob"}}),
+              By(Purchase(), {{"phone", "000"}, {"user_id", "bob"}})}));
+  v1::ListIdentityViolationsRequest list;
+  list.set_parent(kAcme);
+  list.set_page_size(1);
+  std::vector<v1::IdentityViolation> all;
+  do {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto page,
+                             Call(*main_.timeline, &Timeline::ListIdentityViolations, list));
+    all.insert(all.end(), page.violations().begin(), page.violations().end());
+    list.set_page_token(page.next_page_token());
+  } while (!list.page_token().empty());
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].kind(), v1::IdentityViolation::KIND_BLOCKED_VALUE);
+  EXPECT_EQ(all[0].value(), "000");
+  EXPECT_EQ(all[1].kind(), v1::IdentityViolation::KIND_LIMIT);
+  EXPECT_EQ(all[1].contact(), bob.results(0).contact());
+  EXPECT_EQ(all[1].event_id(), bob.results(1).event_id());
+  EXPECT_EQ(all[1].value(), "ada@example.com");
+  EXPECT_EQ(all[1].limit_type(), "user_id");
+  EXPECT_EQ(all[1].event_count(), 2);
+  ASSERT_GE(all[1].profiles_size(), 1);
+  v1::ExportContactRequest request;
+  request.set_name(bob.results(0).contact());
+  CLM_ASSERT_OK_AND_ASSIGN(const auto held,
+                           Call(*main_.contacts, &Contacts::ExportContact, request));
+  EXPECT_EQ(held.violations_size(), 2);
+
+  // Ada's address goes with her, though it stands with Bob.
+  v1::EraseContactRequest erase;
+  erase.set_name(all[1].profiles(0));
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  EXPECT_EQ(TablesWith("ada@"), "");
+  EXPECT_EQ(Count("SELECT count(*) FROM identity_violation"), 1);
+  erase.set_name(bob.results(0).contact());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  EXPECT_EQ(Count("SELECT count(*) FROM identity_violation"), 0);
+}
+
 TEST_F(TimelineTest, APersonHasOneUserIdAlsoWhenTwoServersLearnItAtOnce) {
   ContactServer other(database_);
   CLM_ASSERT_OK(Create("ada@example.com"));
