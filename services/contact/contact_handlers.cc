@@ -35,6 +35,23 @@ absl::Status CheckEtag(const Contact& contact, absl::string_view etag) {
   return absl::OkStatus();
 }
 
+// Whose a key is after the items of a batch before: an earlier one may have given it to somebody, or
+// taken it away so that its person is new. nullopt when that needs a shard that is not locked.
+std::optional<EntityKey> WithinBatch(const ContactWork& work, const journal::ShardSet& shards,
+                                     const std::string& tenant, const Identifier& key,
+                                     absl::Time now) {
+  if (const auto owner = work.Owner(tenant, key)) {
+    const EntityKey found{tenant, *owner};
+    const bool locked = shards.test(ShardOf(tenant, found.id));
+    if (!locked || work.FindContact(found) == nullptr) return std::nullopt;
+    return found;
+  }
+  for (;;) {
+    const EntityKey fresh{tenant, Uuid::V7(now)};
+    if (shards.test(ShardOf(tenant, fresh.id))) return fresh;
+  }
+}
+
 }  // namespace
 
 void ContactHandlers::CreateContact(const rpc::Call& call, const v1::CreateContactRequest& request,
@@ -304,6 +321,7 @@ void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
       info.shards.set(ShardOf(tenant, id));
     }
     if (info.shards.none()) info.shards.set(0);
+    const journal::ShardSet shards = info.shards;
     parts_.lanes->Submit(std::make_unique<journal::MutationOf<ContactWork>>(
         std::move(info),
         [batch](ContactWork& work) {
@@ -313,15 +331,24 @@ void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
             work.NeedIdentifier(item.target.tenant, item.key);
           }
         },
-        [batch](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        [batch, shards](ContactWork& work,
+                        journal::Recorder& recorder) -> absl::StatusOr<std::string> {
           v1::BatchUpsertContactsResponse response;
           for (size_t i = 0; i < batch->items.size(); ++i) {
             const Item& item = batch->items[i];
             auto* result = response.add_results();
-            const absl::StatusOr<UpsertOutcome> outcome =
+            absl::StatusOr<UpsertOutcome> outcome =
                 item.status.ok()
                     ? Upsert(work, recorder, item.target, item.key, item.patch, batch->actor, "api")
                     : absl::StatusOr<UpsertOutcome>(item.status);
+            if (MovedTo(outcome.status())) {
+              const auto target =
+                  WithinBatch(work, shards, item.target.tenant, item.key, recorder.now());
+              if (target) {
+                outcome =
+                    Upsert(work, recorder, *target, item.key, item.patch, batch->actor, "api");
+              }
+            }
             if (outcome.ok()) {
               result->set_contact(EntityName(kContacts, outcome->contact.key));
               result->set_created(outcome->created);

@@ -206,6 +206,36 @@ TEST_F(ContactTest, AnAddressMayLeaveAndReturnWithinOneBatch) {
   EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier WHERE value = 'ada@example.com'"), 1);
 }
 
+TEST_F(ContactTest, WhatABatchDidToAKeyItsLaterItemsKnow) {
+  auto by_shop = UpsertOf("", "Ada");
+  (*by_shop.mutable_contact()->mutable_external_ids())["shop"] = "1";
+  by_shop.set_key("external_ids.shop");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada,
+                           Call(*main_.contacts, &Contacts::UpsertContact, by_shop));
+  v1::BatchUpsertContactsRequest batch;
+  batch.set_parent(kAcme);
+  // The first gives Ada her address, by which the second means her; the third takes it away, so that
+  // the fourth is about somebody new.
+  auto* one = batch.add_requests();
+  *one = by_shop;
+  one->mutable_contact()->set_email("ada@example.com");
+  *batch.add_requests() = UpsertOf("ada@example.com", "Augusta");
+  one = batch.add_requests();
+  *one = by_shop;
+  one->mutable_update_mask()->add_paths("email");
+  one->mutable_update_mask()->add_paths("external_ids.shop");
+  *batch.add_requests() = UpsertOf("ada@example.com", "Grace");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto response,
+                           Call(*main_.contacts, &Contacts::BatchUpsertContacts, batch));
+  for (const auto& result : response.results()) {
+    EXPECT_EQ(result.status().code(), 0) << result.DebugString();
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(response.results(i).contact(), ada.contact().name());
+  EXPECT_TRUE(response.results(3).created());
+  EXPECT_EQ(Count("SELECT count(*) FROM contact WHERE given_name = 'Augusta' AND email = ''"), 1);
+  EXPECT_EQ(Count("SELECT count(*) FROM contact WHERE given_name = 'Grace'"), 1);
+}
+
 TEST_F(ContactTest, ABatchHasAnOutcomePerItem) {
   CLM_ASSERT_OK(Create("ada@example.com"));
   v1::BatchUpsertContactsRequest batch;
@@ -584,7 +614,7 @@ class TogetherTest : public ContactTest {
   // First `batch`, then `apply`, which has the surroundings of `keys`.
   void Run(const IngestBatch& batch, const std::vector<EntityKey>& keys, Apply apply) {
     std::vector<absl::Status> outcomes(2, absl::UnknownError("not told"));
-    const auto info = [&](int i) {
+    const auto info_of = [&](int i) {
       journal::MutationInfo info;
       info.tenant = keys[0].tenant;
       for (const auto& key : keys) info.shards.set(ShardOf(key.tenant, key.id));
@@ -599,7 +629,7 @@ class TogetherTest : public ContactTest {
     };
     std::vector<std::unique_ptr<journal::Mutation>> together;
     together.push_back(std::make_unique<journal::MutationOf<ContactWork>>(
-        info(0), [&](ContactWork& work) { DeclareIngest(batch, work); },
+        info_of(0), [&](ContactWork& work) { DeclareIngest(batch, work); },
         [&](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
           CLM_ASSIGN_OR_RETURN(const auto response, ApplyIngest(batch, work, recorder));
           EXPECT_EQ(response.results(0).status().code(), 0) << response.DebugString();
@@ -607,7 +637,7 @@ class TogetherTest : public ContactTest {
         },
         done(0)));
     together.push_back(std::make_unique<journal::MutationOf<ContactWork>>(
-        info(1),
+        info_of(1),
         [&](ContactWork& work) {
           for (const auto& key : keys) work.NeedSurroundings(key);
         },
