@@ -117,11 +117,11 @@ absl::StatusOr<AttributeMap> FromTaggedJson(absl::string_view json);
 
 // One change of one attribute, or of one field of the record. The history is append-only.
 struct AttributeHistoryEntry {
-  std::string attribute;  // Or the field: "email", "external_ids.shop".
+  std::string attribute;                // Or the field: "email", "external_ids.shop".
   std::optional<AttributeValue> value;  // From then on; nullopt: cleared.
   absl::Time set_time;
   std::string actor;
-  std::string source;  // "api", "import", "merge", "event".
+  std::string source;                                   // "api", "import", "merge", "event".
   std::optional<AttributeValue> former = std::nullopt;  // Until then.
   std::string reason = {};                              // As far as the caller said.
   friend bool operator==(const AttributeHistoryEntry&, const AttributeHistoryEntry&) = default;

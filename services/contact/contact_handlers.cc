@@ -35,8 +35,8 @@ absl::Status CheckEtag(const Contact& contact, absl::string_view etag) {
   return absl::OkStatus();
 }
 
-// Whose a key is after the items of a batch before: an earlier one may have given it to somebody, or
-// taken it away so that its person is new. nullopt when that needs a shard that is not locked.
+// Whose a key is after the items of a batch before: an earlier one may have given it to somebody,
+// or taken it away so that its person is new. nullopt when that needs a shard that is not locked.
 std::optional<EntityKey> WithinBatch(const ContactWork& work, const journal::ShardSet& shards,
                                      const std::string& tenant, const Identifier& key,
                                      absl::Time now) {
@@ -390,9 +390,8 @@ void ContactHandlers::Verb(const rpc::Call& call, const v1::ContactVerbRequest& 
   mutation.key = *key;
   mutation.declare = [](ContactWork& work, const EntityKey& k) { work.NeedSurroundings(k); };
   mutation.apply = [move, etag = request.etag(), reason = request.reason(),
-                    actor = call.caller.actor](
-                       ContactWork& work, journal::Recorder& recorder,
-                       const EntityKey& k) -> absl::StatusOr<v1::Contact> {
+                    actor = call.caller.actor](ContactWork& work, journal::Recorder& recorder,
+                                               const EntityKey& k) -> absl::StatusOr<v1::Contact> {
     CLM_ASSIGN_OR_RETURN(const Contact* before, Require(work, k));
     CLM_RETURN_IF_ERROR(CheckEtag(*before, etag));
     CLM_ASSIGN_OR_RETURN(const Change change, move(*before, recorder.now()));
@@ -495,9 +494,8 @@ absl::StatusOr<v1::ExportContactResponse> ContactHandlers::ExportContact(
     after = page.back().id;
   }
   for (std::optional<ContactReader::ViolationRow> after;;) {
-    CLM_ASSIGN_OR_RETURN(
-        const auto page,
-        parts_.reader->Violations(key.tenant, ids, after, kExportPage, call.deadline));
+    CLM_ASSIGN_OR_RETURN(const auto page, parts_.reader->Violations(key.tenant, ids, after,
+                                                                    kExportPage, call.deadline));
     for (const auto& row : page) {
       *response.add_violations() = ToProto({key.tenant, row.contact}, row.stored);
     }

@@ -214,8 +214,8 @@ TEST_F(ContactTest, WhatABatchDidToAKeyItsLaterItemsKnow) {
                            Call(*main_.contacts, &Contacts::UpsertContact, by_shop));
   v1::BatchUpsertContactsRequest batch;
   batch.set_parent(kAcme);
-  // The first gives Ada her address, by which the second means her; the third takes it away, so that
-  // the fourth is about somebody new.
+  // The first gives Ada her address, by which the second means her; the third takes it away, so
+  // that the fourth is about somebody new.
   auto* one = batch.add_requests();
   *one = by_shop;
   one->mutable_contact()->set_email("ada@example.com");
@@ -401,8 +401,7 @@ TEST_F(ContactTest, FormerValuesOfFieldsAreKeptWithTheReason) {
     }
     return all;
   };
-  EXPECT_EQ(history("email"),
-            "countess@example.org>,;ada@example.com>countess@example.org,;");
+  EXPECT_EQ(history("email"), "countess@example.org>,;ada@example.com>countess@example.org,;");
   EXPECT_EQ(history("external_ids.shop"), ">7,;");
   EXPECT_EQ(history("status"), "ACTIVE>BLOCKED,Ada asked for it;");
   EXPECT_EQ(history("family_name"), "");
@@ -589,9 +588,7 @@ class TogetherTest : public ContactTest {
     options.pool = pool_.get();
     options.clock = &clock_;
     options.executors = 1;
-    options.new_work = [] {
-      return std::make_unique<ContactWork>(std::string(32, 's'), nullptr);
-    };
+    options.new_work = [] { return std::make_unique<ContactWork>(std::string(32, 's'), nullptr); };
     lanes_ = std::make_unique<journal::Lanes>(std::move(options));
   }
   EntityKey Key(const absl::StatusOr<v1::Contact>& contact) {

@@ -301,8 +301,8 @@ constexpr pg::Statement kInsertMerge{"contact.insert_merge", R"sql(
   INSERT INTO merge (tenant_id, merge_id, primary_id, duplicate_id, filled_fields, merge_time, actor)
   VALUES ($1::text, $2::uuid, $3::uuid, $4::uuid, $5::text[], $6::timestamptz, $7::text))sql"};
 
-// Takes what may be personal out of the journal's rows of a contact's behaviour; `ids` are all that it
-// was known by. The rows stay, in their places.
+// Takes what may be personal out of the journal's rows of a contact's behaviour; `ids` are all that
+// it was known by. The rows stay, in their places.
 absl::Status AnonymizeJournal(pg::Tx& tx, const EntityKey& contact, const std::vector<Uuid>& ids) {
   journal::ShardSet shards;
   std::vector<std::string> names;
@@ -363,8 +363,8 @@ AttributeMap Remembered(const Contact& contact) {
   return all;
 }
 
-// {"plan": ["STRING", "pro"], "score": null}: those of `to` that differ in `from`, and null for those
-// that `to` lacks.
+// {"plan": ["STRING", "pro"], "score": null}: those of `to` that differ in `from`, and null for
+// those that `to` lacks.
 std::string ChangesJson(const AttributeMap& from, const AttributeMap& to) {
   AttributeMap set;
   nlohmann::json json = nlohmann::json::object();
@@ -1208,8 +1208,8 @@ absl::Status ContactWork::FlushViolations(pg::Tx& tx) {
   std::map<std::tuple<EntityKey, int, Identifier, std::string>, StoredViolation> last;
   for (const auto& [key, stored] : new_violations_) {
     const IdentityViolation& v = stored.violation;
-    auto [it, added] = last.try_emplace(
-        {key, static_cast<int>(v.kind), v.identifier, v.limit_type}, stored);
+    auto [it, added] =
+        last.try_emplace({key, static_cast<int>(v.kind), v.identifier, v.limit_type}, stored);
     if (added) continue;
     const int64_t before = it->second.event_count;
     it->second = stored;
@@ -1411,17 +1411,16 @@ absl::Status ContactWork::Committed(const journal::Offsets& heads) {
 }
 
 std::vector<const pg::Statement*> ContactWorkStatements() {
-  return {&kLoadRegistries,     &kLoadContacts,      &kLoadIdentifiers,   &kLoadTombstones,
-          &kLoadEvents,         &kLoadCosts,         &kLoadTopics,        &kLoadConsents,      &kLoadSubscriptions,
-          &kLoadHeld,           &kLoadAliases,       &kLoadSuppressions,  &kInsertContacts,
-          &kUpdateContacts,     &kRemoveIdentifiers, &kSaveIdentifiers,   &kSaveAttributeChanges,
-          &kInsertEvents,       &kInsertConsents,    &kSaveSubscriptions, &kSaveSuppressions,
-          &kRemoveSuppressions, &kSaveTopic,         &kSaveDefinition,    &kInsertCost,
-          &kInsertTombstones,   &kPurgeSurroundings, &kPurgeViolations,   &kSaveViolations,
-          &kAliasesOf,          &kPurgeAliases,
-          &kAnonymizeEvents,    &kRecordedBehavior,  &kRewriteJournal,
-          &kMoveEvents,         &kMoveCosts,         &kMoveIdentifiers,   &kMoveAliases,
-          &kMoveHistory,        &kInsertMerge};
+  return {&kLoadRegistries,       &kLoadContacts,       &kLoadIdentifiers,   &kLoadTombstones,
+          &kLoadEvents,           &kLoadCosts,          &kLoadTopics,        &kLoadConsents,
+          &kLoadSubscriptions,    &kLoadHeld,           &kLoadAliases,       &kLoadSuppressions,
+          &kInsertContacts,       &kUpdateContacts,     &kRemoveIdentifiers, &kSaveIdentifiers,
+          &kSaveAttributeChanges, &kInsertEvents,       &kInsertConsents,    &kSaveSubscriptions,
+          &kSaveSuppressions,     &kRemoveSuppressions, &kSaveTopic,         &kSaveDefinition,
+          &kInsertCost,           &kInsertTombstones,   &kPurgeSurroundings, &kPurgeViolations,
+          &kSaveViolations,       &kAliasesOf,          &kPurgeAliases,      &kAnonymizeEvents,
+          &kRecordedBehavior,     &kRewriteJournal,     &kMoveEvents,        &kMoveCosts,
+          &kMoveIdentifiers,      &kMoveAliases,        &kMoveHistory,       &kInsertMerge};
 }
 
 }  // namespace clm::contact

@@ -111,8 +111,8 @@ struct IdentityProfile {
   std::vector<KnownIdentifier> identifiers;
 };
 
-// Why an identifier of the event was not used. Kept as an audit list. Type and value are text that can
-// be stored and shown, shortened where the caller's were not.
+// Why an identifier of the event was not used. Kept as an audit list. Type and value are text that
+// can be stored and shown, shortened where the caller's were not.
 struct IdentityViolation {
   enum class Kind { kBlockedValue = 1, kInvalid = 2, kLimit = 3 };
   Kind kind;
@@ -125,8 +125,8 @@ struct IdentityViolation {
 // A violation as the audit list has it.
 struct StoredViolation {
   IdentityViolation violation;
-  Uuid event_id;          // The latest such event.
-  absl::Time find_time;   // When it was received.
+  Uuid event_id;         // The latest such event.
+  absl::Time find_time;  // When it was received.
   int64_t event_count = 0;
 };
 

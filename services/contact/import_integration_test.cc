@@ -175,13 +175,12 @@ TEST_F(ImportTest, ValidationTellsErrorsAndChangesNothing) {
 }
 
 TEST_F(ImportTest, EventRowsOfOnePersonUnderSeveralNamesAreOneContact) {
-  CLM_ASSERT_OK_AND_ASSIGN(
-      const auto job,
-      Import(v1::ImportJob::KIND_EVENTS,
-             "email,anonymous_id,type,occur_time\n"
-             ",browser-77,page_view,2026-01-01T00:00:00Z\n"
-             "ada@example.com,,page_view,2026-01-02T00:00:00Z\n"
-             "ada@example.com,browser-77,page_view,2026-01-03T00:00:00Z\n"));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto job,
+                           Import(v1::ImportJob::KIND_EVENTS,
+                                  "email,anonymous_id,type,occur_time\n"
+                                  ",browser-77,page_view,2026-01-01T00:00:00Z\n"
+                                  "ada@example.com,,page_view,2026-01-02T00:00:00Z\n"
+                                  "ada@example.com,browser-77,page_view,2026-01-03T00:00:00Z\n"));
   EXPECT_EQ(job.state(), v1::ImportJob::STATE_SUCCEEDED) << job.DebugString();
   EXPECT_EQ(Counts(job), "3 3 0 0 0") << Errors(job.name());
   EXPECT_EQ(Count("SELECT count(*) FROM contact"), 1);

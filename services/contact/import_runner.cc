@@ -119,9 +119,9 @@ class ImportRun {
     return absl::OkStatus();
   }
 
-  // Applies rows and records that they are done. What fails for reasons of its own, or again and again
-  // finds that its contact has become another, is split until it is a row that fails alone; that
-  // row is refused.
+  // Applies rows and records that they are done. What fails for reasons of its own, or again and
+  // again finds that its contact has become another, is split until it is a row that fails alone;
+  // that row is refused.
   absl::Status Apply(Rows& rows) {
     absl::Status status;
     const auto tries_of = [](const absl::Status& s) {
@@ -363,8 +363,8 @@ void ImportRunner::Loop() {
       const absl::Status status =
           ImportRun(options_, **job, owner, [this] { return stopping(); }).Run();
       if (status.ok()) continue;
-      obs::Info("import interrupted", {{"job", EntityName("importJobs", (*job)->key)},
-                                       {"error", status}});
+      obs::Info("import interrupted",
+                {{"job", EntityName("importJobs", (*job)->key)}, {"error", status}});
       // Back to whoever is next; without the database the lease ends by itself.
       options_.store->Release(owner).IgnoreError();
     } else if (job.ok()) {

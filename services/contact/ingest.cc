@@ -66,8 +66,8 @@ absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const I
   return learnt;
 }
 
-// Those of `learnt` that the record has room for, as a patch: it shows one address, one number and one
-// id of a type. They are taken out of `learnt`.
+// Those of `learnt` that the record has room for, as a patch: it shows one address, one number and
+// one id of a type. They are taken out of `learnt`.
 ContactPatch RoomFor(const Contact& contact, std::vector<Identifier>& learnt) {
   Contact shown = contact;
   std::vector<Identifier> fitting;
@@ -264,8 +264,8 @@ class People {
   absl::flat_hash_map<Uuid, Uuid> joined_;
 };
 
-// The profiles of an event are one person. Of those with a row the oldest survives; people whom only
-// this batch knows become part of it, or of the oldest among them.
+// The profiles of an event are one person. Of those with a row the oldest survives; people whom
+// only this batch knows become part of it, or of the oldest among them.
 absl::Status Join(const ContactParts& parts, const IngestBatch& batch,
                   const IdentityDecision& decision, People& people, IngestItem& item) {
   const std::vector<Uuid> stored = people.Stored(decision.profiles);

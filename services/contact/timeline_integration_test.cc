@@ -170,7 +170,8 @@ TEST_F(TimelineTest, WhatAnEventTellsOfItsContactShowsInTheRecordWhereThereIsRoo
   lookup.set_parent(kAcme);
   lookup.set_type("email");
   lookup.set_value("ada@work.example.com");
-  CLM_ASSERT_OK_AND_ASSIGN(const auto found, Call(*main_.contacts, &Contacts::LookupContact, lookup));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto found,
+                           Call(*main_.contacts, &Contacts::LookupContact, lookup));
   EXPECT_EQ(found.name(), ada.name());
   EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier"), 4);
   EXPECT_EQ(Count("SELECT count(*) FROM journal WHERE type LIKE '%ContactChanged'"), 3);
@@ -194,10 +195,9 @@ TEST_F(TimelineTest, WhyAnIdentifierWasNotUsedIsListedUntilItsOwnerIsErased) {
   CLM_ASSERT_OK(Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "ada"}})}));
   // Bob at Ada's address, twice, and a program that knows nobody.
   CLM_ASSERT_OK_AND_ASSIGN(
-      const auto bob,
-      Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "bob"}}),
-              By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "bob"}}),
-              By(Purchase(), {{"phone", "000"}, {"user_id", "bob"}})}));
+      const auto bob, Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "bob"}}),
+                              By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "bob"}}),
+                              By(Purchase(), {{"phone", "000"}, {"user_id", "bob"}})}));
   v1::ListIdentityViolationsRequest list;
   list.set_parent(kAcme);
   list.set_page_size(1);
@@ -390,8 +390,7 @@ TEST_F(TimelineTest, ACostWhoseIdTheCallerChoseIsRecordedOnce) {
   cost.set_amount_minor(500);
   int64_t rows = 0;
   for (const bool of_a_contact : {false, true}) {
-    cost.set_name(
-        absl::StrCat(kAcme, "/acquisitionCosts/", Uuid::V7(absl::Now()).ToString()));
+    cost.set_name(absl::StrCat(kAcme, "/acquisitionCosts/", Uuid::V7(absl::Now()).ToString()));
     cost.set_source(of_a_contact ? "" : "ads");
     if (of_a_contact) cost.set_contact(other.name());
     CLM_ASSERT_OK_AND_ASSIGN(const auto first,
