@@ -601,6 +601,7 @@ class TogetherTest : public ContactTest {
     IngestItem& item = batch.items[0];
     item.target = key;
     item.hold = {{kEmailType, email}, {"shop", "ada@shop"}};
+    item.learns = true;
     item.event.event_id = Uuid::V7(absl::Now());
     item.event.type = "page_view";
     item.event.occur_time = absl::Now() - absl::Hours(1);

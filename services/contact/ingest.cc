@@ -35,9 +35,9 @@ ContactPatch PatchOf(const std::vector<Identifier>& identifiers) {
   return patch;
 }
 
-// What the contact has by now of what the item knows of it; nullopt when it knows nothing new.
-// Moved when the identifiers lead to somebody else by the rules of identity, as the contact has
-// become another since it was looked up.
+// What nobody has of the item's identifiers, as far as the limits let the contact have it. Moved when
+// by the rules of identity they lead to somebody else, because the contact has become another since
+// it was looked up.
 absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const IngestItem& item,
                                                const ContactWork& work, absl::Time now) {
   std::vector<Identifier> learnt;
@@ -209,12 +209,15 @@ class People {
   // Somebody whom nobody knows yet.
   void Add(const Uuid& id, absl::Time begin) { profiles_[id] = {{id, begin, {}}, false}; }
 
-  void Attach(const Uuid& id, const std::vector<Identifier>& identifiers, absl::Time now) {
+  // True when that is news.
+  bool Attach(const Uuid& id, const std::vector<Identifier>& identifiers, absl::Time now) {
+    bool news = false;
     for (const auto& identifier : identifiers) {
-      if (owners_.try_emplace(identifier, id).second) {
-        profiles_[id].profile.identifiers.push_back({identifier, now});
-      }
+      if (!owners_.try_emplace(identifier, id).second) continue;
+      profiles_[id].profile.identifiers.push_back({identifier, now});
+      news = true;
     }
+    return news;
   }
 
   // Of the profiles of an event, oldest first, those that have a row.
@@ -310,7 +313,7 @@ absl::Status ResolveItem(const ContactParts& parts, const IngestBatch& batch, Pe
       people.Add(item.target.id, std::min(item.event.occur_time, batch.now));
       break;
   }
-  people.Attach(item.target.id, item.hold, batch.now);
+  item.learns = people.Attach(item.target.id, item.hold, batch.now);
   return absl::OkStatus();
 }
 
@@ -358,7 +361,7 @@ void DeclareIngest(const IngestBatch& batch, ContactWork& work) {
     if (!item.status.ok()) continue;
     work.NeedContact(item.target);
     work.NeedEvent(batch.tenant, item.event.event_id);
-    if (!item.hold.empty()) work.NeedHeld(item.target);
+    if (item.learns) work.NeedHeld(item.target);
     for (const auto& identifier : item.hold) work.NeedIdentifier(batch.tenant, identifier);
   }
 }

@@ -27,6 +27,7 @@ struct IngestItem {
   bool create = false;                  // The target is to be made.
   absl::Time begin;                     // When its relationship began, then.
   std::vector<Identifier> hold;         // What the target is to have afterwards.
+  bool learns = false;                  // Some of it is new.
   std::vector<IdentityViolation> violations;
 };
 
