@@ -35,9 +35,9 @@ ContactPatch PatchOf(const std::vector<Identifier>& identifiers) {
   return patch;
 }
 
-// What nobody has of the item's identifiers, as far as the limits let the contact have it. Moved when
-// by the rules of identity they lead to somebody else, because the contact has become another since
-// it was looked up.
+// What nobody has of the item's identifiers, as far as the limits let the contact have it. Moved
+// when by the rules of identity they lead to somebody else, because the contact has become another
+// since it was looked up.
 absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const IngestItem& item,
                                                const ContactWork& work, absl::Time now) {
   std::vector<Identifier> learnt;
