@@ -10,6 +10,7 @@
 #include "libs/base/failpoint.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/statements.h"
+#include "libs/journal/transcript.h"
 
 namespace clm::journal {
 namespace {
@@ -18,6 +19,15 @@ constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
 constexpr absl::Duration kLongestRetry = absl::Seconds(5);
 // After so many failures of one event alone it is parked.
 constexpr int kAttempts = 5;
+// Bytes of records in memory from which on nothing more is fetched ahead.
+constexpr int64_t kMaxBytesAhead = 16 << 20;
+
+int64_t BytesOf(const std::vector<event::v1::Record>& records) {
+  int64_t bytes = 0;
+  for (const auto& record : records) bytes += static_cast<int64_t>(record.event().size());
+  return bytes;
+}
+
 
 absl::Status Undecodable() {
   return error::Make(absl::StatusCode::kDataLoss, "EVENT_UNREADABLE",
@@ -31,6 +41,8 @@ class HeldRecorder final : public Recorder {
 
   absl::Time now() const override { return recorder_.now(); }
   void Record(Entry entry) override { entries_.push_back(std::move(entry)); }
+
+  absl::Status Fits() const { return CheckSizes(entries_); }
 
   void Release() {
     for (Entry& entry : entries_) recorder_.Record(std::move(entry));
@@ -52,6 +64,7 @@ absl::Status ApplyOne(EventHandler& handler, const std::string& source, int shar
     HeldRecorder held(recorder);
     status = handler.Apply(event, work, held);
     if (error::IsTransient(status) || !pg::SqlState(status).empty()) return status;
+    if (status.ok()) status = held.Fits();
     if (status.ok()) held.Release();
   }
   if (!status.ok()) work.Discard();
@@ -245,7 +258,8 @@ absl::Duration Consumer::Round() {
     if (stop_) return absl::ZeroDuration();
     const absl::Time now = absl::Now();
     for (const auto& [number, shard] : shards_) {
-      const bool room = shard.fetched - shard.applied < options_.max_ahead &&
+      const bool room = bytes_ahead_ < kMaxBytesAhead &&
+                        shard.fetched - shard.applied < options_.max_ahead &&
                         (shard.limit == 0 || shard.fetched == shard.applied);
       if (!room || shard.retry_at > now) {
         held_back = true;
@@ -273,10 +287,12 @@ absl::Duration Consumer::Round() {
     return absl::Milliseconds(100);
   }
   Failpoint("consumer.fetched");
-  backlog_ = std::any_of(
-      response->shards().begin(), response->shards().end(), [](const event::v1::ShardRecords& s) {
-        return !s.records().empty() && s.head_offset() > s.records(s.records_size() - 1).offset();
-      });
+  backlog_ = response->more() ||
+             std::any_of(response->shards().begin(), response->shards().end(),
+                         [](const event::v1::ShardRecords& s) {
+                           return !s.records().empty() &&
+                                  s.head_offset() > s.records(s.records_size() - 1).offset();
+                         });
   std::vector<std::unique_ptr<Mutation>> mutations;
   for (auto& records : *response->mutable_shards()) {
     int64_t fence;
@@ -308,6 +324,7 @@ absl::Duration Consumer::Round() {
       shard.fetched = batch.back().offset();
       shard.head = std::max(shard.head, std::max(records.head_offset(), shard.fetched));
       ++in_flight_;
+      bytes_ahead_ += BytesOf(batch);
     }
     mutations.push_back(Apply(records.shard(), fence, std::move(batch), std::move(park_because)));
   }
@@ -325,9 +342,15 @@ std::unique_ptr<Mutation> Consumer::Apply(int shard, int64_t fence,
   info.weight = static_cast<int>(records.size());
   const int64_t last = records.back().offset();
   const int count = info.weight;
+  const int64_t bytes = BytesOf(records);
   return std::make_unique<ConsumeMutation>(
       std::move(info), options_.handler, shard, fence, std::move(records), std::move(park_because),
-      options_.on_parked, [this, shard, fence, last, count](const absl::StatusOr<Answer>& answer) {
+      options_.on_parked,
+      [this, shard, fence, last, count, bytes](const absl::StatusOr<Answer>& answer) {
+        {
+          absl::MutexLock lock(&mu_);
+          bytes_ahead_ -= bytes;
+        }
         Finished(shard, fence, last, count, answer);
       });
 }

@@ -113,6 +113,7 @@ class Consumer {
   std::map<int, Shard> shards_ ABSL_GUARDED_BY(mu_);
   int64_t applied_ ABSL_GUARDED_BY(mu_) = 0;
   int in_flight_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t bytes_ahead_ ABSL_GUARDED_BY(mu_) = 0;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time next_refresh_ = absl::InfinitePast();
   bool backlog_ = false;  // Of the loop: the source had more than the last fetch brought.

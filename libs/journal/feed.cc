@@ -1,27 +1,15 @@
 #include "libs/journal/feed.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "libs/base/failpoint.h"
+#include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/statements.h"
 
 namespace clm::journal {
-namespace {
-
-pg::Args FetchArgs(const Offsets& positions, int max_records) {
-  std::vector<int64_t> shards, after;
-  for (const auto& [shard, off] : positions) {
-    shards.push_back(shard);
-    after.push_back(off);
-  }
-  pg::Args args;
-  args.AddArray(shards).AddArray(after).Add(max_records);
-  return args;
-}
-
-}  // namespace
 
 Feed::Feed(Options options) : options_(options), poller_([this] { Poll(); }) {}
 
@@ -34,6 +22,20 @@ Feed::~Feed() {
   for (auto& w : waiting_) {
     if (options_.heads->Cancel(w.id)) (*w.ready)(false);
   }
+}
+
+pg::Args Feed::FetchArgs(const Offsets& positions, int max_records) {
+  // Who comes first is served whatever the size: it is another one each time.
+  const size_t first = turn_.fetch_add(1, std::memory_order_relaxed) % positions.size();
+  std::vector<int64_t> shards, after;
+  for (size_t i = 0; i < positions.size(); ++i) {
+    const auto& [shard, off] = positions[(first + i) % positions.size()];
+    shards.push_back(shard);
+    after.push_back(off);
+  }
+  pg::Args args;
+  args.AddArray(shards).AddArray(after).Add(max_records).Add(options_.max_bytes);
+  return args;
 }
 
 absl::StatusOr<event::v1::FetchResponse> Feed::Read(const Offsets& positions, int max_records) {
@@ -52,10 +54,15 @@ absl::StatusOr<event::v1::FetchResponse> Feed::Fetch(const pg::Statement& statem
   event::v1::FetchResponse response;
   const pg::TxOptions tx{pg::Scope::Suite(), absl::Now() + absl::Seconds(10)};
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, options_.pool->Query(tx, statement, args));
-  event::v1::ShardRecords* current = nullptr;
+  std::array<event::v1::ShardRecords*, kShards> by_shard = {};
   for (int i = 0; i < rows.size(); ++i) {
+    if (rows[i].IsNull(2)) {
+      response.set_more(true);
+      continue;
+    }
     const int shard = static_cast<int>(rows[i].Int(0));
-    if (current == nullptr || current->shard() != shard) {
+    event::v1::ShardRecords*& current = by_shard.at(shard);
+    if (current == nullptr) {
       current = response.add_shards();
       current->set_shard(shard);
     }

@@ -2,6 +2,7 @@
 #ifndef CLM_LIBS_JOURNAL_FEED_H_
 #define CLM_LIBS_JOURNAL_FEED_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,11 +29,15 @@ class Feed {
     // How often the heads are read from the database while somebody waits: the longest delay for
     // an event whose doorbell got lost.
     absl::Duration poll = absl::Milliseconds(200);
+    // Bytes of events in one answer, well below what channels take.
+    int64_t max_bytes = 2 << 20;
   };
   explicit Feed(Options options);
   ~Feed();
 
   // The records after `positions`, at most `max_records` per shard; empty when there are none.
+  // No more than `max_bytes` together, but always one record. Every shard gets its turn, however
+  // large the records of others are. `more` tells when something was left out for its size.
   // Blocks on the database.
   absl::StatusOr<event::v1::FetchResponse> Read(const Offsets& positions, int max_records);
   // The same for who needs only events of some types (full message names): the records of others
@@ -51,9 +56,11 @@ class Feed {
     std::shared_ptr<absl::AnyInvocable<void(bool)>> ready;
   };
   absl::StatusOr<event::v1::FetchResponse> Fetch(const pg::Statement& statement, pg::Args args);
+  pg::Args FetchArgs(const Offsets& positions, int max_records);
   void Poll();
 
   const Options options_;
+  std::atomic<uint32_t> turn_ = 0;
   absl::Mutex mu_;
   std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mu_);
   bool stop_ ABSL_GUARDED_BY(mu_) = false;

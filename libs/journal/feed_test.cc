@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <latch>
+#include <map>
+#include <set>
 
 #include "absl/synchronization/notification.h"
 #include "libs/base/clock.h"
@@ -15,6 +18,7 @@ namespace clm::journal {
 namespace {
 
 using ::clm::testing::IsOk;
+using ::testing::ElementsAre;
 
 class FeedTest : public ::testing::Test {
  protected:
@@ -41,6 +45,92 @@ TEST_F(FeedTest, GivesWhatComesAfterAPosition) {
   EXPECT_EQ(response->shards(0).records(0).offset(), 3);
   EXPECT_EQ(response->shards(0).records(1).offset(), 4);
   EXPECT_EQ(feed.Read({{shard_, 5}}, 10)->shards_size(), 0);
+}
+
+// Records by shard, as offsets.
+std::map<int, std::vector<int64_t>> OffsetsOf(const event::v1::FetchResponse& response) {
+  std::map<int, std::vector<int64_t>> offsets;
+  for (const auto& shard : response.shards()) {
+    for (const auto& record : shard.records()) offsets[shard.shard()].push_back(record.offset());
+  }
+  return offsets;
+}
+
+TEST_F(FeedTest, AnAnswerIsBoundedInBytesAndGoesOnWhereItEnded) {
+  for (int i = 0; i < 9; ++i) ASSERT_THAT(Add(lanes_, {}), IsOk());
+  Feed whole({pool_.get(), &heads_});
+  const auto all = whole.Read({{shard_, 0}}, 100);
+  ASSERT_THAT(all, IsOk());
+  EXPECT_FALSE(all->more());
+  ASSERT_EQ(OffsetsOf(*all)[shard_].size(), 9);
+  const int64_t bytes = all->shards(0).records(0).event().size();
+
+  Feed feed({pool_.get(), &heads_, absl::Milliseconds(200), 4 * bytes + 20});
+  const auto first = feed.Read({{shard_, 0}}, 100);
+  ASSERT_THAT(first, IsOk());
+  EXPECT_THAT(OffsetsOf(*first)[shard_], ElementsAre(1, 2, 3, 4));
+  EXPECT_TRUE(first->more());
+  const auto last = feed.Read({{shard_, 5}}, 100);
+  ASSERT_THAT(last, IsOk());
+  EXPECT_THAT(OffsetsOf(*last)[shard_], ElementsAre(6, 7, 8, 9));
+  EXPECT_FALSE(last->more());
+  // The same for some types only; what others have does not count.
+  const auto typed = feed.Read({{shard_, 0}}, 100, {"test.Added"});
+  ASSERT_THAT(typed, IsOk());
+  EXPECT_THAT(OffsetsOf(*typed)[shard_], ElementsAre(1, 2, 3, 4));
+  const auto none = feed.Read({{shard_, 0}}, 100, {"test.Other"});
+  ASSERT_THAT(none, IsOk());
+  EXPECT_EQ(OffsetsOf(*none)[shard_].size(), 9);
+  EXPECT_FALSE(none->more());
+}
+
+TEST_F(FeedTest, ARecordLargerThanTheBoundComesAlone) {
+  for (int i = 0; i < 2; ++i) ASSERT_THAT(Add(lanes_, {}), IsOk());
+  Feed feed({pool_.get(), &heads_, absl::Milliseconds(200), 1});
+  for (int64_t after = 0; after < 2; ++after) {
+    const auto response = feed.Read({{shard_, after}}, 100);
+    ASSERT_THAT(response, IsOk());
+    EXPECT_THAT(OffsetsOf(*response)[shard_], ElementsAre(after + 1));
+    EXPECT_EQ(response->more(), after == 0);
+  }
+}
+
+TEST_F(FeedTest, AShardOfLargeRecordsLeavesRoomForTheOthers) {
+  Offsets positions;
+  std::vector<int> quiet;
+  for (int i = 0; positions.size() < 4; ++i) {
+    const std::string name = absl::StrCat("n", i);
+    const int shard = ShardOf("acme", name);
+    if (std::any_of(positions.begin(), positions.end(),
+                    [&](const auto& p) { return p.first == shard; })) {
+      continue;
+    }
+    for (int n = 0; n < (positions.empty() ? 40 : 1); ++n) {
+      ASSERT_THAT(Add(lanes_, {.name = name}), IsOk());
+    }
+    if (!positions.empty()) quiet.push_back(shard);
+    positions.emplace_back(shard, 0);
+  }
+  Feed whole({pool_.get(), &heads_});
+  const int64_t bytes = whole.Read({positions[1]}, 1)->shards(0).records(0).event().size();
+  // Room for eight.
+  Feed feed({pool_.get(), &heads_, absl::Milliseconds(200), 8 * bytes + 20});
+  for (int round = 0; round < 8; ++round) {
+    const auto response = feed.Read(positions, 100);
+    ASSERT_THAT(response, IsOk());
+    auto offsets = OffsetsOf(*response);
+    for (const int shard : quiet) EXPECT_THAT(offsets[shard], ElementsAre(1));
+    EXPECT_TRUE(response->more());
+  }
+  // With room for one, each has its turn.
+  Feed narrow({pool_.get(), &heads_, absl::Milliseconds(200), 1});
+  std::set<int> served;
+  for (size_t round = 0; round < positions.size(); ++round) {
+    const auto response = narrow.Read(positions, 100);
+    ASSERT_THAT(response, IsOk());
+    for (const auto& [shard, _] : OffsetsOf(*response)) served.insert(shard);
+  }
+  EXPECT_EQ(served.size(), positions.size());
 }
 
 TEST_F(FeedTest, AWaiterIsWokenByTheNextCommitWithoutADoorbell) {

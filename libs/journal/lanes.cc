@@ -343,6 +343,9 @@ absl::Status Lanes::Transact(const Batch& batch, Attempt& attempt) {
         }
       }
       absl::StatusOr<std::string> response = batch[i]->Apply(*work, transcript);
+      if (response.ok()) {
+        if (absl::Status fits = transcript.Fits(); !fits.ok()) response = std::move(fits);
+      }
       if (!response.ok()) {
         work->Discard();
         transcript.Discard();

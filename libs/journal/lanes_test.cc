@@ -10,6 +10,7 @@
 
 #include "libs/base/clock.h"
 #include "libs/journal/feed.h"
+#include "libs/journal/payload.h"
 #include "libs/journal/schema.h"
 #include "libs/journal/test_work.h"
 #include "libs/pg/status.h"
@@ -46,7 +47,7 @@ class LanesTest : public ::testing::Test {
   // Every record of the journal, by shard.
   std::map<int, std::vector<event::v1::Event>> Journal() {
     Heads heads;
-    Feed feed({pool_.get(), &heads});
+    Feed feed({.pool = pool_.get(), .heads = &heads, .max_bytes = 1 << 30});
     Offsets all;
     for (int s = 0; s < kShards; ++s) all.emplace_back(s, 0);
     const auto response = feed.Read(all, 100'000);
@@ -249,6 +250,32 @@ TEST_F(LanesTest, ARefusalAffectsNobodyElseInTheBatch) {
   Addition look;
   look.by = 0;
   EXPECT_EQ(Add(*lanes, look)->response, "7");
+}
+
+TEST_F(LanesTest, AnEventTooLargeForTheJournalIsRefused) {
+  auto lanes = NewLanes();
+  const auto record = [&](size_t bytes) {
+    const Addition add;
+    return lanes
+        ->Run<CounterWork>(
+            InfoOf(add), [&](CounterWork& work) { work.Need(add.tenant, add.name); },
+            [&](CounterWork& work, Recorder& recorder) -> absl::StatusOr<std::string> {
+              auto answer = ApplyAddition(add, work, recorder);
+              recorder.Record({ShardOf(add.tenant, add.name), add.tenant, "counters/n",
+                               "test.Large", 1, std::nullopt, "", std::string(bytes, 'x')});
+              return answer;
+            })
+        .status();
+  };
+  const absl::Status refused = record(kMaxPayload + 1);
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("counters/n")));
+  EXPECT_THAT(refused, ReasonIs("EVENT_TOO_LARGE"));
+  EXPECT_EQ(JournalSize(), 0);
+  EXPECT_THAT(record(kMaxPayload), IsOk());
+  EXPECT_EQ(JournalSize(), 2);
+  const auto value = Add(*lanes, {});
+  ASSERT_THAT(value, IsOk());
+  EXPECT_EQ(value->response, "2") << "what was refused must not count";
 }
 
 TEST_F(LanesTest, AStatementThatFailsIsTheFaultOfOneAlone) {

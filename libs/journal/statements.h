@@ -39,22 +39,35 @@ inline constexpr pg::Statement kEventAt{"journal.event_at", R"sql(
 inline constexpr pg::Statement kHeads{"journal.heads", R"sql(
   SELECT shard, off FROM journal_head ORDER BY shard)sql"};
 
+// Up to $4 bytes in all: the first record of every position, then the second of every one, and so
+// on, so that large records of one shard take no room from the others. The very first comes
+// whatever its size; where there was no room the event is null. The size of an event is known
+// without reading it.
 inline constexpr pg::Statement kFetch{"journal.fetch", R"sql(
-  SELECT j.shard, j.off, j.event
-  FROM unnest($1::smallint[], $2::bigint[]) AS p (shard, after)
-  CROSS JOIN LATERAL (
-    SELECT shard, off, event FROM journal
-    WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j
-  ORDER BY j.shard, j.off)sql"};
+  SELECT shard, off, CASE WHEN total <= $4::bigint OR total = octet_length(event) THEN event END
+  FROM (
+    SELECT j.shard, j.off, j.event, j.off - p.after AS rank, p.place,
+           sum(octet_length(j.event))
+             OVER (ORDER BY j.off - p.after, p.place ROWS UNBOUNDED PRECEDING) AS total
+    FROM unnest($1::smallint[], $2::bigint[]) WITH ORDINALITY AS p (shard, after, place)
+    CROSS JOIN LATERAL (
+      SELECT shard, off, event FROM journal
+      WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j) AS r
+  ORDER BY rank, place)sql"};
 
-// Records of other types than $4 keep their place and lose their contents.
+// Records of other types than $5 keep their place and lose their contents.
 inline constexpr pg::Statement kFetchTypes{"journal.fetch_types", R"sql(
-  SELECT j.shard, j.off, j.event
-  FROM unnest($1::smallint[], $2::bigint[]) AS p (shard, after)
-  CROSS JOIN LATERAL (
-    SELECT shard, off, CASE WHEN type = ANY ($4::text[]) THEN event ELSE '' END AS event FROM journal
-    WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j
-  ORDER BY j.shard, j.off)sql"};
+  SELECT shard, off, CASE WHEN total <= $4::bigint OR total = octet_length(event) THEN event END
+  FROM (
+    SELECT j.shard, j.off, j.event, j.off - p.after AS rank, p.place,
+           sum(octet_length(j.event))
+             OVER (ORDER BY j.off - p.after, p.place ROWS UNBOUNDED PRECEDING) AS total
+    FROM unnest($1::smallint[], $2::bigint[]) WITH ORDINALITY AS p (shard, after, place)
+    CROSS JOIN LATERAL (
+      SELECT shard, off, CASE WHEN type = ANY ($5::text[]) THEN event ELSE '' END AS event
+      FROM journal
+      WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j) AS r
+  ORDER BY rank, place)sql"};
 
 // Where the records since $1 begin: the offset before the first of each shard that has some.
 inline constexpr pg::Statement kSince{"journal.since", R"sql(

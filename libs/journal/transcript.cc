@@ -1,9 +1,11 @@
 #include "libs/journal/transcript.h"
 
+#include "absl/strings/str_cat.h"
 #include "clm/event/v1/event_feed_service.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_proto.h"
+#include "libs/journal/payload.h"
 #include "libs/journal/statements.h"
 
 namespace clm::journal {
@@ -38,6 +40,17 @@ absl::Status LoadSeen(pg::Tx& tx, const std::vector<const MutationInfo*>& infos,
 absl::StatusOr<Answer> Repeat(const StoredAnswer& stored, const MutationInfo& info) {
   if (stored.fingerprint != info.fingerprint) return RequestIdReused();
   return Answer{stored.response, true};
+}
+
+absl::Status CheckSizes(const std::vector<Entry>& entries) {
+  for (const Entry& entry : entries) {
+    if (entry.payload.size() <= kMaxPayload) continue;
+    return error::Make(
+        absl::StatusCode::kInvalidArgument, "EVENT_TOO_LARGE",
+        absl::StrCat("the change of ", entry.subject, " makes an event of ", entry.payload.size(),
+                     " bytes; at most ", kMaxPayload, " are possible"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Transcript::LoadConsumers(pg::Tx& tx, const std::vector<std::string>& sources,

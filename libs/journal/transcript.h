@@ -48,6 +48,9 @@ absl::Status LoadSeen(pg::Tx& tx, const std::vector<const MutationInfo*>& infos,
 // The answer to a repeated request; REQUEST_ID_REUSED when it is another request.
 absl::StatusOr<Answer> Repeat(const StoredAnswer& stored, const MutationInfo& info);
 
+// EVENT_TOO_LARGE when a payload is larger than kMaxPayload.
+absl::Status CheckSizes(const std::vector<Entry>& entries);
+
 // Collects what the mutations of one transaction record, and assigns offsets. One transaction, one
 // thread.
 class Transcript : public ConsumingRecorder {
@@ -70,6 +73,8 @@ class Transcript : public ConsumingRecorder {
   void Unpark(const std::string& source, int shard, int64_t off,
               const std::string& tenant) override;
 
+  // Whether what the mutation recorded may be kept.
+  absl::Status Fits() const { return CheckSizes(pending_entries_); }
   // The mutation is accepted: its entries get their offsets.
   absl::Status Keep(const MutationInfo& info);
   // The mutation is refused: nothing it recorded happened.

@@ -27,6 +27,10 @@ constexpr char kServiceConfig[] = R"json({
   "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}
 })json";
 
+// The largest answer that is received. More than the 4 MiB that a server takes as a request: a
+// journal may hold a record as large as the request behind it, and its envelope.
+constexpr int kMaxAnswerBytes = 8 << 20;
+
 void AddIdentity(const ClientIdentity& identity, grpc::ClientContext* context) {
   if (!identity.service.empty()) context->AddMetadata("clm-service", identity.service);
   if (!identity.token.empty()) {
@@ -46,7 +50,7 @@ grpc::ChannelArguments ChannelArguments() {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
-  arguments.SetMaxReceiveMessageSize(4 * 1024 * 1024);
+  arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
   return arguments;
 }
 

@@ -414,6 +414,27 @@ TEST_F(ContactTest, FormerValuesOfFieldsAreKeptWithTheReason) {
   EXPECT_EQ(TablesWith("asked for it"), "");
 }
 
+TEST_F(ContactTest, AttributesThatNoEventCanTellAreRefusedByName) {
+  auto request = NewContact("ada@example.com");
+  auto& attributes = *request.mutable_contact()->mutable_attributes();
+  for (int i = 0; i < 45; ++i) {
+    v1::CreateAttributeDefinitionRequest define;
+    define.set_parent(kAcme);
+    define.set_attribute_id(absl::StrCat("set", i));
+    define.mutable_attribute_definition()->set_type(v1::AttributeDefinition::TYPE_STRING_SET);
+    CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::CreateAttributeDefinition, define));
+    auto& values = *attributes[define.attribute_id()].mutable_string_set_value();
+    for (int n = 0; n < 100; ++n) {
+      values.add_values(absl::StrCat(std::string(240, 'x'), i, ".", n));
+    }
+  }
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::CreateContact, request),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("contact.attributes: ")));
+  EXPECT_EQ(Count("SELECT count(*) FROM contact"), 0);
+  for (int i = 40; i < 45; ++i) attributes.erase(absl::StrCat("set", i));
+  CLM_EXPECT_OK(Call(*main_.contacts, &Contacts::CreateContact, request));
+}
+
 TEST_F(ContactTest, PagesCoverEverybodyOnceAndTokensBelongToTheirList) {
   for (int i = 0; i < 5; ++i) CLM_ASSERT_OK(Create(absl::StrCat("p", i, "@example.com")));
   v1::ListContactsRequest list;

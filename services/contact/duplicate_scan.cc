@@ -222,6 +222,7 @@ absl::StatusOr<DuplicateScan::Step> DuplicateScan::TryStep() {
   CLM_ASSIGN_OR_RETURN(const auto records,
                        options_.feed->Read(positions, options_.max_records, kTypes));
   Step step;
+  step.more = records.more();
   int64_t lag = 0;
   std::map<std::string, std::set<Uuid>> changed;
   std::vector<int64_t> offs = offs_;

@@ -10,11 +10,30 @@
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/lanes.h"
+#include "libs/journal/payload.h"
 #include "services/contact/contact_proto.h"
 #include "services/contact/upsert.h"
 
 namespace clm::contact {
 namespace {
+
+// What is recorded of one contact: one payload, or several when one would be too large.
+struct RecordedBehavior {
+  std::vector<v1::BehaviorRecorded> payloads;
+  size_t bytes = 0;  // Of the last one's events.
+
+  void Add(v1::BehaviorEvent event) {
+    // An event is far smaller than a payload may be (kMaxPropertiesBytes).
+    constexpr size_t kMaxEvents = journal::kMaxPayload - 1024;
+    const size_t size = event.ByteSizeLong() + 8;
+    if (payloads.empty() || bytes + size > kMaxEvents) {
+      payloads.emplace_back();
+      bytes = 0;
+    }
+    *payloads.back().add_events() = std::move(event);
+    bytes += size;
+  }
+};
 
 void AddResult(v1::IngestEventsResponse& response, const absl::Status& status) {
   *response.add_results()->mutable_status() = ToRpcStatus(status);
@@ -369,7 +388,7 @@ void DeclareIngest(const IngestBatch& batch, ContactWork& work) {
 absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, ContactWork& work,
                                                      journal::Recorder& recorder) {
   v1::IngestEventsResponse response;
-  std::map<EntityKey, v1::BehaviorRecorded> recorded;
+  std::map<EntityKey, RecordedBehavior> recorded;
   for (const IngestItem& item : batch.items) {
     if (!item.status.ok()) {
       AddResult(response, item.status);
@@ -390,7 +409,7 @@ absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, C
     }
     BehaviorEvent event = item.event;
     event.receive_time = recorder.now();
-    *recorded[item.target].add_events() = ToProto(item.target, event);
+    recorded[item.target].Add(ToProto(item.target, event));
     auto* result = response.add_results();
     result->set_event_id(event.event_id.ToString());
     result->set_contact(EntityName(kContacts, item.target));
@@ -399,18 +418,20 @@ absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, C
     }
     work.AddEvent(item.target, std::move(event));
   }
-  for (auto& [key, payload] : recorded) {
+  for (auto& [key, behavior] : recorded) {
     const Contact* contact = work.FindContact(key);
-    payload.set_contact(EntityName(kContacts, key));
-    journal::Entry entry;
-    entry.shard = ShardOf(key.tenant, key.id);
-    entry.tenant = key.tenant;
-    entry.subject = payload.contact();
-    entry.type = v1::BehaviorRecorded::descriptor()->full_name();
-    entry.subject_version = contact == nullptr ? 0 : contact->version;
-    entry.occur_time = FromProto(payload.events(0).occur_time());
-    entry.payload = payload.SerializeAsString();
-    recorder.Record(std::move(entry));
+    for (v1::BehaviorRecorded& payload : behavior.payloads) {
+      payload.set_contact(EntityName(kContacts, key));
+      journal::Entry entry;
+      entry.shard = ShardOf(key.tenant, key.id);
+      entry.tenant = key.tenant;
+      entry.subject = payload.contact();
+      entry.type = v1::BehaviorRecorded::descriptor()->full_name();
+      entry.subject_version = contact == nullptr ? 0 : contact->version;
+      entry.occur_time = FromProto(payload.events(0).occur_time());
+      entry.payload = payload.SerializeAsString();
+      recorder.Record(std::move(entry));
+    }
   }
   return response;
 }

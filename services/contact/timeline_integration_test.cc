@@ -1,5 +1,8 @@
 #include <set>
 
+#include "clm/contact/v1/contact_event.pb.h"
+#include "libs/journal/feed.h"
+#include "libs/journal/payload.h"
 #include "libs/testing/at_once.h"
 #include "services/contact/contact_fixture.h"
 
@@ -79,6 +82,40 @@ TEST_F(TimelineTest, TwinsOfAStrangersEventAtTwoServersMakeOneContactAndOneEvent
   EXPECT_EQ(contacts.size(), 1u);
   EXPECT_EQ(Count("SELECT count(*) FROM contact"), 1);
   EXPECT_EQ(Count("SELECT count(*) FROM event"), 1);
+}
+
+TEST_F(TimelineTest, WhatIsTooMuchForOneRecordOfTheJournalIsSeveral) {
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact contact, Create("ada@example.com"));
+  std::vector<v1::BehaviorEvent> events;
+  for (int i = 0; i < 900; ++i) {
+    auto event = Purchase();
+    event.set_contact(contact.name());
+    (*event.mutable_properties())["note"].set_string_value(std::string(4000, 'x'));
+    events.push_back(std::move(event));
+  }
+  CLM_ASSERT_OK_AND_ASSIGN(const auto response, Ingest(std::move(events)));
+  for (const auto& result : response.results()) ASSERT_EQ(result.status().code(), 0);
+  constexpr char kRecords[] = " FROM journal WHERE type LIKE '%BehaviorRecorded'";
+  EXPECT_EQ(Count(absl::StrCat("SELECT count(*)", kRecords)), 4);
+  EXPECT_LE(Count(absl::StrCat("SELECT max(octet_length(event))", kRecords)),
+            journal::kMaxPayload + 1024);
+  journal::Heads heads;
+  const auto pool = pg::NewPool({.dsn = database_.app_dsn});
+  journal::Feed feed({.pool = pool.get(), .heads = &heads, .max_bytes = 8 << 20});
+  const EntityKey key = *ParseEntityName("contact", kContacts, contact.name());
+  CLM_ASSERT_OK_AND_ASSIGN(const auto read, feed.Read({{ShardOf(key.tenant, key.id), 0}}, 100));
+  std::set<std::string> ids;
+  for (const auto& record : read.shards(0).records()) {
+    event::v1::Event event;
+    v1::BehaviorRecorded recorded;
+    ASSERT_TRUE(event.ParseFromString(record.event()));
+    if (event.type() != v1::BehaviorRecorded::descriptor()->full_name()) continue;
+    EXPECT_EQ(event.subject(), contact.name());
+    ASSERT_TRUE(recorded.ParseFromString(event.payload()));
+    EXPECT_EQ(recorded.contact(), contact.name());
+    for (const auto& one : recorded.events()) ids.insert(one.event_id());
+  }
+  EXPECT_EQ(ids.size(), 900u);
 }
 
 TEST_F(TimelineTest, AnEventThatShowsTwoProfilesToBeOnePersonMergesThem) {

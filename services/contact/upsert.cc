@@ -8,6 +8,7 @@
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
+#include "libs/journal/payload.h"
 #include "services/contact/contact_proto.h"
 #include "services/contact/merge.h"
 
@@ -66,6 +67,13 @@ absl::Status Commit(ContactWork& work, journal::Recorder& recorder, const Change
           {{"field", field}});
     }
   }
+  std::string payload = ChangedPayload(change, work.Registry(key.tenant)).SerializeAsString();
+  // Attributes that are not personal are all in it; nothing else of it can be so large.
+  if (payload.size() > journal::kMaxPayload) {
+    return error::InvalidField("contact.attributes",
+                               absl::StrCat("come to ", payload.size(), " bytes together; at most ",
+                                            journal::kMaxPayload, " are possible"));
+  }
   work.Save(change, actor, source, reason);
   journal::Entry entry;
   entry.shard = ShardOf(key.tenant, key.id);
@@ -74,7 +82,7 @@ absl::Status Commit(ContactWork& work, journal::Recorder& recorder, const Change
   entry.type = v1::ContactChanged::descriptor()->full_name();
   entry.subject_version = change.after.version;
   if (change.event == ContactEvent::kCreated) entry.occur_time = change.after.create_time;
-  entry.payload = ChangedPayload(change, work.Registry(key.tenant)).SerializeAsString();
+  entry.payload = std::move(payload);
   recorder.Record(std::move(entry));
   return absl::OkStatus();
 }

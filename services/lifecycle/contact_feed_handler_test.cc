@@ -5,6 +5,7 @@
 
 #include "libs/journal/schema.h"
 #include "libs/testing/at_once.h"
+#include "services/lifecycle/folding.h"
 #include "services/lifecycle/lifecycle_fixture.h"
 
 namespace clm::lifecycle {
@@ -82,6 +83,22 @@ TEST_F(ContactFeedHandlerTest, ALateFactCorrectsTheLogAndKeepsWhatWasBelieved) {
   EXPECT_EQ(Journaled("StageChanged", Contact(1)), 3);
   EXPECT_EQ(Journaled("StagesSuperseded", Contact(1)), 1);
   ExpectBalance();
+}
+
+TEST_F(ContactFeedHandlerTest, MovesThatOneEventCannotTellAreToldInSeveral) {
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900)}));
+  std::vector<RecordedTransition> lines(3000);
+  for (auto& line : lines) line.reason = std::string(500, 'x');
+  const EntityKey key = Contact(1);
+  journal::MutationInfo info{.tenant = key.tenant};
+  info.shards.set(ShardOf(key.tenant, key.id));
+  CLM_ASSERT_OK(node_->lanes.Run<LifecycleWork>(
+      std::move(info), [&](LifecycleWork& work) { work.NeedCustomer(key); },
+      [&](LifecycleWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        RecordSuperseded(work, recorder, key, key, "shop", lines, "");
+        return std::string();
+      }));
+  EXPECT_EQ(Journaled("StagesSuperseded", key), 2);
 }
 
 // The same history, cut and shuffled differently, always ends in the same log and the same places.

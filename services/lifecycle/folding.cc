@@ -5,6 +5,7 @@
 
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
+#include "libs/journal/payload.h"
 #include "services/lifecycle/lifecycle_proto.h"
 
 namespace clm::lifecycle {
@@ -95,9 +96,19 @@ void RecordSuperseded(LifecycleWork& work, journal::Recorder& recorder, const En
                       const EntityKey& owner, const std::string& model,
                       const std::vector<RecordedTransition>& voided, const std::string& cause) {
   if (voided.empty()) return;
+  // Of years of moves, more than one event may hold.
   v1::StagesSuperseded superseded;
+  size_t bytes = 0;
   for (const RecordedTransition& line : voided) {
-    *superseded.add_transitions() = ToProto(owner, model, line);
+    v1::Transition transition = ToProto(owner, model, line);
+    const size_t size = transition.ByteSizeLong() + 8;
+    if (bytes + size > journal::kMaxPayload && !superseded.transitions().empty()) {
+      Record(work, recorder, subject, recorder.now(), cause, superseded);
+      superseded.clear_transitions();
+      bytes = 0;
+    }
+    *superseded.add_transitions() = std::move(transition);
+    bytes += size;
   }
   Record(work, recorder, subject, recorder.now(), cause, superseded);
 }
