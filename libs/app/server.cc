@@ -28,6 +28,7 @@
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "libs/obs/log.h"
+#include "libs/pg/settings.h"
 
 namespace clm::app {
 namespace {
@@ -164,7 +165,12 @@ class Server::Impl final : public Runtime {
     auto pool = pg::NewPool({.dsn = dsn,
                              .size = connections > 0 ? connections : options_.pg_pool_size,
                              .application_name = absl::StrCat("clm-", schema.service)});
-    if (!options_.allow_unsafe_database) CLM_RETURN_IF_ERROR(pg::CheckServer(*pool));
+    if (options_.allow_unsafe_database) return pool;
+    CLM_RETURN_IF_ERROR(pg::CheckServer(*pool));
+    CLM_ASSIGN_OR_RETURN(const std::vector<std::string> weak, pg::WeakSettings(*pool));
+    for (const std::string& setting : weak) {
+      obs::Warn("the database is not durable", {{"database", schema.service}, {"why", setting}});
+    }
     return pool;
   }
 

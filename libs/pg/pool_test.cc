@@ -15,6 +15,7 @@
 #include "libs/base/status_macros.h"
 #include "libs/pg/admin.h"
 #include "libs/pg/pg.h"
+#include "libs/pg/settings.h"
 #include "libs/testing/at_once.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
@@ -33,6 +34,7 @@ using ::clm::testing::ReasonIs;
 using ::clm::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 // Two tenant tables as services make them (`notes` is scanned by the suite, `secrets` is not), and
@@ -739,6 +741,19 @@ TEST_F(PoolTest, AServiceRefusesUnsafeServersAndRoles) {
   const auto as_owner = NewPool({.dsn = db_.owner_dsn});
   EXPECT_THAT(CheckServer(*as_owner, false),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("owns tables")));
+}
+
+TEST_F(PoolTest, AServerThatAnswersBeforeItsDiskIsToldOf) {
+  const auto weak_with = [&](const char* value) {
+    CLM_EXPECT_OK(AdminExec(db_.admin_dsn, absl::StrCat("ALTER DATABASE ", db_.name,
+                                                        " SET synchronous_commit = ", value)));
+    auto weak = WeakSettings(*NewPool({.dsn = db_.app_dsn}));
+    CLM_EXPECT_OK(weak);
+    return *std::move(weak);
+  };
+  EXPECT_THAT(weak_with("off"), ElementsAre(HasSubstr("set synchronous_commit = on")));
+  EXPECT_THAT(weak_with("local"), IsEmpty());
+  EXPECT_THAT(weak_with("on"), IsEmpty());
 }
 
 TEST(PoolWithoutServerTest, IsMadeAndAnswersUnavailable) {
