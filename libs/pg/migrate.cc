@@ -28,7 +28,7 @@ constexpr char kTurnLockTimeout[] = "SET lock_timeout = '60s'";
 constexpr char kVersionTable[] =
     "CREATE TABLE IF NOT EXISTS public.schema_version ("
     "number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, "
-    "applied_at timestamptz NOT NULL DEFAULT now())";
+    "applied_at timestamptz NOT NULL DEFAULT now(), runs_from int)";
 
 struct Names {
   explicit Names(const std::string& service)
@@ -106,6 +106,10 @@ absl::Status CheckSchema(const Schema& schema) {
       return error::Internal(
           absl::StrCat("migrations are numbered from 1 without gaps: ", migration.name));
     }
+    if (migration.runs_from < 0 || migration.runs_from > migration.number) {
+      return error::Internal(
+          absl::StrCat("programs that run on it are of its version at most: ", migration.name));
+    }
   }
   return absl::OkStatus();
 }
@@ -172,7 +176,14 @@ absl::Status PrepareDatabase(Session& session, const Names& names) {
                                  owner, "; GRANT USAGE ON SCHEMA public TO ", app)));
   }
   CLM_RETURN_IF_ERROR(session.Run(absl::StrCat("SET ROLE ", owner)));
-  if (prepared) return absl::OkStatus();
+  if (prepared) {
+    // Tables from before migrations said who runs on them.
+    CLM_ASSIGN_OR_RETURN(const bool complete,
+                         session.Exists("FROM pg_attribute WHERE attname = 'runs_from' AND "
+                                        "attrelid = 'public.schema_version'::regclass"));
+    if (complete) return absl::OkStatus();
+    return session.Run("ALTER TABLE public.schema_version ADD COLUMN IF NOT EXISTS runs_from int");
+  }
   return session.Run(absl::StrCat(
       "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES "
       "TO ",
@@ -184,28 +195,38 @@ struct Applied {
   int number;
   std::string name;
   std::string checksum;
+  int runs_from;
 };
 
 absl::StatusOr<std::vector<Applied>> ReadApplied(Session& session) {
-  CLM_ASSIGN_OR_RETURN(
-      const auto rows,
-      session.Exec("SELECT number, name, checksum FROM public.schema_version ORDER BY number"));
+  CLM_ASSIGN_OR_RETURN(const auto rows,
+                       // A table from before migrations said who runs on them has no such column.
+                       session.Exec("SELECT number, name, checksum, "
+                                    "coalesce((to_jsonb(v) ->> 'runs_from')::int, number) "
+                                    "FROM public.schema_version AS v ORDER BY number"));
   std::vector<Applied> applied;
   for (int i = 0; i < rows->rows; ++i) {
     const Rows::Cell* row = &rows->cells[static_cast<size_t>(i) * rows->columns];
-    applied.push_back({std::atoi(row[0].text), row[1].text, row[2].text});
+    applied.push_back({std::atoi(row[0].text), row[1].text, row[2].text, std::atoi(row[3].text)});
   }
   return applied;
 }
 
-// What is applied must be a prefix of what this program knows, text by text.
+int RunsFrom(const Migration& migration) {
+  return migration.runs_from == 0 ? migration.number : migration.runs_from;
+}
+
+// What is applied must be a prefix of what this program knows, text by text; what goes beyond must
+// let it run.
 absl::Status Compare(const std::vector<Applied>& applied, const Schema& schema) {
   for (size_t i = 0; i < applied.size(); ++i) {
     const Applied& found = applied[i];
     if (i >= schema.migrations.size()) {
+      if (found.runs_from <= static_cast<int>(schema.migrations.size())) continue;
       return error::Precondition(
           "SCHEMA_TOO_NEW", absl::StrCat("database clm_", schema.service, " is at version ",
-                                         applied.back().number, ", this program knows ",
+                                         applied.back().number, ", where programs of version ",
+                                         found.runs_from, " and later run; this program knows ",
                                          schema.migrations.size(), "; use a newer release of clm"));
     }
     const Migration& known = schema.migrations[i];
@@ -220,9 +241,10 @@ absl::Status Compare(const std::vector<Applied>& applied, const Schema& schema) 
 }
 
 absl::Status Apply(Session& session, const std::string& service, const Migration& migration) {
-  const std::string record = absl::StrCat(
-      "INSERT INTO public.schema_version (number, name, checksum) VALUES (", migration.number, ", ",
-      Literal(migration.name), ", ", Literal(Checksum(migration.sql)), ")");
+  const std::string record =
+      absl::StrCat("INSERT INTO public.schema_version (number, name, checksum, runs_from) VALUES (",
+                   migration.number, ", ", Literal(migration.name), ", ",
+                   Literal(Checksum(migration.sql)), ", ", RunsFrom(migration), ")");
   absl::BitGen random;
   absl::Status done;
   for (int attempt = 0; attempt < kLockTries; ++attempt) {

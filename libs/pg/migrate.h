@@ -14,6 +14,12 @@ struct Migration {
   int number;        // 1, 2, ...
   std::string name;  // "0001_contacts"
   std::string sql;   // May hold several statements; runs in one transaction.
+  // The oldest version whose programs run on the schema that this makes; 0: none that is older than
+  // itself. A migration that only adds what older programs need not know (no NOT NULL column
+  // without a default, no narrower constraint) names the version before it, and the program of that
+  // version keeps running while the next one is rolled out. A file says so by its first line:
+  // "-- runs from: 3".
+  int runs_from = 0;
 };
 
 // What a service's database is called and made of.
@@ -30,15 +36,16 @@ struct MigrationReport {
 };
 
 // Creates database and roles where they are missing (admin_dsn must be allowed to), then brings the
-// schema up to date as the owner role. Safe to run concurrently and repeatedly. FAILED_PRECONDITION
-// when an applied migration's text has changed, or the database is newer than this program.
+// schema up to date as the owner role. Safe to run concurrently and repeatedly. Leaves a database
+// alone that is newer than this program and on which it runs. FAILED_PRECONDITION when an applied
+// migration's text has changed, or the database is so new that this program does not run on it.
 absl::StatusOr<MigrationReport> Migrate(const std::string& admin_dsn, const Schema& schema);
 
 // The DSN by which the service's application role connects to its database on the same server.
 std::string AppDsn(const std::string& admin_dsn, const std::string& service);
 
-// FAILED_PRECONDITION, naming the command that helps, unless the schema's version is the one this
-// program was built for.
+// FAILED_PRECONDITION, naming what helps, unless the schema's version is the one this program was
+// built for, or a newer one that says that this program runs on it (Migration::runs_from).
 absl::Status CheckVersion(const std::string& app_dsn, const Schema& schema);
 
 }  // namespace clm::pg

@@ -93,6 +93,45 @@ TEST_F(MigrateTest, ANewerDatabaseIsRefused) {
   EXPECT_THAT(CheckVersion(AppDsn(admin_, schema_.service), older), ReasonIs("SCHEMA_TOO_NEW"));
 }
 
+TEST_F(MigrateTest, AnOlderProgramRunsWhereTheNewerSchemaLetsIt) {
+  const Schema old = schema_;
+  schema_.migrations.push_back({3, "0003_c", "ALTER TABLE a ADD y int", 2});
+  schema_.migrations.push_back({4, "0004_d", "CREATE TABLE d ()", 3});
+  CLM_ASSERT_OK(Migrate(admin_, schema_));
+  const std::string app = AppDsn(admin_, schema_.service);
+  Schema previous = schema_;
+  previous.migrations.pop_back();
+  CLM_EXPECT_OK(CheckVersion(app, previous));
+  // It has nothing to do there, and takes nothing away.
+  CLM_ASSERT_OK_AND_ASSIGN(const MigrationReport report, Migrate(admin_, previous));
+  EXPECT_EQ(report.after, 4);
+  EXPECT_THAT(report.applied, ::testing::IsEmpty());
+  CLM_EXPECT_OK(CheckVersion(app, schema_));
+  // The fourth says that programs of the second version are too old, whatever the third says.
+  EXPECT_THAT(CheckVersion(app, old), ReasonIs("SCHEMA_TOO_NEW"));
+  EXPECT_THAT(CheckVersion(app, old), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                               HasSubstr("programs of version 3 and later run")));
+  EXPECT_THAT(Migrate(admin_, old), ReasonIs("SCHEMA_TOO_NEW"));
+}
+
+TEST_F(MigrateTest, ADatabaseFromBeforeVersionsSaidWhoRunsIsReadAndCompleted) {
+  CLM_ASSERT_OK(Migrate(admin_, schema_));
+  CLM_ASSERT_OK(AdminExec(InDatabase(), "ALTER TABLE schema_version DROP COLUMN runs_from"));
+  const std::string app = AppDsn(admin_, schema_.service);
+  CLM_EXPECT_OK(CheckVersion(app, schema_));
+  Schema older = schema_;
+  older.migrations.pop_back();
+  EXPECT_THAT(CheckVersion(app, older), ReasonIs("SCHEMA_TOO_NEW"));
+  schema_.migrations.push_back({3, "0003_c", "ALTER TABLE a ADD y int", 1});
+  CLM_ASSERT_OK(Migrate(admin_, schema_));
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const Result rows,
+      AdminQuery(InDatabase(), "SELECT runs_from FROM schema_version ORDER BY 1"));
+  ASSERT_EQ(rows.size(), 3);
+  EXPECT_EQ(rows[0].Int(0), 1);
+  EXPECT_TRUE(rows[1].IsNull(0));
+}
+
 TEST_F(MigrateTest, AFailedMigrationLeavesNothingOfItself) {
   Schema broken = schema_;
   broken.migrations[1].sql = "CREATE TABLE half (); SELECT 1 / 0";

@@ -2,6 +2,8 @@
 #
 # Makes the library clm::contact_schema and the header "services/contact/schema.h", which declares
 #   namespace clm::contact { pg::Schema ContactSchema(); }
+# A migration whose schema older programs run on says from which version by its first line,
+# "-- runs from: 2" (pg::Migration::runs_from).
 # The number of a migration is the one its file name begins with; numbers ascend. A service that has
 # a journal puts JournalMigration(), number 1, in front and so begins its own files with 0002.
 function(clm_migrations name)
@@ -33,7 +35,11 @@ function(clm_migrations name)
     endif()
     set(previous ${number})
     file(READ ${file} sql)
-    string(APPEND source "  schema.migrations.push_back({${number}, \"${stem}\", R\"clm_sql(${sql})clm_sql\"});\n")
+    set(runs_from 0)
+    if(sql MATCHES "^-- runs from: ([0-9]+)\n")
+      set(runs_from ${CMAKE_MATCH_1})
+    endif()
+    string(APPEND source "  schema.migrations.push_back({${number}, \"${stem}\", R\"clm_sql(${sql})clm_sql\", ${runs_from}});\n")
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
   endforeach()
   string(APPEND source "  return schema;\n}\n\n}  // namespace clm::${name}\n")
