@@ -71,8 +71,10 @@ absl::Status ApplyOne(EventHandler& handler, const std::string& source, int shar
   if (!status.ok() || blocked) {
     const bool waiting = status.ok();
     recorder.Park(
-        {source, shard, record.offset(), event.tenant(), event.id(), event.subject(),
-         record.event(), waiting ? "WAITING" : error::Reason(status),
+        {source, shard, record.offset(), event.tenant(),
+         // Of a record that cannot be read nothing is known.
+         event.id().empty() ? Uuid().ToString() : event.id(), event.subject(), record.event(),
+         waiting ? "WAITING" : error::Reason(status),
          waiting ? "an earlier event of the same subject is parked" : std::string(status.message()),
          waiting});
   } else {
@@ -100,7 +102,9 @@ class ConsumeMutation : public Mutation {
     events_.resize(records_.size());
     verdicts_.resize(records_.size());
     for (size_t i = 0; i < records_.size(); ++i) {
-      if (!events_[i].ParseFromString(records_[i].event())) verdicts_[i] = Undecodable();
+      if (events_[i].ParseFromString(records_[i].event())) continue;
+      events_[i].Clear();
+      verdicts_[i] = Undecodable();
     }
     if (park_because_ && !verdicts_.empty()) verdicts_[0] = *park_because_;
   }

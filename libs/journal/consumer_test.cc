@@ -252,6 +252,21 @@ TEST_F(ConsumerTest, WhatAHandlerRecordedBeforeItFailedIsUndone) {
   EXPECT_EQ(recorded, std::vector<std::string>(5, "sums/n"));
 }
 
+TEST_F(ConsumerTest, ARecordThatIsNoEventIsParked) {
+  ASSERT_THAT(Add(source_lanes_, {.name = "n"}), IsOk());
+  constexpr pg::Statement kSpoil{"test.spoil", "UPDATE journal SET event = '\\xffff'"};
+  ASSERT_THAT(source_pool_->Transact({pg::Scope::Suite()},
+                                     [&](pg::Tx& tx) { return tx.Exec(kSpoil).status(); }),
+              IsOk());
+  ASSERT_THAT(Add(source_lanes_, {.name = "n"}), IsOk());
+  SumHandler handler;
+  Consumer consumer(Options(&handler));
+  consumer.Start();
+  WaitFor(consumer, 2);
+  consumer.Stop();
+  EXPECT_EQ(Sum("n"), 1);
+}
+
 TEST_F(ConsumerTest, AnEventTheDatabaseRefusesIsFoundAndParked) {
   SumHandler handler;
   Consumer consumer(Options(&handler));
