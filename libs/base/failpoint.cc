@@ -18,6 +18,7 @@ namespace {
 
 struct Armed {
   std::string name;
+  std::string about;  // Empty: it is passes that count.
   std::atomic<int> passes_left{0};
 };
 
@@ -28,26 +29,32 @@ Armed* ReadEnvironment() {
   if (text == nullptr || *text == '\0') return nullptr;
   const std::vector<std::string> parts = absl::StrSplit(text, ':');
   int passes = 0;
-  if (parts.size() != 2 || !absl::StartsWith(parts[1], "kill@") ||
-      !absl::SimpleAtoi(parts[1].substr(5), &passes) || passes < 1) {
+  const bool about =
+      parts.size() == 2 && absl::StartsWith(parts[1], "kill=") && parts[1].size() > 5;
+  if (!about && (parts.size() != 2 || !absl::StartsWith(parts[1], "kill@") ||
+                 !absl::SimpleAtoi(parts[1].substr(5), &passes) || passes < 1)) {
     std::abort();
   }
   auto* armed = new Armed;
   armed->name = parts[0];
+  if (about) armed->about = parts[1].substr(5);
   armed->passes_left = passes;
   return armed;
 }
 
 }  // namespace
 
-void Failpoint(const char* name) {
+void Failpoint(const char* name, absl::string_view about) {
   static Armed* const armed = ReadEnvironment();
   if (armed == nullptr) return;
   const bool listed =
       std::any_of(kFailpoints.begin(), kFailpoints.end(),
                   [name](const char* known) { return std::strcmp(known, name) == 0; });
   if (!listed) std::abort();
-  if (armed->name == name && armed->passes_left.fetch_sub(1) == 1) kill(getpid(), SIGKILL);
+  if (armed->name != name) return;
+  const bool now = armed->about.empty() ? armed->passes_left.fetch_sub(1) == 1
+                                        : absl::StrContains(about, armed->about);
+  if (now) kill(getpid(), SIGKILL);
 }
 
 }  // namespace clm

@@ -1,10 +1,13 @@
 // Places at which a chaos test may make the process die. Nothing happens unless the environment
 // variable CLM_FAILPOINT names one: "lane.appended:kill@3" sends SIGKILL to the process itself the
-// third time it passes the place.
+// third time it passes the place; "consumer.applying:kill=tenants/acme/" each time what it does
+// there is about something that contains the text.
 #ifndef CLM_LIBS_BASE_FAILPOINT_H_
 #define CLM_LIBS_BASE_FAILPOINT_H_
 
 #include <array>
+
+#include "absl/strings/string_view.h"
 
 namespace clm {
 
@@ -19,6 +22,7 @@ inline constexpr std::array kFailpoints = {
     "lane.told",           // Caches told, nobody answered.
     "feed.read",           // Records read, not sent.
     "consumer.fetched",    // Records received, not applied.
+    "consumer.applying",   // An event about to be applied.
     "consumer.committed",  // Effects and offset committed, next fetch not begun.
     "follower.told",       // Told again, offsets not stored.
     "lease.claimed",       // Shards claimed, not yet consumed.
@@ -28,8 +32,8 @@ inline constexpr std::array kFailpoints = {
     "import.batch",        // A batch of rows applied and recorded, the next not begun.
 };
 
-// Thread-safe; a load of one atomic when no failpoint is set.
-void Failpoint(const char* name);
+// Thread-safe; a load of one atomic when no failpoint is set. `about`: what the step is about.
+void Failpoint(const char* name, absl::string_view about = {});
 
 }  // namespace clm
 

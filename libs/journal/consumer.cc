@@ -28,6 +28,15 @@ int64_t BytesOf(const std::vector<event::v1::Record>& records) {
   return bytes;
 }
 
+// Records per shard and fetch while there are events that are applied alone.
+constexpr int kMaxBesideTrials = 16;
+// An event that was begun so often by processes that then died is parked instead.
+constexpr int kTrialsUntilParked = 3;
+
+absl::Status Deadly() {
+  return error::Make(absl::StatusCode::kInternal, "HANDLER_CRASHED",
+                     "the processes that applied the event died of it");
+}
 
 absl::Status Undecodable() {
   return error::Make(absl::StatusCode::kDataLoss, "EVENT_UNREADABLE",
@@ -61,6 +70,7 @@ absl::Status ApplyOne(EventHandler& handler, const std::string& source, int shar
   const bool blocked = recorder.Blocked(source, event.tenant(), event.subject());
   absl::Status status = verdict;
   if (status.ok() && !blocked) {
+    Failpoint("consumer.applying", event.subject());
     HeldRecorder held(recorder);
     status = handler.Apply(event, work, held);
     if (error::IsTransient(status) || !pg::SqlState(status).empty()) return status;
@@ -234,6 +244,7 @@ void Consumer::Refresh() {
     Shard fresh;
     fresh.fence = lease.fence;
     fresh.applied = fresh.fetched = fresh.head = lease.off;
+    fresh.orphaned = lease.orphaned;
     shards_[shard] = fresh;
   }
 }
@@ -242,8 +253,8 @@ void Consumer::Refresh() {
 // batch: a transaction costs much the same for one event as for fifty. Only a backlog is fetched
 // ahead.
 void Consumer::AwaitApplied() {
-  if (backlog_) return;
   absl::MutexLock lock(&mu_);
+  if (backlog_ && alone_ < 0) return;
   const auto applied = [this]()
                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return in_flight_ == 0 || stop_; };
   // Leases are renewed meanwhile.
@@ -264,11 +275,14 @@ absl::Duration Consumer::Round() {
     for (const auto& [number, shard] : shards_) {
       const bool room = bytes_ahead_ < kMaxBytesAhead &&
                         shard.fetched - shard.applied < options_.max_ahead &&
-                        (shard.limit == 0 || shard.fetched == shard.applied);
+                        ((shard.limit == 0 && !shard.orphaned && !shard.Alone()) ||
+                         shard.fetched == shard.applied) &&
+                        (alone_ < 0 || !shard.Alone());
       if (!room || shard.retry_at > now) {
         held_back = true;
         continue;
       }
+      if (shard.Alone()) request.set_max_records(std::min(options_.max_records, kMaxBesideTrials));
       auto* position = request.add_positions();
       position->set_shard(number);
       position->set_after_offset(shard.fetched);
@@ -297,6 +311,11 @@ absl::Duration Consumer::Round() {
                            return !s.records().empty() &&
                                   s.head_offset() > s.records(s.records_size() - 1).offset();
                          });
+  const absl::StatusOr<int> alone = BeginTrials(*response);
+  if (!alone.ok()) {
+    if (options_.on_trouble) options_.on_trouble(alone.status());
+    return absl::Milliseconds(100);
+  }
   std::vector<std::unique_ptr<Mutation>> mutations;
   for (auto& records : *response->mutable_shards()) {
     int64_t fence;
@@ -316,7 +335,14 @@ absl::Duration Consumer::Round() {
         shard.retry_at = absl::Now() + kLongestRetry;
         continue;
       }
+      // Its turn comes.
+      if (shard.Alone() && records.shard() != *alone) continue;
       size_t take = records.records_size();
+      if (shard.Alone()) {
+        take = 1;
+        alone_ = records.shard();
+        if (shard.begun >= kTrialsUntilParked) park_because = Deadly();
+      }
       if (shard.limit > 0) take = std::min<size_t>(take, shard.limit);
       if (shard.park_next) {
         take = 1;
@@ -334,6 +360,78 @@ absl::Duration Consumer::Round() {
   }
   options_.lanes->Submit(std::move(mutations));
   return absl::ZeroDuration();
+}
+
+// An event whose handler ends the process would end every process, one after the other: failures
+// are counted in memory. So, of a shard whose owner died, it is written down that its next batch is
+// begun. Who comes after another death and finds that nothing has become of it applies the events
+// one at a time, one shard at a time, and counts each before it begins. An event that was counted
+// kTrialsUntilParked times without getting done is parked. Whoever does not come after a death
+// writes nothing.
+absl::StatusOr<int> Consumer::BeginTrials(const event::v1::FetchResponse& response) {
+  std::vector<int64_t> orphans;
+  bool any_alone = false;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& records : response.shards()) {
+      const auto it = shards_.find(records.shard());
+      if (it == shards_.end() || records.records().empty()) continue;
+      if (it->second.orphaned) orphans.push_back(records.shard());
+      any_alone = any_alone || it->second.Alone();
+    }
+  }
+  if (orphans.empty() && !any_alone) return -1;
+  const pg::TxOptions tx_options{pg::Scope::Suite(), absl::Now() + absl::Seconds(5)};
+  std::map<int, std::pair<int64_t, int>> before;
+  if (!orphans.empty()) {
+    pg::Args args;
+    args.Add(options_.source).AddArray(orphans);
+    CLM_ASSIGN_OR_RETURN(const pg::Result rows, options_.pool->Query(tx_options, kTrials, args));
+    for (int i = 0; i < rows.size(); ++i) {
+      before[static_cast<int>(rows[i].Int(0))] = {rows[i].Int(1), static_cast<int>(rows[i].Int(2))};
+    }
+  }
+  int chosen = -1;
+  std::vector<int64_t> shards, offs, begun;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& records : response.shards()) {
+      const auto it = shards_.find(records.shard());
+      if (it == shards_.end() || records.records().empty()) continue;
+      Shard& shard = it->second;
+      const auto known = before.find(records.shard());
+      if (shard.orphaned && known != before.end() && known->second.first == shard.applied) {
+        shard.begun = known->second.second;
+        shard.alone_until = records.records(records.records_size() - 1).offset();
+      }
+      if (shard.Alone()) {
+        if (chosen >= 0 || alone_ >= 0) continue;
+        chosen = records.shard();
+        if (shard.counted || shard.begun >= kTrialsUntilParked) continue;
+      } else if (!shard.orphaned) {
+        continue;
+      }
+      shards.push_back(records.shard());
+      offs.push_back(shard.applied);
+      begun.push_back(shard.begun + 1);
+    }
+  }
+  if (!shards.empty()) {
+    pg::Args args;
+    args.Add(options_.source).AddArray(shards).AddArray(offs).AddArray(begun);
+    CLM_RETURN_IF_ERROR(options_.pool->Transact(
+        tx_options, [&](pg::Tx& tx) { return tx.Exec(kBeginTrials, args).status(); }));
+  }
+  absl::MutexLock lock(&mu_);
+  for (const int64_t orphan : orphans) {
+    const auto it = shards_.find(static_cast<int>(orphan));
+    if (it != shards_.end()) it->second.orphaned = false;
+  }
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const auto it = shards_.find(static_cast<int>(shards[i]));
+    if (it != shards_.end()) it->second.counted = true;
+  }
+  return chosen;
 }
 
 std::unique_ptr<Mutation> Consumer::Apply(int shard, int64_t fence,
@@ -367,12 +465,17 @@ void Consumer::Finished(int number, int64_t fence, int64_t last, int count,
   }
   absl::MutexLock lock(&mu_);
   --in_flight_;
+  if (alone_ == number) alone_ = -1;
   const auto it = shards_.find(number);
   if (it == shards_.end() || it->second.fence != fence) return;
   Shard& shard = it->second;
   int64_t reached = 0;
   if (answer.ok() && absl::SimpleAtoi(answer->response, &reached)) {
     applied_ += std::max<int64_t>(0, reached - shard.applied);
+    if (reached > shard.applied) {
+      shard.begun = 0;
+      shard.counted = false;
+    }
     shard.applied = std::max(shard.applied, reached);
     if (reached < last) {
       shard.fetched = shard.applied;

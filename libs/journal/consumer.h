@@ -95,6 +95,16 @@ class Consumer {
     absl::Time retry_at = absl::InfinitePast();
     bool park_next = false;
     absl::Status failure;
+    // The last owner died with it, perhaps of an event that comes next; nothing was begun since.
+    bool orphaned = false;
+    // Up to here events are applied alone.
+    int64_t alone_until = 0;
+    // How often what comes after `applied` was begun since an owner died, and whether this process
+    // has added itself to that.
+    int begun = 0;
+    bool counted = false;
+
+    bool Alone() const { return applied < alone_until; }
   };
 
   void Loop();
@@ -102,6 +112,9 @@ class Consumer {
   void Refresh();
   // One round: returns how long to wait before the next.
   absl::Duration Round();
+  // Counts, durably, what may kill this process too before it is begun; see consumer.cc. Says which
+  // shard may have one event applied alone now; -1: none.
+  absl::StatusOr<int> BeginTrials(const event::v1::FetchResponse& response);
   std::unique_ptr<Mutation> Apply(int shard, int64_t fence, std::vector<event::v1::Record> records,
                                   std::optional<absl::Status> park_because);
   void Finished(int shard, int64_t fence, int64_t last, int count,
@@ -114,6 +127,7 @@ class Consumer {
   int64_t applied_ ABSL_GUARDED_BY(mu_) = 0;
   int in_flight_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t bytes_ahead_ ABSL_GUARDED_BY(mu_) = 0;
+  int alone_ ABSL_GUARDED_BY(mu_) = -1;  // The shard of which an event is applied alone.
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time next_refresh_ = absl::InfinitePast();
   bool backlog_ = false;  // Of the loop: the source had more than the last fetch brought.

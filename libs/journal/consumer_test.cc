@@ -13,6 +13,7 @@
 #include "libs/base/error.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/test_work.h"
+#include "libs/testing/eventually.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
 
@@ -36,6 +37,7 @@ class SumHandler : public EventHandler {
                        0, std::nullopt, "", event.payload()});
     }
     if (calls == unavailable_at) return error::Unavailable("BUSY", "not now", absl::Seconds(1));
+    if (event.subject() == hopeless) return error::Unavailable("BUSY", "never", absl::Seconds(1));
     {
       absl::MutexLock lock(&mu);
       if (poison.contains(event.subject())) {
@@ -53,6 +55,7 @@ class SumHandler : public EventHandler {
   std::function<void()> before_first;
   bool records = false;  // Each event applied, before anything that may fail.
   int unavailable_at = 0;
+  std::string hopeless;  // Subject whose events are never applied.
   absl::Mutex mu;
   std::set<std::string> poison ABSL_GUARDED_BY(mu);
 };
@@ -265,6 +268,87 @@ TEST_F(ConsumerTest, ARecordThatIsNoEventIsParked) {
   WaitFor(consumer, 2);
   consumer.Stop();
   EXPECT_EQ(Sum("n"), 1);
+}
+
+// As if the process had died: what it owned is not given back.
+class DeadlyEventTest : public ConsumerTest {
+ protected:
+  // A life of a consumer of events that end the process: it gets no further than `applied`.
+  void LiveUntil(SumHandler& handler, int64_t applied, const std::function<bool()>& over) {
+    Consumer consumer(Options(&handler));
+    consumer.Start();
+    EXPECT_TRUE(clm::testing::Eventually([&] { return Offset() >= applied && over(); }));
+    consumer.Stop();
+    constexpr pg::Statement kDie{
+        "test.die", "UPDATE consumer_shard SET owner = '0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a'"};
+    ASSERT_THAT(own_pool_->Transact({pg::Scope::Suite()},
+                                    [&](pg::Tx& tx) { return tx.Exec(kDie).status(); }),
+                IsOk());
+  }
+  int64_t Ask(const pg::Statement& statement) {
+    const auto rows = own_pool_->Query({pg::Scope::Suite()}, statement);
+    EXPECT_THAT(rows, IsOk());
+    return rows->empty() ? -1 : (*rows)[0].Int(0);
+  }
+  int64_t Offset() {
+    constexpr pg::Statement kOffset{"test.offset",
+                                    "SELECT coalesce(sum(off), 0)::bigint FROM consumer_shard"};
+    return Ask(kOffset);
+  }
+  int64_t Begun() {
+    constexpr pg::Statement kBegun{"test.begun", "SELECT begun FROM consumer_trial"};
+    return Ask(kBegun);
+  }
+  int64_t Parked() {
+    constexpr pg::Statement kCount{"test.parked", "SELECT count(*) FROM dead_letter"};
+    return Ask(kCount);
+  }
+};
+
+TEST_F(DeadlyEventTest, IsCountedBeforeItIsAppliedAndParkedAtLast) {
+  SumHandler handler;
+  // As good as deadly: it never ends well, and never for a reason to park it.
+  handler.hopeless = "counters/bad";
+  ASSERT_THAT(Add(source_lanes_, {.name = "bad"}), IsOk());
+  const auto tried = [&] {
+    return [&handler, calls = handler.calls.load()] { return handler.calls >= calls + 3; };
+  };
+  LiveUntil(handler, 0, tried());
+  EXPECT_EQ(Begun(), -1) << "nobody had died: nothing is written";
+  for (int life = 1; life <= 3; ++life) {
+    LiveUntil(handler, 0, tried());
+    EXPECT_EQ(Begun(), life) << "once, however often it is tried";
+  }
+  EXPECT_EQ(Parked(), 0);
+  const int calls = handler.calls;
+  LiveUntil(handler, 1, [&] { return Parked() == 1; });
+  EXPECT_EQ(handler.calls, calls) << "it was not applied again";
+
+  // Its subject is held up, another one is not.
+  ASSERT_THAT(Add(source_lanes_, {.name = "good"}), IsOk());
+  LiveUntil(handler, 2, [] { return true; });
+  EXPECT_EQ(Sum("good"), 1);
+  EXPECT_EQ(Parked(), 1);
+}
+
+TEST_F(DeadlyEventTest, TheHealthyAreNotBlamed) {
+  SumHandler handler;
+  handler.hopeless = "counters/bad";
+  // Three that are applied with it, and some on other shards.
+  for (int i = 0; i < 3; ++i) ASSERT_THAT(Add(source_lanes_, {.name = "n"}), IsOk());
+  ASSERT_THAT(Add(source_lanes_, {.name = "bad"}), IsOk());
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_THAT(Add(source_lanes_, {.name = absl::StrCat("m", i)}), IsOk());
+  }
+  for (int life = 0; life < 8 && Parked() == 0; ++life) {
+    LiveUntil(handler, 0, [&, calls = handler.calls.load()] {
+      return handler.calls >= calls + 3 || Parked() > 0;
+    });
+  }
+  LiveUntil(handler, 34, [] { return true; });
+  EXPECT_EQ(Parked(), 1);
+  EXPECT_EQ(Sum("n"), 3);
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(Sum(absl::StrCat("m", i)), 1);
 }
 
 TEST_F(ConsumerTest, AnEventTheDatabaseRefusesIsFoundAndParked) {

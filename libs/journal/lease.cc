@@ -55,7 +55,8 @@ absl::StatusOr<std::map<int, OwnedShard>> Leases::Refresh() {
       args.Add(source_).Add(owner_).Add(ttl).Add(share - static_cast<int>(owned.size()));
       CLM_ASSIGN_OR_RETURN(const pg::Result claimed, tx.Exec(kClaim, args));
       for (int i = 0; i < claimed.size(); ++i) {
-        owned[static_cast<int>(claimed[i].Int(0))] = {claimed[i].Int(1), claimed[i].Int(2)};
+        owned[static_cast<int>(claimed[i].Int(0))] = {claimed[i].Int(1), claimed[i].Int(2),
+                                                      claimed[i].Bool(3)};
       }
     }
     return absl::OkStatus();

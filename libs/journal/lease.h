@@ -19,6 +19,9 @@ namespace clm::journal {
 struct OwnedShard {
   int64_t fence = 0;
   int64_t off = 0;  // Last offset applied.
+  // The last owner did not give it up: it died, or stood still for too long. Told once, when the
+  // shard is claimed.
+  bool orphaned = false;
 };
 
 // Used by one thread. The database's clock decides; a process that stands still loses its shards

@@ -1,5 +1,6 @@
 #include "libs/journal/schema.h"
 
+#include "absl/strings/str_cat.h"
 #include "libs/journal/statements.h"
 
 namespace clm::journal {
@@ -98,9 +99,27 @@ CREATE POLICY tenant ON dead_letter USING (
   OR (SELECT current_setting('clm.tenant')) = '*');
 )sql";
 
+// Apart from the first migration, which databases have had for long.
+constexpr char kTrialSql[] = R"sql(
+-- Where a consumer began to apply events after the last owner of the shard had died, and how often:
+-- an event behind that offset may be what they died of.
+CREATE TABLE consumer_trial (
+  source text NOT NULL,
+  shard  smallint NOT NULL,
+  off    bigint NOT NULL,  -- Last offset applied then.
+  begun  int NOT NULL,
+  PRIMARY KEY (source, shard)
+);
+)sql";
+
 }  // namespace
 
 pg::Migration JournalMigration() { return {1, "0001_journal", kSql}; }
+
+pg::Migration ConsumerMigration(int number) {
+  return {number, absl::StrCat(absl::Dec(number, absl::kZeroPad4), "_consumer_trial"), kTrialSql,
+          number - 1};
+}
 
 std::vector<const pg::Statement*> Statements() {
   return {&kLockHeads,     &kSeenRequests, &kAppend,     &kEventAt,       &kHeads,
@@ -108,7 +127,7 @@ std::vector<const pg::Statement*> Statements() {
           &kForgetMembers, &kCountMembers, &kRenew,      &kClaim,         &kRelease,
           &kLeave,         &kAdvance,      &kPositions,  &kBlocked,       &kPark,
           &kParked,        &kUnpark,       &kListParked, &kForgetAnswers, &kExpireAnswers,
-          &kOldestAnswer,  &kHoldLease};
+          &kOldestAnswer,  &kHoldLease,    &kTrials,     &kBeginTrials};
 }
 
 }  // namespace clm::journal

@@ -97,11 +97,21 @@ inline constexpr pg::Statement kClaim{"consumer.claim", R"sql(
   UPDATE consumer_shard c
   SET owner = $2::uuid, fence = c.fence + 1,
       lease_until = clock_timestamp() + $3::float8 * interval '1 second'
-  FROM (SELECT source, shard FROM consumer_shard
+  FROM (SELECT source, shard, owner FROM consumer_shard
         WHERE source = $1::text AND (owner IS NULL OR lease_until < clock_timestamp())
         ORDER BY shard LIMIT $4::int FOR UPDATE SKIP LOCKED) AS f
   WHERE c.source = f.source AND c.shard = f.shard
-  RETURNING c.shard, c.fence, c.off)sql"};
+  RETURNING c.shard, c.fence, c.off, f.owner IS NOT NULL)sql"};
+
+inline constexpr pg::Statement kTrials{"consumer.trials", R"sql(
+  SELECT shard, off, begun FROM consumer_trial
+  WHERE source = $1::text AND shard = ANY ($2::smallint[]))sql"};
+
+inline constexpr pg::Statement kBeginTrials{"consumer.begin_trials", R"sql(
+  INSERT INTO consumer_trial (source, shard, off, begun)
+  SELECT $1::text, shard, off, begun
+  FROM unnest($2::smallint[], $3::bigint[], $4::int[]) AS t (shard, off, begun)
+  ON CONFLICT (source, shard) DO UPDATE SET (off, begun) = (excluded.off, excluded.begun))sql"};
 
 inline constexpr pg::Statement kHoldLease{"consumer.hold_lease", R"sql(
   SELECT fence FROM consumer_shard

@@ -39,6 +39,7 @@ inline pg::Schema CounterSchema() {
     CREATE POLICY tenant ON counter USING (
       tenant_id = ANY ((SELECT string_to_array(current_setting('clm.tenant'), ','))::text[])
       OR (SELECT current_setting('clm.tenant')) = '*');)sql"});
+  schema.migrations.push_back(ConsumerMigration(3));
   return schema;
 }
 

@@ -1734,6 +1734,7 @@ absl::StatusOr<LifecycleReader::Progress> LifecycleReader::JobProgress(const std
 pg::Schema LifecycleDatabase() {
   pg::Schema schema = LifecycleSchema();
   schema.migrations.insert(schema.migrations.begin(), journal::JournalMigration());
+  schema.migrations.insert(schema.migrations.begin() + 2, journal::ConsumerMigration(3));
   return schema;
 }
 

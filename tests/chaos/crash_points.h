@@ -11,8 +11,8 @@ inline constexpr std::array kContactCrashPoints = {
     "lane.committed", "lane.told",    "feed.read",
 };
 inline constexpr std::array kLifecycleCrashPoints = {
-    "lane.flushed",     "lane.appended",      "lane.committed", "lane.told",
-    "consumer.fetched", "consumer.committed", "lease.claimed",  "timer.fired",
+    "lane.flushed",      "lane.appended",      "lane.committed", "lane.told",   "consumer.fetched",
+    "consumer.applying", "consumer.committed", "lease.claimed",  "timer.fired",
 };
 // Between a commit and the cache, and between telling it again and remembering that.
 inline constexpr std::array kCacheCrashPoints = {"lane.committed", "follower.told"};

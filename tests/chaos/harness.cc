@@ -6,6 +6,7 @@
 #include <fstream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "libs/base/error.h"
 #include "libs/pg/admin.h"
@@ -79,6 +80,7 @@ std::string ServerProcess::target() const {
 }
 
 void ServerProcess::Spawn(const std::string& failpoint) {
+  failpoint_ = failpoint;
   stack::Command command;
   command.argv = {options_.binary, absl::StrCat("--socket=", target().substr(5)),
                   "--drain-delay=0s", "--log-level=warn"};
@@ -97,7 +99,7 @@ void ServerProcess::Supervise() {
       if (stop_) return;
       if (const auto ended = process_->Wait(absl::ZeroDuration())) {
         deaths_.push_back(*ended);
-        Spawn("");
+        Spawn(absl::StrContains(failpoint_, ":kill=") ? failpoint_ : "");
       }
     }
     absl::SleepFor(kPoll);

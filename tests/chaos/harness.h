@@ -49,7 +49,8 @@ class ServerProcess {
     std::string name;    // Of the socket and the log in `folder`; unique there.
     std::string folder;
     std::vector<std::string> flags;
-    // "lane.locked:kill@3": where its first life ends; empty for none.
+    // "lane.locked:kill@3": where its first life ends; "consumer.applying:kill=TEXT": where each
+    // does. Empty for none.
     std::string failpoint;
   };
 
@@ -80,6 +81,7 @@ class ServerProcess {
   const Options options_;
   mutable absl::Mutex mu_;
   std::unique_ptr<stack::ChildProcess> process_ ABSL_GUARDED_BY(mu_);
+  std::string failpoint_ ABSL_GUARDED_BY(mu_);  // Of the life it is in.
   std::vector<stack::ExitStatus> deaths_ ABSL_GUARDED_BY(mu_);
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   std::thread supervisor_;

@@ -188,5 +188,33 @@ TEST_F(LifecycleOutageTest, AnybodyKilledWhileEventsFlowChangesNothing) {
   }
 }
 
+// An event that ends every process that applies it.
+TEST(DeadlyEventTest, IsParkedAfterAFewDeathsAndTheOthersGoOn) {
+  World world({.lifecycle = true});
+  const std::string bad = "tenants/acme/contacts/0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a";
+  world.lifecycle().Rearm(absl::StrCat("consumer.applying:kill=", bad));
+  const auto create = [&](const std::string& id) {
+    contact::v1::CreateContactRequest request;
+    request.set_parent("tenants/acme");
+    request.set_contact_id(id);
+    request.mutable_contact()->set_email(absl::StrCat(IdOf("mail " + id), "@example.com"));
+    request.set_request_id(IdOf("create " + id));
+    return world.caller().Call(&contact::v1::ContactService::Stub::CreateContact, request).status();
+  };
+  CLM_ASSERT_OK(create("0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a"));
+  for (int i = 0; i < 200; ++i) CLM_ASSERT_OK(create(IdOf(absl::StrCat("other ", i))));
+  EXPECT_TRUE(Eventually([&] {
+    return Ask(world.lifecycle_database().admin_dsn, "SELECT count(*) FROM customer") == "200";
+  }));
+  EXPECT_TRUE(Eventually([&] {
+    return Ask(world.lifecycle_database().admin_dsn,
+               "SELECT format('%s %s', subject, error_reason) FROM dead_letter") ==
+           absl::StrCat(bad, " HANDLER_CRASHED");
+  }));
+  // The first death was of nobody knows what; then it was counted three times.
+  EXPECT_EQ(world.lifecycle().deaths().size(), 4u);
+  EXPECT_EQ(Ask(world.lifecycle_database().admin_dsn, "SELECT count(*) FROM customer"), "200");
+}
+
 }  // namespace
 }  // namespace clm::chaos
