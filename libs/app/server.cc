@@ -29,6 +29,7 @@
 #include "libs/base/status_macros.h"
 #include "libs/obs/log.h"
 #include "libs/pg/settings.h"
+#include "libs/rpc/heartbeat.h"
 
 namespace clm::app {
 namespace {
@@ -36,6 +37,8 @@ namespace {
 constexpr absl::Duration kMinAnswerRetention = absl::Hours(24);
 constexpr size_t kMinSecret = 32;
 constexpr absl::Duration kReadinessInterval = absl::Milliseconds(250);
+// Longer than the longest deadline, so that slow reports are not taken for death.
+constexpr absl::Duration kLifeless = absl::Seconds(90);
 constexpr char kLiveness[] = "liveness";
 constexpr char kReadiness[] = "readiness";
 constexpr char kStartup[] = "startup";
@@ -339,13 +342,19 @@ class Server::Impl final : public Runtime {
     serving_ = serving;
   }
 
-  // Asks the modules whether callers may be sent here.
+  // Asks the modules whether callers may be sent here, and looks whether work gets done at all.
   void Monitor() {
+    rpc::Heartbeat heartbeat(&workers_, &clock_, kLifeless);
     while (!stop_monitor_.WaitForNotificationWithTimeout(kReadinessInterval)) {
       bool ready = true;
       for (const auto& module : modules_) ready = ready && module->Ready().ok();
-      server_->GetHealthCheckService()->SetServingStatus(kReadiness, ready);
-      server_->GetHealthCheckService()->SetServingStatus("", ready);
+      auto* const health = server_->GetHealthCheckService();
+      health->SetServingStatus(kReadiness, ready);
+      health->SetServingStatus("", ready);
+      const bool alive = heartbeat.Beat();
+      if (std::exchange(alive_, alive) == alive) continue;
+      if (!alive) obs::Error("the workers have taken no task for a while", {});
+      health->SetServingStatus(kLiveness, alive);
     }
   }
 
@@ -370,6 +379,7 @@ class Server::Impl final : public Runtime {
   std::thread monitor_;
   absl::Notification stop_monitor_;
   size_t started_ = 0;
+  bool alive_ = true;  // Of the monitor.
   bool serving_ = false;
   bool stopped_ = false;
 };

@@ -1,7 +1,9 @@
 #include "libs/app/server.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/wrappers.pb.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -22,6 +24,7 @@
 #include "libs/rpc/service.h"
 #include "libs/rpc/status.h"
 #include "libs/rpc/token.h"
+#include "libs/testing/eventually.h"
 #include "libs/testing/temp_folder.h"
 
 namespace clm::app {
@@ -252,6 +255,55 @@ TEST_F(ServerTest, AProcessWithoutTheAccessServiceAsksItsPeerAboutTokens) {
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(tenant_.display_name(), "token:k");
   EXPECT_EQ(Get(tcp, &tenant_, "guess").code(), absl::StatusCode::kUnauthenticated);
+}
+
+// Whether a health checker is told that `name` serves. The health messages are one string and one
+// enum; the wrapper types are the same on the wire.
+bool Serves(const std::shared_ptr<grpc::Channel>& channel, const std::string& name) {
+  grpc::TemplatedGenericStub<google::protobuf::StringValue, google::protobuf::Int32Value> stub(
+      channel);
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(10)));
+  google::protobuf::StringValue request;
+  request.set_value(name);
+  google::protobuf::Int32Value response;
+  absl::Notification answered;
+  stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request, &response,
+                 [&](const grpc::Status& status) {
+                   EXPECT_TRUE(status.ok()) << status.error_message();
+                   answered.Notify();
+                 });
+  answered.WaitForNotification();
+  return response.value() == 1;
+}
+
+TEST_F(ServerTest, ItIsNotAliveWhileItsWorkersTakeNothing) {
+  absl::Notification inside;
+  absl::Notification release;
+  diary_.handlers.get = [&](const rpc::Call& call) {
+    if (call.caller.actor == "suite" && !inside.HasBeenNotified()) {
+      inside.Notify();
+      release.WaitForNotification();
+    }
+    return access::Tenant();
+  };
+  ManualClock clock(absl::Now());
+  ServerOptions options = Options();
+  options.clock = &clock;
+  options.workers = 1;
+  auto server = Start(options);
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto channel = rpc::NewChannel(SocketTarget());
+  EXPECT_TRUE(Serves(channel, "liveness"));
+  std::thread caller([&] { static_cast<void>(Get(channel, &tenant_)); });
+  inside.WaitForNotification();
+  EXPECT_TRUE(clm::testing::Eventually([&] {
+    clock.Advance(absl::Minutes(1));
+    return !Serves(channel, "liveness");
+  }));
+  release.Notify();
+  caller.join();
+  EXPECT_TRUE(clm::testing::Eventually([&] { return Serves(channel, "liveness"); }));
 }
 
 TEST_F(ServerTest, SeveralServersShareAProcess) {

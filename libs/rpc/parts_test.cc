@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
@@ -13,6 +14,7 @@
 #include "libs/rpc/admission.h"
 #include "libs/rpc/authenticator.h"
 #include "libs/rpc/call.h"
+#include "libs/rpc/heartbeat.h"
 #include "libs/rpc/reply.h"
 #include "libs/rpc/status.h"
 #include "libs/rpc/token.h"
@@ -73,6 +75,39 @@ TEST(WorkersTest, WhatExceedsTheQueueIsRefused) {
   workers.Stop();
   EXPECT_EQ(ran, 1);
   EXPECT_FALSE(workers.Post([&] { ++ran; }));
+}
+
+TEST(HeartbeatTest, WorkersThatTakeNothingAreLifelessUntilTheyDo) {
+  ManualClock clock(absl::FromUnixSeconds(1'000'000));
+  Workers workers("test", 1, 1);
+  Heartbeat heartbeat(&workers, &clock, absl::Seconds(30));
+  const auto beat_until = [&](bool alive) {
+    while (heartbeat.Beat() != alive) std::this_thread::yield();
+  };
+  EXPECT_TRUE(heartbeat.Beat());
+  // However long nobody has looked.
+  clock.Advance(absl::Hours(1));
+  beat_until(true);
+
+  absl::Notification started;
+  absl::Notification release;
+  while (!workers.Post([&] {
+    started.Notify();
+    release.WaitForNotification();
+  })) {
+  }
+  started.WaitForNotification();
+  EXPECT_TRUE(heartbeat.Beat());
+  clock.Advance(absl::Seconds(29));
+  EXPECT_TRUE(heartbeat.Beat());
+  clock.Advance(absl::Seconds(1));
+  EXPECT_FALSE(heartbeat.Beat());
+  // Also while nothing more can be queued.
+  static_cast<void>(workers.Post([] {}));
+  EXPECT_FALSE(workers.Post([] {}));
+  EXPECT_FALSE(heartbeat.Beat());
+  release.Notify();
+  beat_until(true);
 }
 
 TEST(AdmissionTest, EachClassHasItsShare) {

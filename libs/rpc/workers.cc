@@ -38,7 +38,7 @@ void Workers::Stop() {
 
 Workers::Stats Workers::stats() const {
   absl::MutexLock lock(&mu_);
-  return {busy_, static_cast<int>(queue_.size())};
+  return {busy_, static_cast<int>(queue_.size()), taken_};
 }
 
 void Workers::Loop() {
@@ -52,6 +52,7 @@ void Workers::Loop() {
     Task task = std::move(queue_.front());
     queue_.pop_front();
     ++busy_;
+    ++taken_;
     mu_.Unlock();
     std::move(task)();
     task = nullptr;

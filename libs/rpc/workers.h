@@ -3,6 +3,7 @@
 #ifndef CLM_LIBS_RPC_WORKERS_H_
 #define CLM_LIBS_RPC_WORKERS_H_
 
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <thread>
@@ -38,6 +39,7 @@ class Workers {
   struct Stats {
     int busy = 0;
     int queued = 0;
+    int64_t taken = 0;  // Tasks begun since the start.
   };
   Stats stats() const;
 
@@ -49,6 +51,7 @@ class Workers {
   mutable absl::Mutex mu_;
   std::deque<Task> queue_ ABSL_GUARDED_BY(mu_);
   int busy_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t taken_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   absl::Mutex join_mu_;
   std::vector<std::thread> threads_;
