@@ -44,6 +44,7 @@ ABSL_FLAG(int32_t, pg_pool_size, 8, "database connections per service");
 ABSL_FLAG(int32_t, workers, 8, "threads for handlers that block");
 ABSL_FLAG(int32_t, streams, 16, "streams at the same time");
 ABSL_FLAG(int32_t, max_in_flight, 512, "calls in progress at the same time");
+ABSL_FLAG(int64_t, rpc_memory, int64_t{1} << 30, "bytes that all connections together may hold");
 ABSL_FLAG(bool, reflection, true, "serve gRPC reflection");
 ABSL_FLAG(absl::Duration, answer_retention, absl::Hours(7 * 24),
           "how long answers are kept for repeated requests, 24h or more");
@@ -58,12 +59,15 @@ ABSL_FLAG(std::string, log_level, "info", "debug, info, warn or error");
 namespace clm::app {
 namespace {
 
+// Sixteen of the largest requests.
+constexpr int64_t kMinRpcMemory = 64 << 20;
+
 constexpr const char* kFlags[] = {
     "listen",        "socket",        "secret_file",      "pg_admin_dsn", "access_dsn",
     "contact_dsn",   "lifecycle_dsn", "access_peer",      "contact_peer", "lifecycle_peer",
     "redis_url",     "migrate",       "pg_pool_size",     "workers",      "streams",
     "max_in_flight", "reflection",    "metrics_listen",   "drain_delay",  "shutdown_timeout",
-    "log_format",    "log_level",     "answer_retention",
+    "log_format",    "log_level",     "answer_retention", "rpc_memory",
 };
 
 int Complain(const char* name, const std::string& text) {
@@ -141,6 +145,7 @@ ServerOptions OptionsFromFlags(const char* name) {
   options.workers = absl::GetFlag(FLAGS_workers);
   options.streams = absl::GetFlag(FLAGS_streams);
   options.max_in_flight = absl::GetFlag(FLAGS_max_in_flight);
+  options.rpc_memory = absl::GetFlag(FLAGS_rpc_memory);
   options.reflection = absl::GetFlag(FLAGS_reflection);
   options.answer_retention = absl::GetFlag(FLAGS_answer_retention);
   options.metrics_listen = absl::GetFlag(FLAGS_metrics_listen);
@@ -199,6 +204,9 @@ int Run(const char* name, int argc, char** argv, std::vector<std::unique_ptr<Mod
                                     {"streams", absl::GetFlag(FLAGS_streams)},
                                     {"max-in-flight", absl::GetFlag(FLAGS_max_in_flight)}}) {
     if (value < 1) return Complain(name, absl::StrCat("--", flag, " must be at least 1"));
+  }
+  if (absl::GetFlag(FLAGS_rpc_memory) < kMinRpcMemory) {
+    return Complain(name, "--rpc-memory must be at least 67108864: 64 MiB");
   }
   obs::ConfigureLog({.json = format == "json", .level = level, .service = name});
 

@@ -87,6 +87,14 @@ void SetChannelArguments(grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(4 * 1024 * 1024);
 }
 
+// Requests on their way wait where they are, rather than end the process, when all connections
+// together hold this much.
+void SetMemoryQuota(grpc::ServerBuilder& builder, int64_t bytes) {
+  grpc::ResourceQuota quota("clm");
+  quota.Resize(static_cast<size_t>(bytes));
+  builder.SetResourceQuota(quota);
+}
+
 }  // namespace
 
 class Server::Impl final : public Runtime {
@@ -287,6 +295,7 @@ class Server::Impl final : public Runtime {
     if (options_.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     SetChannelArguments(builder);
+    SetMemoryQuota(builder, options_.rpc_memory);
     ports_.resize(options_.listen.size());
     for (size_t i = 0; i < options_.listen.size(); ++i) {
       builder.AddListeningPort(options_.listen[i], grpc::InsecureServerCredentials(), &ports_[i]);

@@ -47,6 +47,8 @@ struct ServerOptions {
   int worker_queue = 256;
   int streams = 16;
   int max_in_flight = 512;
+  // Bytes that all connections together may hold.
+  int64_t rpc_memory = int64_t{1} << 30;
   bool reflection = true;
   // How long the answer to a request is kept for those who repeat it; 24 hours at least.
   absl::Duration answer_retention = absl::Hours(7 * 24);
