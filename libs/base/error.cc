@@ -10,6 +10,7 @@ namespace clm::error {
 namespace {
 
 constexpr size_t kMaxViolations = 20;
+constexpr char kEtagMismatch[] = "ETAG_MISMATCH";
 
 template <class Message>
 void Attach(absl::Status& status, const char* url, const Message& detail) {
@@ -40,6 +41,17 @@ absl::Status BadRequest(const std::vector<std::pair<std::string, std::string>>& 
   return status;
 }
 
+// What a caller does about ABORTED is the same again, at once; but not in step with the others.
+constexpr absl::Duration kAbortedRetryAfter = absl::Milliseconds(20);
+
+void AttachRetry(absl::Status& status, absl::Duration after) {
+  google::rpc::RetryInfo detail;
+  const int64_t nanos = absl::ToInt64Nanoseconds(after);
+  detail.mutable_retry_delay()->set_seconds(nanos / 1'000'000'000);
+  detail.mutable_retry_delay()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+  Attach(status, kRetryInfoUrl, detail);
+}
+
 }  // namespace
 
 absl::Status Make(absl::StatusCode code, absl::string_view reason, absl::string_view message,
@@ -50,6 +62,9 @@ absl::Status Make(absl::StatusCode code, absl::string_view reason, absl::string_
   info.set_domain(kDomain);
   for (const auto& [key, value] : metadata) (*info.mutable_metadata())[key] = value;
   Attach(status, kErrorInfoUrl, info);
+  if (code == absl::StatusCode::kAborted && reason != kEtagMismatch) {
+    AttachRetry(status, kAbortedRetryAfter);
+  }
   return status;
 }
 
@@ -74,7 +89,7 @@ absl::Status Precondition(absl::string_view reason, absl::string_view message,
 }
 
 absl::Status EtagMismatch(absl::string_view field, absl::string_view current) {
-  return Make(absl::StatusCode::kAborted, "ETAG_MISMATCH",
+  return Make(absl::StatusCode::kAborted, kEtagMismatch,
               absl::StrCat(field, ": stale; read the resource again and repeat the change"),
               {{"field", std::string(field)}, {"current_etag", std::string(current)}});
 }
@@ -82,11 +97,7 @@ absl::Status EtagMismatch(absl::string_view field, absl::string_view current) {
 absl::Status Unavailable(absl::string_view reason, absl::string_view message,
                          absl::Duration retry_after) {
   absl::Status status = Make(absl::StatusCode::kUnavailable, reason, message);
-  google::rpc::RetryInfo detail;
-  const int64_t nanos = absl::ToInt64Nanoseconds(retry_after);
-  detail.mutable_retry_delay()->set_seconds(nanos / 1'000'000'000);
-  detail.mutable_retry_delay()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-  Attach(status, kRetryInfoUrl, detail);
+  AttachRetry(status, retry_after);
   return status;
 }
 
@@ -114,7 +125,7 @@ bool IsTransient(const absl::Status& status) {
     case absl::StatusCode::kCancelled:
       return true;
     case absl::StatusCode::kAborted:
-      return Reason(status) != "ETAG_MISMATCH";
+      return Reason(status) != kEtagMismatch;
     default:
       return false;
   }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "google/rpc/error_details.pb.h"
+
 namespace clm::error {
 namespace {
 
@@ -32,6 +34,20 @@ TEST(FieldErrorsTest, CapsTheListAndSaysSo) {
   for (int i = 0; i < 25; ++i) errors.Add("f" + std::to_string(i), "bad");
   EXPECT_EQ(FieldViolations(errors.ToStatus()).size(), 20u);
   EXPECT_THAT(std::string(errors.ToStatus().message()), testing::HasSubstr("and 5 more"));
+}
+
+TEST(ErrorTest, WhatMayBeRepeatedSaysWhen) {
+  const absl::Status moved = Make(absl::StatusCode::kAborted, "CONTACT_MOVED", "try again");
+  const auto payload = moved.GetPayload(kRetryInfoUrl);
+  ASSERT_TRUE(payload.has_value());
+  google::rpc::RetryInfo retry;
+  ASSERT_TRUE(retry.ParseFromString(std::string(*payload)));
+  EXPECT_GT(retry.retry_delay().nanos(), 0);
+  EXPECT_EQ(Reason(moved), "CONTACT_MOVED");
+  EXPECT_TRUE(Unavailable("X", "x", absl::Seconds(1)).GetPayload(kRetryInfoUrl).has_value());
+  // The same again would be as stale, or as wrong.
+  EXPECT_FALSE(EtagMismatch("contact.etag", "\"v2\"").GetPayload(kRetryInfoUrl).has_value());
+  EXPECT_FALSE(InvalidField("contact.email", "bad").GetPayload(kRetryInfoUrl).has_value());
 }
 
 TEST(IsTransientTest, AStaleEtagIsNotTransient) {
