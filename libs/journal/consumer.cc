@@ -43,6 +43,13 @@ absl::Status Undecodable() {
                      "the record is not an event this program can read");
 }
 
+absl::StatusOr<pg::Result> ParkedOf(pg::Pool& pool, const std::string& source,
+                                    const std::string& tenant, const std::string& subject) {
+  pg::Args args;
+  args.Add(tenant).Add(source).Add(subject);
+  return pool.Query({pg::Scope::Tenant(tenant), absl::Now() + absl::Seconds(10)}, kParked, args);
+}
+
 // Holds back what a handler records until it is known that the event counts.
 class HeldRecorder final : public Recorder {
  public:
@@ -509,29 +516,22 @@ void Consumer::Finished(int number, int64_t fence, int64_t last, int count,
 
 absl::StatusOr<int> Consumer::Replay(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
                                      const std::string& source, const std::string& tenant,
-                                     const std::string& subject, bool skip) {
-  pg::Args args;
-  args.Add(tenant).Add(source).Add(subject);
-  const pg::TxOptions tx{pg::Scope::Tenant(tenant), absl::Now() + absl::Seconds(10)};
-  CLM_ASSIGN_OR_RETURN(const pg::Result parked, pool.Query(tx, kParked, args));
+                                     const std::string& subject) {
+  CLM_ASSIGN_OR_RETURN(const pg::Result parked, ParkedOf(pool, source, tenant, subject));
   int went = 0;
   for (int i = 0; i < parked.size(); ++i) {
     const int shard = static_cast<int>(parked[i].Int(0));
     const int64_t off = parked[i].Int(1);
     event::v1::Event event;
-    if (!event.ParseFromString(parked[i].Bytes(2)) && !skip) return Undecodable();
+    if (!event.ParseFromString(parked[i].Bytes(2))) return Undecodable();
     MutationInfo info;
     info.shards.set(shard);
     info.actor = source;
     info.deadline = absl::Now() + absl::Seconds(30);
-    const bool give_up = skip && i == 0;
     const auto answer = lanes.Run<Work>(
-        std::move(info),
-        [&](Work& work) {
-          if (!give_up) handler.Declare(event, work);
-        },
+        std::move(info), [&](Work& work) { handler.Declare(event, work); },
         [&](Work& work, ConsumingRecorder& recorder) -> absl::StatusOr<std::string> {
-          if (!give_up) CLM_RETURN_IF_ERROR(handler.Apply(event, work, recorder));
+          CLM_RETURN_IF_ERROR(handler.Apply(event, work, recorder));
           recorder.Unpark(source, shard, off, tenant);
           return std::string();
         });
@@ -540,9 +540,35 @@ absl::StatusOr<int> Consumer::Replay(pg::Pool& pool, Lanes& lanes, EventHandler&
       return answer.status();
     }
     ++went;
-    if (give_up) break;
   }
   return went;
+}
+
+absl::StatusOr<Answer> Consumer::Skip(
+    pg::Pool& pool, Lanes& lanes, const std::string& source, const std::string& subject,
+    MutationInfo info, const std::function<std::string(const GivenUp&, Recorder&)>& record) {
+  const std::string tenant = info.tenant;
+  CLM_ASSIGN_OR_RETURN(const pg::Result parked, ParkedOf(pool, source, tenant, subject));
+  GivenUp first;
+  int64_t off = 0;
+  if (!parked.empty()) {
+    first.shard = static_cast<int>(parked[0].Int(0));
+    off = parked[0].Int(1);
+    static_cast<void>(first.event.ParseFromString(parked[0].Bytes(2)));
+    first.error_reason = std::string(parked[0].Text(3));
+  }
+  // Also when nothing is parked: this may be a repetition of the request that gave the last one up.
+  info.shards.set(first.shard);
+  return lanes.Run<Work>(
+      std::move(info), [](Work&) {},
+      [&](Work&, ConsumingRecorder& recorder) -> absl::StatusOr<std::string> {
+        if (parked.empty()) {
+          return error::Make(absl::StatusCode::kNotFound, "NOTHING_PARKED",
+                             "subject: no event of it is parked");
+        }
+        recorder.Unpark(source, first.shard, off, tenant);
+        return record(first, recorder);
+      });
 }
 
 }  // namespace clm::journal

@@ -77,11 +77,23 @@ class Consumer {
   Stats stats() const;
 
   // Applies the parked events of a subject again, in order, and forgets those that succeed; stops
-  // at the first that fails, with its status when nothing succeeded before it. With `skip` gives
-  // the first one up instead. Returns how many went.
+  // at the first that fails, with its status when nothing succeeded before it. Returns how many
+  // went.
   static absl::StatusOr<int> Replay(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
                                     const std::string& source, const std::string& tenant,
-                                    const std::string& subject, bool skip);
+                                    const std::string& subject);
+
+  struct GivenUp {
+    int shard = 0;
+    event::v1::Event event;  // As far as it could be read.
+    std::string error_reason;
+  };
+  // Gives the first parked event of a subject up: `record` says so in the journal, in the same
+  // transaction, and returns the answer. NOT_FOUND, reason NOTHING_PARKED, when none is parked.
+  // `info` is that of the request, without shards.
+  static absl::StatusOr<Answer> Skip(
+      pg::Pool& pool, Lanes& lanes, const std::string& source, const std::string& subject,
+      MutationInfo info, const std::function<std::string(const GivenUp&, Recorder&)>& record);
 
  private:
   struct Shard {

@@ -220,7 +220,7 @@ TEST_F(ConsumerTest, APoisonedSubjectIsParkedAndTheOthersGoOn) {
     handler.poison.clear();
   }
   const auto replayed =
-      Consumer::Replay(*own_pool_, own_lanes_, handler, "source", "acme", "counters/bad", false);
+      Consumer::Replay(*own_pool_, own_lanes_, handler, "source", "acme", "counters/bad");
   ASSERT_THAT(replayed, IsOk());
   EXPECT_EQ(*replayed, 10);
   EXPECT_EQ(Sum("bad"), 10);

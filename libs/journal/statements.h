@@ -147,7 +147,7 @@ inline constexpr pg::Statement kPark{"consumer.park", R"sql(
     (excluded.error_reason, excluded.error_message, dead_letter.attempts + 1, excluded.park_time))sql"};
 
 inline constexpr pg::Statement kParked{"consumer.parked", R"sql(
-  SELECT shard, off, event FROM dead_letter
+  SELECT shard, off, event, error_reason FROM dead_letter
   WHERE tenant_id = $1::text AND source = $2::text AND subject = $3::text ORDER BY shard, off)sql"};
 
 inline constexpr pg::Statement kUnpark{"consumer.unpark", R"sql(

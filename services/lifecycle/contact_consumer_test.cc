@@ -164,14 +164,28 @@ TEST_F(ContactConsumerTest, AnEventThatCannotBeAppliedHoldsUpItsCustomerAlone) {
   EXPECT_THAT(handlers.ReplayDeadLetter({}, replay),
               clm::testing::StatusIs(absl::StatusCode::kInvalidArgument));
   replay.set_reason("the sender has repaired it");
-  const auto skipped = handlers.ReplayDeadLetter({}, replay);
-  CLM_ASSERT_OK(skipped);
-  EXPECT_EQ(skipped->skipped_count(), 1);
+  replay.set_request_id(Id(1).ToString());
+  // Sent again it is the same skip, not one of the next event; and so with the last one.
+  for (int i = 0; i < 2; ++i) {
+    const auto skipped = handlers.ReplayDeadLetter({}, replay);
+    CLM_ASSERT_OK(skipped);
+    EXPECT_EQ(skipped->skipped_count(), 1);
+  }
+  EXPECT_EQ(Journaled("EventGivenUp", Contact(1)), 1);
+  EXPECT_EQ(Count("SELECT count(*) FROM journal WHERE type LIKE '%EventGivenUp' AND "
+                  "position('the sender has repaired it'::bytea IN event) > 0 AND "
+                  "position('EVENT_MALFORMED'::bytea IN event) > 0"),
+            1);
   replay.set_skip(false);
-  const auto applied = handlers.ReplayDeadLetter({}, replay);
-  CLM_ASSERT_OK(applied);
-  EXPECT_EQ(applied->applied_count(), 1);
+  EXPECT_THAT(handlers.ReplayDeadLetter({}, replay), clm::testing::ReasonIs("REQUEST_ID_REUSED"));
+  replay.set_request_id(Id(2).ToString());
+  for (int i = 0; i < 2; ++i) {
+    const auto applied = handlers.ReplayDeadLetter({}, replay);
+    CLM_ASSERT_OK(applied);
+    EXPECT_EQ(applied->applied_count(), 1);
+  }
   EXPECT_EQ(StageOf(Contact(1)), "first_purchase");
+  replay.clear_request_id();
   EXPECT_THAT(handlers.ReplayDeadLetter({}, replay), clm::testing::ReasonIs("NOTHING_PARKED"));
 }
 

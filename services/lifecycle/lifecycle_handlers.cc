@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_text.h"
+#include "libs/journal/consumer.h"
 #include "libs/journal/mutate.h"
 #include "libs/rpc/field_mask.h"
 #include "services/lifecycle/crosswalk.h"
@@ -39,6 +41,30 @@ absl::Status CheckEtag(absl::string_view field, absl::string_view etag, int64_t 
   CLM_ASSIGN_OR_RETURN(const int64_t sent, ParseEtag(field, etag));
   if (sent != 0 && sent != version) return error::EtagMismatch(field, Etag(version));
   return absl::OkStatus();
+}
+
+constexpr char kNotAnswered[] = "NOT_ANSWERED";
+
+// The stored answer to a request; stores `answer` when there is none yet, or refuses with
+// kNotAnswered without one.
+absl::StatusOr<journal::Answer> StoreAnswer(journal::Lanes& lanes, journal::MutationInfo info,
+                                            const std::optional<std::string>& answer) {
+  info.shards.set(0);
+  return lanes.Run<journal::Work>(
+      std::move(info), [](journal::Work&) {},
+      [&](journal::Work&, journal::Recorder&) -> absl::StatusOr<std::string> {
+        if (answer) return *answer;
+        return error::Make(absl::StatusCode::kNotFound, kNotAnswered, "not answered yet");
+      });
+}
+
+absl::StatusOr<v1::ReplayDeadLetterResponse> ParsedAnswer(
+    const absl::StatusOr<journal::Answer>& answer) {
+  if (!answer.ok()) return answer.status();
+  v1::ReplayDeadLetterResponse response;
+  if (!response.ParseFromString(answer->response))
+    return error::Internal("the stored answer cannot be read");
+  return response;
 }
 
 int ModelShard(const ModelKey& key) {
@@ -1039,24 +1065,51 @@ absl::StatusOr<v1::ListDeadLettersResponse> LifecycleHandlers::ListDeadLetters(
 }
 
 absl::StatusOr<v1::ReplayDeadLetterResponse> LifecycleHandlers::ReplayDeadLetter(
-    const rpc::Call&, const v1::ReplayDeadLetterRequest& request) {
+    const rpc::Call& call, const v1::ReplayDeadLetterRequest& request) {
   CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
   if (request.skip() && request.reason().empty()) {
     return error::InvalidField("reason", "is required to give an event up");
   }
-  CLM_ASSIGN_OR_RETURN(
-      const int went,
-      journal::Consumer::Replay(*parts_.pool, *parts_.lanes, *parts_.contact_feed, kContactSource,
-                                tenant, request.subject(), request.skip()));
+  const journal::MutationInfo info = journal::InfoFor(call, tenant, request);
+  if (request.skip()) {
+    const auto record = [&](const journal::Consumer::GivenUp& given_up,
+                            journal::Recorder& recorder) {
+      v1::EventGivenUp payload;
+      payload.set_source(kContactSource);
+      payload.set_event_id(given_up.event.id());
+      payload.set_event_type(given_up.event.type());
+      payload.set_error_reason(given_up.error_reason);
+      payload.set_reason(request.reason());
+      recorder.Record({.shard = given_up.shard,
+                       .tenant = tenant,
+                       .subject = request.subject(),
+                       .type = payload.GetDescriptor()->full_name(),
+                       .subject_version = 0,
+                       .payload = payload.SerializeAsString()});
+      v1::ReplayDeadLetterResponse response;
+      response.set_skipped_count(1);
+      return response.SerializeAsString();
+    };
+    return ParsedAnswer(journal::Consumer::Skip(*parts_.pool, *parts_.lanes, kContactSource,
+                                                request.subject(), info, record));
+  }
+  // Events are applied by a mutation each, the answer is stored by one more. A repetition that
+  // finds no answer, as this process died in between, goes on with what is left.
+  if (!info.request_id.empty()) {
+    auto answered = ParsedAnswer(StoreAnswer(*parts_.lanes, info, std::nullopt));
+    if (answered.ok() || error::Reason(answered.status()) != kNotAnswered) return answered;
+  }
+  CLM_ASSIGN_OR_RETURN(const int went,
+                       journal::Consumer::Replay(*parts_.pool, *parts_.lanes, *parts_.contact_feed,
+                                                 kContactSource, tenant, request.subject()));
   if (went == 0) {
     return error::Make(absl::StatusCode::kNotFound, "NOTHING_PARKED",
                        "subject: no event of it is parked");
   }
   v1::ReplayDeadLetterResponse response;
-  if (request.skip()) {
-    response.set_skipped_count(went);
-  } else {
-    response.set_applied_count(went);
+  response.set_applied_count(went);
+  if (!info.request_id.empty()) {
+    CLM_RETURN_IF_ERROR(StoreAnswer(*parts_.lanes, info, response.SerializeAsString()).status());
   }
   return response;
 }

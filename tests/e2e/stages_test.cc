@@ -74,6 +74,38 @@ TEST_F(StagesTest, AnEventMovesItsCustomerAndTheReasonCanBeRead) {
       Lines(Clm({"stages", "list", "non-contractual", "first_purchase", "-o", "name"})).size(), 1u);
 }
 
+TEST_F(StagesTest, ParkedEventsAreShownReplayedAndGivenUp) {
+  const std::string ada = NewContact("ada@example.com");
+  const auto letters = [&](const std::string& command) {
+    return Clm({"events", "dead-letters", command, "ada@example.com"});
+  };
+  EXPECT_THAT(Clm({"events", "dead-letters", "list"}).out, HasSubstr("no event is parked"));
+  EXPECT_THAT(letters("replay"), FailedWith(kNotFound, HasSubstr("no event of it is parked")));
+  // One that cannot be read, and one of a type that changes nothing.
+  for (const char* row : {"1, '\\xff', 'EVENT_UNREADABLE', 'unreadable', false",
+                          "2, '', 'WAITING', 'an earlier event is parked', true"}) {
+    const std::string insert = absl::StrCat(
+        "INSERT INTO dead_letter (tenant_id, source, shard, event_id, subject, attempts, "
+        "park_time, "
+        "off, event, error_reason, error_message, waiting) VALUES ('",
+        tenant(), "', 'contact', 0, gen_random_uuid(), '", ada, "', 1, now(), ", row, ")");
+    ASSERT_THAT(suite().Clm({"psql", "lifecycle", "--", "-Atc", insert}), Succeeded());
+  }
+  const json listed = Json({"events", "dead-letters", "list"});
+  ASSERT_EQ(listed.size(), 2u);
+  EXPECT_EQ(listed[0].value("error_reason", ""), "EVENT_UNREADABLE");
+  EXPECT_THAT(letters("show").out, HasSubstr("unreadable"));
+  EXPECT_EQ(letters("replay").code, 1);
+  EXPECT_THAT(letters("skip"), FailedWith(kUsage, HasSubstr("--reason")));
+  const std::vector<std::string> skip = {
+      "events",   "dead-letters",        "skip",         ada,
+      "--reason", "the sender was told", "--request-id", "0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a"};
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(Json(skip).value("skipped_count", 0), 1);
+  EXPECT_EQ(Json({"events", "dead-letters", "list"}).size(), 1u);
+  EXPECT_EQ(Json({"events", "dead-letters", "replay", ada}).value("applied_count", 0), 1);
+  EXPECT_EQ(Json({"events", "dead-letters", "list"}).size(), 0u);
+}
+
 TEST_F(StagesTest, ARuleDoesWhatItsDryRunShowed) {
   Json({"models", "install", "non-contractual"});
   for (const char* who : {"a", "b", "c"}) {

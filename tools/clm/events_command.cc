@@ -1,13 +1,16 @@
 #include "tools/clm/events_command.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "clm/contact/v1/timeline_service.grpc.pb.h"
+#include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/uuid.h"
 #include "tools/clm/sender.h"
@@ -18,6 +21,8 @@ namespace {
 
 using contact::v1::BehaviorEvent;
 using Stub = contact::v1::TimelineService::Stub;
+using lifecycle::v1::DeadLetter;
+using Lifecycle = lifecycle::v1::LifecycleService::Stub;
 
 struct IngestFlags {
   std::string contact, type, at = "now", amount, currency, channel, id;
@@ -108,6 +113,125 @@ absl::Status ListEvents(Cli& cli, const std::string& who, const std::string& fil
   });
 }
 
+// ---- dead letters
+
+struct LetterFlags {
+  std::string subject, reason, request_id;
+  int64_t limit = 50;
+};
+
+terminal::Table LetterTable(const std::vector<DeadLetter>& letters) {
+  terminal::Table table({{"subject", "SUBJECT"},
+                         {"park_time", "PARKED"},
+                         {"error_reason", "REASON"},
+                         {"error_message", "WHAT WAS WRONG"},
+                         {"waiting"},
+                         {"attempts", "", true},
+                         {"source", "", true},
+                         {"shard", "", true},
+                         {"offset", "", true},
+                         {"name", "EVENT", true}});
+  table.set_empty_text("no event is parked");
+  for (const DeadLetter& letter : letters) {
+    table.Add({letter.subject(), TimeCell(letter.has_park_time(), letter.park_time()),
+               letter.error_reason(), letter.error_message(), letter.waiting(),
+               static_cast<int64_t>(letter.attempts()), letter.source(),
+               static_cast<int64_t>(letter.shard()), letter.offset(), letter.event_id()});
+  }
+  return table;
+}
+
+// Whatever has a name may have parked events; of a contact, more than its name is understood.
+absl::StatusOr<std::string> SubjectOf(Cli& cli, const std::string& text) {
+  if (absl::StartsWith(text, "tenants/")) return text;
+  return cli.ContactName(text);
+}
+
+absl::Status ListLetters(Cli& cli, int64_t limit) {
+  lifecycle::v1::ListDeadLettersRequest request;
+  request.set_parent(cli.tenant_name());
+  CLM_ASSIGN_OR_RETURN(const std::vector<DeadLetter> letters,
+                       cli.List(&Lifecycle::ListDeadLetters, request,
+                                &lifecycle::v1::ListDeadLettersResponse::dead_letters, limit));
+  return cli.Print(Pointers(letters), true, [&] { return LetterTable(letters); });
+}
+
+absl::Status ShowLetters(Cli& cli, const std::string& who) {
+  lifecycle::v1::ListDeadLettersRequest request;
+  request.set_parent(cli.tenant_name());
+  CLM_ASSIGN_OR_RETURN(const std::string subject, SubjectOf(cli, who));
+  CLM_ASSIGN_OR_RETURN(
+      std::vector<DeadLetter> letters,
+      cli.List(&Lifecycle::ListDeadLetters, request,
+               &lifecycle::v1::ListDeadLettersResponse::dead_letters, /*limit=*/0));
+  std::erase_if(letters, [&](const DeadLetter& letter) { return letter.subject() != subject; });
+  if (letters.empty()) {
+    return error::NotFound(absl::StrCat(subject, " has no parked events"));
+  }
+  return cli.Print(Pointers(letters), true, [&] { return LetterTable(letters); });
+}
+
+absl::Status ReplayLetters(Cli& cli, const LetterFlags& flags, bool skip) {
+  lifecycle::v1::ReplayDeadLetterRequest request;
+  request.set_parent(cli.tenant_name());
+  CLM_ASSIGN_OR_RETURN(*request.mutable_subject(), SubjectOf(cli, flags.subject));
+  request.set_skip(skip);
+  request.set_reason(flags.reason);
+  request.set_request_id(flags.request_id.empty() ? Uuid::V7(absl::Now()).ToString()
+                                                  : flags.request_id);
+  CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Lifecycle::ReplayDeadLetter, request));
+  return cli.Print({&response}, false, [&] {
+    terminal::Table table(
+        {{"name", "SUBJECT"}, {"applied_count", "APPLIED"}, {"skipped_count", "GIVEN UP"}});
+    table.Add({request.subject(), static_cast<int64_t>(response.applied_count()),
+               static_cast<int64_t>(response.skipped_count())});
+    return table;
+  });
+}
+
+void AddDeadLetterCommands(Cli& cli, CLI::App* events) {
+  CLI::App* group = events->add_subcommand(
+      "dead-letters", "Events that could not be applied, and what waits behind them");
+  group->require_subcommand(1);
+  auto flags = std::make_shared<LetterFlags>();
+  CLI::App* command = cli.AddCommand(
+      group, "list", "List parked events, oldest first",
+      {"clm events dead-letters list", "clm events dead-letters list --limit 0 -o json"},
+      [&cli, flags] { return ListLetters(cli, flags->limit); });
+  command->add_option("--limit", flags->limit, "most to show; 0: all")
+      ->check(kLimit)
+      ->capture_default_str();
+
+  const auto add_subject = [flags](CLI::App* to) {
+    to->add_option("SUBJECT", flags->subject,
+                   "a name as list shows it, or a contact: id, e-mail address, +phone, TYPE:VALUE")
+        ->required();
+  };
+  command = cli.AddCommand(group, "show", "Show the parked events of one subject",
+                           {"clm events dead-letters show ada@example.com"},
+                           [&cli, flags] { return ShowLetters(cli, flags->subject); });
+  add_subject(command);
+
+  const auto add_request_id = [flags](CLI::App* to) {
+    to->add_option("--request-id", flags->request_id, "UUID; the same again is the same request");
+  };
+  command = cli.AddCommand(group, "replay",
+                           "Apply the parked events of a subject again, in order, up to the first "
+                           "that fails",
+                           {"clm events dead-letters replay ada@example.com"},
+                           [&cli, flags] { return ReplayLetters(cli, *flags, false); });
+  add_subject(command);
+  add_request_id(command);
+
+  command = cli.AddCommand(
+      group, "skip", "Give the first parked event of a subject up",
+      {"clm events dead-letters skip ada@example.com --reason 'the sender has repaired it'"},
+      [&cli, flags] { return ReplayLetters(cli, *flags, true); });
+  add_subject(command);
+  command->add_option("--reason", flags->reason, "why; stays in the journal")->required();
+  add_request_id(command);
+}
+
 }  // namespace
 
 void AddEventsCommands(Cli& cli) {
@@ -150,6 +274,8 @@ void AddEventsCommands(Cli& cli) {
   command->add_option("--limit", list->limit, "most to show; 0: all")
       ->check(kLimit)
       ->capture_default_str();
+
+  AddDeadLetterCommands(cli, group);
 }
 
 }  // namespace clm::cli
