@@ -16,7 +16,7 @@ absl::StatusOr<Result> AdminQuery(const std::string& dsn, const std::string& sql
   CLM_ASSIGN_OR_RETURN(const DsnOptions options, ParseDsn(dsn));
   try {
     Connection connection(FormatDsn(WithDefaults(options, "clm-admin")));
-    return ResultMaker::Make(connection.Exec(sql));
+    return ResultMaker::Make(MakeRows(connection.Exec(sql)));
   } catch (...) {
     return StatusFromCurrentException("admin", /*connected=*/true);
   }

@@ -4,29 +4,16 @@
 #include <cctype>
 #include <cstdint>
 #include <limits>
-#include <type_traits>
+
+#include "libs/pg/types.h"
 
 namespace clm::pg {
 namespace {
 
-// Object identifiers of the built-in types (pg_type.dat); they never change.
-enum Oid : uint32_t {
-  kBool = 16,
-  kBytea = 17,
-  kInt8 = 20,
-  kInt2 = 21,
-  kInt4 = 23,
-  kText = 25,
-  kFloat8 = 701,
-  kTimestamptz = 1184,
-  kUuid = 2950,
-  kJsonb = 3802,
-};
-
-std::optional<Oid> ElementOf(absl::string_view type) {
+std::optional<TypeId> ElementOf(absl::string_view type) {
   struct Named {
     absl::string_view name;
-    Oid oid;
+    TypeId oid;
   };
   static constexpr Named kTypes[] = {
       {"text[]", kText},    {"uuid[]", kUuid},
@@ -41,17 +28,9 @@ std::optional<Oid> ElementOf(absl::string_view type) {
   return std::nullopt;
 }
 
-template <class Number>
-void AppendBig(std::string& out, Number value) {
-  const auto bits = static_cast<std::make_unsigned_t<Number>>(value);
-  for (int shift = 8 * (sizeof(Number) - 1); shift >= 0; shift -= 8) {
-    out.push_back(static_cast<char>(bits >> shift));
-  }
-}
-
 // Each puts the length and the bytes of an element of the type; false when it is not one.
 
-bool Put(std::string& out, Oid oid, absl::string_view value) {
+bool Put(std::string& out, TypeId oid, absl::string_view value) {
   switch (oid) {
     case kText:
     case kJsonb: {
@@ -84,30 +63,29 @@ bool PutNumber(std::string& out, int64_t value) {
   return true;
 }
 
-bool Put(std::string& out, Oid oid, int64_t value) {
+bool Put(std::string& out, TypeId oid, int64_t value) {
   if (oid == kInt8) return PutNumber<int64_t>(out, value);
   if (oid == kInt4) return PutNumber<int32_t>(out, value);
   return oid == kInt2 && PutNumber<int16_t>(out, value);
 }
 
-bool Put(std::string& out, Oid oid, double value) {
+bool Put(std::string& out, TypeId oid, double value) {
   if (oid != kFloat8) return false;
   AppendBig(out, int32_t{8});
   AppendBig(out, std::bit_cast<int64_t>(value));
   return true;
 }
 
-bool Put(std::string& out, Oid oid, bool value) {
+bool Put(std::string& out, TypeId oid, bool value) {
   if (oid != kBool) return false;
   AppendBig(out, int32_t{1});
   out.push_back(value ? 1 : 0);
   return true;
 }
 
-bool Put(std::string& out, Oid oid, absl::Time value) {
+bool Put(std::string& out, TypeId oid, absl::Time value) {
   if (oid != kTimestamptz) return false;
-  // Microseconds since 2000; the extremes are the infinities.
-  constexpr int64_t kEpoch = 946'684'800'000'000;
+  // The extremes are the infinities.
   int64_t micros;
   if (value == absl::InfiniteFuture()) {
     micros = std::numeric_limits<int64_t>::max();
@@ -116,15 +94,15 @@ bool Put(std::string& out, Oid oid, absl::Time value) {
   } else {
     micros = absl::ToUnixMicros(value);
     // What the type cannot hold is refused by the server, as text.
-    if (micros < std::numeric_limits<int64_t>::min() + kEpoch + 1) return false;
-    micros -= kEpoch;
+    if (micros < std::numeric_limits<int64_t>::min() + kEpochMicros + 1) return false;
+    micros -= kEpochMicros;
   }
   AppendBig(out, int32_t{8});
   AppendBig(out, micros);
   return true;
 }
 
-bool Put(std::string& out, Oid oid, const clm::Uuid& value) {
+bool Put(std::string& out, TypeId oid, const clm::Uuid& value) {
   if (oid != kUuid) return false;
   AppendBig(out, int32_t{16});
   out.append(value.ToBytes());
@@ -132,7 +110,7 @@ bool Put(std::string& out, Oid oid, const clm::Uuid& value) {
 }
 
 template <class T>
-bool Put(std::string& out, Oid oid, const std::optional<T>& value) {
+bool Put(std::string& out, TypeId oid, const std::optional<T>& value) {
   if (value) return Put(out, oid, *value);
   AppendBig(out, int32_t{-1});
   return true;
@@ -144,7 +122,7 @@ template <class T>
 constexpr bool kOptional<std::optional<T>> = true;
 
 // What stands before the elements: dimensions, whether there are nulls, the elements' type.
-void AppendHeader(std::string& out, Oid oid, size_t size, bool nulls) {
+void AppendHeader(std::string& out, TypeId oid, size_t size, bool nulls) {
   AppendBig(out, int32_t{size > 0 ? 1 : 0});
   AppendBig(out, int32_t{nulls ? 1 : 0});
   AppendBig(out, static_cast<uint32_t>(oid));
@@ -154,7 +132,7 @@ void AppendHeader(std::string& out, Oid oid, size_t size, bool nulls) {
 }
 
 template <class T>
-std::optional<std::string> Encode(const std::vector<T>& elements, Oid oid) {
+std::optional<std::string> Encode(const std::vector<T>& elements, TypeId oid) {
   std::string out;
   out.reserve(20 + elements.size() * 24);
   AppendHeader(out, oid, elements.size(), kOptional<T>);
@@ -164,7 +142,7 @@ std::optional<std::string> Encode(const std::vector<T>& elements, Oid oid) {
   return out;
 }
 
-std::optional<std::string> Encode(const Args::BytesArray& array, Oid oid) {
+std::optional<std::string> Encode(const Args::BytesArray& array, TypeId oid) {
   if (oid != kBytea) return std::nullopt;
   std::string out;
   size_t bytes = 20;

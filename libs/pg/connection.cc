@@ -13,7 +13,19 @@ constexpr char kSessionSettings[] =
     "SET extra_float_digits = 1; SET idle_in_transaction_session_timeout = 5000; "
     // Everything but reports looks rows up by key. A plan made while a table was small would read
     // it from end to end when it has grown.
-    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; "
+    // For few keys the planner would rather plan every time anew, which costs ten times what it
+    // saves. Transactions that read may have parameters that change the plan: they reset this.
+    "SET plan_cache_mode = force_generic_plan";
+
+// The settings of a transaction that reads, until its end.
+constexpr Statement kQuerySettings = {
+    "pg.query_settings",
+    "SELECT set_config('transaction_read_only', 'on', true), "
+    "set_config('clm.tenant', $1::text, true), "
+    "set_config('statement_timeout', coalesce($2::text, current_setting('statement_timeout')), "
+    "true), set_config('lock_timeout', coalesce($3::text, current_setting('lock_timeout')), true), "
+    "set_config('plan_cache_mode', $4::text, true)"};
 
 // Identifiers are cut at 63 bytes by the server's parser, but not by its protocol.
 constexpr size_t kMaxNamePart = 48;
@@ -46,33 +58,32 @@ Connection::Connection(const std::string& dsn) : connection_(dsn) {
   session_->exec(kSessionSettings);
 }
 
-const Connection::PreparedStatement& Connection::Prepared(const Statement& statement) {
+const PreparedStatement& Connection::Prepared(const Statement& statement) {
   const auto found = prepared_.find(&statement);
   if (found != prepared_.end()) return found->second;
   std::string name =
       absl::StrCat(std::string(statement.name).substr(0, kMaxNamePart), "#", prepared_.size());
-  compat::Prepare(connection_, name, statement.sql);
+  pg::Prepare(connection_.raw(), name, statement.sql);
   return prepared_
-      .emplace(&statement, PreparedStatement{std::move(name), ParameterTypes(statement.sql)})
+      .emplace(&statement,
+               PreparedStatement{std::move(name), ParameterTypes(statement.sql), statement.lookup})
       .first->second;
 }
 
 pqxx::result Connection::Exec(const std::string& sql) { return session_->exec(sql); }
 
-pqxx::result Connection::ExecPrepared(const PreparedStatement& statement, const Args& args) {
-  std::vector<compat::Parameter> parameters;
-  parameters.reserve(args.size());
-  for (int i = 0; i < args.size(); ++i) {
-    const Args::Value& value = args.raw()[i];
-    const auto* array = std::get_if<Args::Array>(&value);
-    std::optional<std::string> binary;
-    if (array != nullptr && i < static_cast<int>(statement.types.size())) {
-      binary = BinaryArray(*array, statement.types[i]);
-    }
-    const bool is_binary = binary.has_value();
-    parameters.push_back({is_binary ? std::move(binary) : ValueText(value), is_binary});
-  }
-  return compat::ExecPrepared(*session_, statement.name, parameters);
+PgResult Connection::ExecPrepared(const PreparedStatement& statement, const Args& args) {
+  return pg::ExecPrepared(connection_.raw(), statement, args);
+}
+
+PgResult Connection::Query(const Statement& statement, const Args& args, const std::string& tenant,
+                           std::optional<int64_t> statement_timeout,
+                           std::optional<int64_t> lock_timeout) {
+  const PreparedStatement& settings = Prepared(kQuerySettings);
+  Args values;
+  values.Add(tenant).Add(statement_timeout).Add(lock_timeout);
+  values.Add(statement.lookup ? "force_generic_plan" : "auto");
+  return ExecTogether(connection_.raw(), settings, values, Prepared(statement), args);
 }
 
 pqxx::result Connection::ExecParams(const std::string& sql, const Args& args) {

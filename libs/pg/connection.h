@@ -4,14 +4,17 @@
 #define CLM_LIBS_PG_CONNECTION_H_
 
 #include <memory>
+#include <optional>
 #include <pqxx/pqxx>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "libs/pg/libpq.h"
 #include "libs/pg/pg.h"
+#include "libs/pg/pqxx_compat.h"
 
 namespace clm::pg {
 
@@ -22,22 +25,23 @@ class Connection {
   // literals, and an end to transactions that stay idle. `dsn` as FormatDsn writes it.
   explicit Connection(const std::string& dsn);
 
-  bool open() const { return connection_.is_open(); }
+  bool open() const {
+    return connection_.is_open() && PQpipelineStatus(connection_.raw()) == PQ_PIPELINE_OFF;
+  }
   absl::Time expires() const { return expires_; }
   void set_expires(absl::Time expires) { expires_ = expires; }
   // For the watchdog: cuts the line, so that a wait for a server that hangs ends.
   int socket() const { return connection_.sock(); }
 
-  // A statement as the server knows it.
-  struct PreparedStatement {
-    std::string name;
-    std::vector<std::string> types;  // Of its parameters.
-  };
-  // Prepares the statement now if it was not yet.
+  // Prepares the statement now if it was not yet. Stays valid.
   const PreparedStatement& Prepared(const Statement& statement);
 
   pqxx::result Exec(const std::string& sql);
-  pqxx::result ExecPrepared(const PreparedStatement& statement, const Args& args);
+  PgResult ExecPrepared(const PreparedStatement& statement, const Args& args);
+  // One statement that reads, as a transaction of its own with these settings: one round trip.
+  // Timeouts in milliseconds; the session's where there is none.
+  PgResult Query(const Statement& statement, const Args& args, const std::string& tenant,
+                 std::optional<int64_t> statement_timeout, std::optional<int64_t> lock_timeout);
   pqxx::result ExecParams(const std::string& sql, const Args& args);
   // By COPY, or by INSERT where row level security forbids COPY.
   void Copy(const std::string& table, const std::vector<std::string>& columns,
@@ -48,12 +52,13 @@ class Connection {
   void InsertRows(const std::string& table, const std::vector<std::string>& columns,
                   const std::vector<std::vector<std::optional<std::string>>>& rows);
 
-  pqxx::connection connection_;
+  compat::Connection connection_;
   std::shared_ptr<void> notices_;  // What silences the server's notices.
   // BEGIN and COMMIT are ours: they share a round trip with other statements, and the outcome of a
   // commit is decided here.
   std::unique_ptr<pqxx::nontransaction> session_;
-  absl::flat_hash_map<const Statement*, PreparedStatement> prepared_;
+  // Its entries stay where they are.
+  std::unordered_map<const Statement*, PreparedStatement> prepared_;
   absl::Time expires_ = absl::InfiniteFuture();
 };
 

@@ -207,7 +207,7 @@ absl::StatusOr<std::vector<Applied>> ReadApplied(Session& session) {
   std::vector<Applied> applied;
   for (int i = 0; i < rows->rows; ++i) {
     const Rows::Cell* row = &rows->cells[static_cast<size_t>(i) * rows->columns];
-    applied.push_back({std::atoi(row[0].text), row[1].text, row[2].text, std::atoi(row[3].text)});
+    applied.push_back({std::atoi(row[0].data), row[1].data, row[2].data, std::atoi(row[3].data)});
   }
   return applied;
 }

@@ -26,6 +26,10 @@ namespace clm::pg {
 struct Statement {
   const char* name;  // "contact.save", unique within a service.
   const char* sql;
+  // Finds rows by their keys. It is planned once, for whatever parameters, and its columns come in
+  // binary where that can be had, which spares both sides work. They must be of types that Row
+  // reads, and be read as what they are: a uuid or a number has no Text then.
+  bool lookup = false;
 };
 
 // The parameters of one execution, in order. Every parameter has an explicit cast in its SQL

@@ -63,14 +63,26 @@ void AppendTenant(std::string& sql, absl::string_view setting) {
   sql.push_back(';');
 }
 
+// In milliseconds.
+struct Timeouts {
+  std::optional<int64_t> statement;
+  std::optional<int64_t> lock;
+};
+
 // The remaining time as statement_timeout, and three quarters of it as lock_timeout, so that a wait
 // for a lock can be told from slow work.
-void AppendTimeouts(std::string& sql, absl::Time deadline) {
-  if (deadline == absl::InfiniteFuture()) return;
+Timeouts TimeoutsUntil(absl::Time deadline) {
+  if (deadline == absl::InfiniteFuture()) return {};
   const int64_t ms = std::clamp<int64_t>(absl::ToInt64Milliseconds(deadline - absl::Now()), 1,
                                          absl::ToInt64Milliseconds(absl::Hours(24)));
-  absl::StrAppend(&sql, "SET LOCAL statement_timeout=", ms,
-                  ";SET LOCAL lock_timeout=", std::max<int64_t>(1, ms * 3 / 4), ";");
+  return {ms, std::max<int64_t>(1, ms * 3 / 4)};
+}
+
+void AppendTimeouts(std::string& sql, absl::Time deadline) {
+  const Timeouts timeouts = TimeoutsUntil(deadline);
+  if (!timeouts.statement) return;
+  absl::StrAppend(&sql, "SET LOCAL statement_timeout=", *timeouts.statement,
+                  ";SET LOCAL lock_timeout=", *timeouts.lock, ";");
 }
 
 bool HasNul(const std::string& text) {
@@ -118,10 +130,10 @@ class PoolTx : public Tx {
   absl::StatusOr<Result> Exec(const Statement& statement, const Args& args) override {
     CLM_RETURN_IF_ERROR(Ready(args));
     return Guard(statement.name, [&] {
-      const Connection::PreparedStatement& prepared = connection_.Prepared(statement);
-      if (sql_.empty()) return connection_.ExecPrepared(prepared, args);
+      const PreparedStatement& prepared = connection_.Prepared(statement);
+      if (sql_.empty()) return MakeRows(connection_.ExecPrepared(prepared, args));
       AppendExecute(sql_, prepared.name, args);
-      return SendPending();
+      return MakeRows(SendPending());
     });
   }
 
@@ -129,7 +141,7 @@ class PoolTx : public Tx {
     CLM_RETURN_IF_ERROR(Ready(args));
     return Guard("dynamic", [&] {
       if (!sql_.empty()) SendPending();
-      return connection_.ExecParams(sql, args);
+      return MakeRows(connection_.ExecParams(sql, args));
     });
   }
 
@@ -143,7 +155,7 @@ class PoolTx : public Tx {
     const auto copied = Guard("copy", [&] {
       if (!sql_.empty()) SendPending();
       connection_.Copy(table, columns, rows);
-      return pqxx::result();
+      return std::make_shared<const Rows>();
     });
     // libpqxx may keep a failed stream's error for the next statement.
     if (!copied.ok()) broken_ = true;
@@ -247,19 +259,29 @@ class ConnectionPool : public Pool {
                     bool repeatable) override {
     return Run(options,
                repeatable ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                          : "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;",
+                            "SET LOCAL plan_cache_mode=auto;"
+                          : "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;"
+                            "SET LOCAL plan_cache_mode=auto;",
                /*writes=*/false, body);
   }
 
   absl::StatusOr<Result> Query(const TxOptions& options, const Statement& statement,
                                const Args& args) override {
+    CLM_RETURN_IF_ERROR(CheckArgs(args));
     std::optional<Result> result;
-    // Several statements in one message are one transaction even without BEGIN.
-    CLM_RETURN_IF_ERROR(Attempts(options, "SET LOCAL transaction_read_only=on;", [&](PoolTx& tx) {
-      absl::StatusOr<Result> answer = tx.Exec(statement, args);
-      if (answer.ok()) result = *std::move(answer);
-      return answer.status();
-    }));
+    CLM_RETURN_IF_ERROR(
+        Attempts(options, [&](Connection& connection, const std::string& tenant) -> Outcome {
+          const Timeouts timeouts = TimeoutsUntil(options.deadline);
+          try {
+            result = ResultMaker::Make(MakeRows(
+                connection.Query(statement, args, tenant, timeouts.statement, timeouts.lock)));
+            return {};
+          } catch (...) {
+            const absl::Status failure =
+                StatusFromCurrentException(statement.name, connection.open());
+            return {failure, failure, !connection.open() || IsOutdated(failure)};
+          }
+        }));
     return *std::move(result);
   }
 
@@ -301,57 +323,59 @@ class ConnectionPool : public Pool {
     std::unique_ptr<Connection> connection;  // Null: the right to make one.
   };
 
+  // What became of one run.
+  struct Outcome {
+    absl::Status status;
+    absl::Status failure;  // The first of a statement.
+    bool broken = false;   // The connection must not be used again.
+  };
+
   absl::Status Run(const TxOptions& options, const char* begin, bool writes,
                    absl::FunctionRef<absl::Status(Tx&)> body) {
-    return Attempts(options, begin, [&](PoolTx& tx) {
-      const absl::Status outcome = body(tx);
-      if (!outcome.ok() || !tx.failure().ok()) {
-        tx.Rollback();
-        return outcome;
-      }
-      const absl::Status committed = tx.Commit();
-      // What a reader has read stays read.
-      return writes ? committed : absl::OkStatus();
-    });
-  }
-
-  // Runs `attempt` on a leased connection, again where Transact's contract says so.
-  template <class Attempt>
-  absl::Status Attempts(const TxOptions& options, const char* begin, Attempt attempt) {
-    CLM_ASSIGN_OR_RETURN(const std::string tenant, TenantSetting(options.scope));
-    bool replaced = false;
-    for (int run = 1;; ++run) {
-      if (absl::Now() >= options.deadline) return DeadlinePassed();
-      CLM_ASSIGN_OR_RETURN(Lease lease, Checkout(options.deadline));
+    return Attempts(options, [&](Connection& connection, const std::string& tenant) -> Outcome {
       std::string sql;
       sql.reserve(256);
       sql.append(begin);
       AppendTimeouts(sql, options.deadline);
       AppendTenant(sql, tenant);
-      absl::Status outcome;
-      absl::Status failure;
-      bool broken;
-      {
-        PoolTx tx(*lease.connection, std::move(sql), options.deadline);
-        outcome = attempt(tx);
-        failure = tx.failure();
-        broken = tx.broken();
+      PoolTx tx(connection, std::move(sql), options.deadline);
+      absl::Status status = body(tx);
+      if (!status.ok() || !tx.failure().ok()) {
+        tx.Rollback();
+      } else {
+        const absl::Status committed = tx.Commit();
+        // What a reader has read stays read.
+        if (writes) status = committed;
       }
+      return {std::move(status), tx.failure(), tx.broken()};
+    });
+  }
+
+  // Runs `attempt` on a leased connection, again where Transact's contract says so.
+  template <class Attempt>
+  absl::Status Attempts(const TxOptions& options, Attempt attempt) {
+    CLM_ASSIGN_OR_RETURN(const std::string tenant, TenantSetting(options.scope));
+    bool replaced = false;
+    for (int run = 1;; ++run) {
+      if (absl::Now() >= options.deadline) return DeadlinePassed();
+      CLM_ASSIGN_OR_RETURN(Lease lease, Checkout(options.deadline));
+      Outcome outcome = attempt(*lease.connection, tenant);
       const bool fresh = lease.fresh;
-      Return(std::move(lease), !broken);
+      Return(std::move(lease), !outcome.broken);
       // A body may have overlooked the failure of a statement; the transaction has not.
-      if (outcome.ok() && !failure.ok()) outcome = failure;
-      if (outcome.ok()) return outcome;
-      if (broken && !fresh && !replaced && (absl::IsUnavailable(failure) || IsOutdated(failure))) {
+      if (outcome.status.ok()) outcome.status = outcome.failure;
+      if (outcome.status.ok()) return outcome.status;
+      if (outcome.broken && !fresh && !replaced &&
+          (absl::IsUnavailable(outcome.failure) || IsOutdated(outcome.failure))) {
         replaced = true;
         --run;
         continue;
       }
-      if ((IsRetryable(outcome) || IsRetryable(failure)) && run < kRuns) {
-        if (!Pause(run, options.deadline)) return outcome;
+      if ((IsRetryable(outcome.status) || IsRetryable(outcome.failure)) && run < kRuns) {
+        if (!Pause(run, options.deadline)) return outcome.status;
         continue;
       }
-      return outcome;
+      return outcome.status;
     }
   }
 

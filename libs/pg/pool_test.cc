@@ -36,6 +36,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::UnorderedElementsAre;
 
 // Two tenant tables as services make them (`notes` is scanned by the suite, `secrets` is not), and
 // tables without tenants for what has nothing to do with them.
@@ -96,6 +97,19 @@ constexpr Statement kEcho = {
     "SELECT $1::text, $2::bigint, $3::boolean, $4::float8, $5::timestamptz, $6::date, $7::uuid, "
     "$8::bytea, $9::text[], $10::text, array_to_json($11::bytea[]), $12::timestamptz, "
     "array_to_json($13::text[])"};
+
+constexpr Statement kEchoInBinary = {
+    "test.echo_in_binary",
+    "SELECT $1::text, $2::bigint, $3::int, $4::smallint, $5::boolean, $6::float8, "
+    "$7::timestamptz, $8::timestamptz, $9::timestamptz, $10::date, $11::uuid, $12::bytea, "
+    "$13::jsonb, $14::text[], $15::text[], $16::uuid, $17::varchar",
+    /*lookup=*/true};
+constexpr Statement kListNotes = {"test.list_notes", "SELECT tenant_id, body FROM notes"};
+constexpr Statement kDivide = {"test.divide", "SELECT 1 / $1::int"};
+constexpr Statement kTimeouts = {
+    "test.timeouts",
+    "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), "
+    "current_setting('transaction_read_only')"};
 
 class PoolTest : public ::testing::Test {
  protected:
@@ -313,6 +327,64 @@ TEST_P(PoolValueTest, AStatementIsCancelledAtTheDeadline) {
 
 INSTANTIATE_TEST_SUITE_P(FirstAndLater, PoolValueTest, ::testing::Bool(),
                          [](const auto& info) { return info.param ? "Later" : "First"; });
+
+TEST_F(PoolTest, EveryTypeComesInBinaryAsItWent) {
+  const std::string text = "\xc3\xa9 \"quoted\" \\ $1";
+  const std::string bytes("\x00\x01'\\\xff", 5);
+  const std::vector<std::string> texts = {text, "", "NULL", "{a,b}"};
+  const absl::Time time = absl::FromUnixMicros(1'795'250'130'123'456);
+  const Uuid id = Uuid::V7(absl::Now());
+  const Args args = Args()
+                        .Add(text)
+                        .Add(std::numeric_limits<int64_t>::min())
+                        .Add(-70000)
+                        .Add(-2)
+                        .Add(true)
+                        .Add(-0.1)
+                        .Add(time)
+                        .Add(absl::InfiniteFuture())
+                        .Add(absl::InfinitePast())
+                        .Add(absl::CivilDay(1999, 12, 31))
+                        .Add(id)
+                        .AddBytes(bytes)
+                        .Add(R"({"a": [1]})")
+                        .AddArray(texts)
+                        .AddArray(std::vector<std::string>{})
+                        .AddNull()
+                        .Add("v");
+  const auto expect = [&](const Result& result) {
+    ASSERT_EQ(result.size(), 1);
+    const Row row = result[0];
+    EXPECT_EQ(row.Text(0), text);
+    EXPECT_EQ(row.Int(1), std::numeric_limits<int64_t>::min());
+    EXPECT_EQ(row.Int(2), -70000);
+    EXPECT_EQ(row.Int(3), -2);
+    EXPECT_EQ(row.Bool(4), true);
+    EXPECT_EQ(row.Double(5), -0.1);
+    EXPECT_EQ(row.Time(6), time);
+    EXPECT_EQ(row.Time(7), absl::InfiniteFuture());
+    EXPECT_EQ(row.Time(8), absl::InfinitePast());
+    EXPECT_EQ(row.Day(9), absl::CivilDay(1999, 12, 31));
+    EXPECT_EQ(row.Uuid(10), id);
+    EXPECT_EQ(row.Bytes(11), bytes);
+    EXPECT_EQ(row.Text(12), R"({"a": [1]})");
+    EXPECT_EQ(row.TextArray(13), texts);
+    EXPECT_THAT(row.TextArray(14), IsEmpty());
+    EXPECT_TRUE(row.IsNull(15));
+    EXPECT_EQ(row.OptUuid(15), std::nullopt);
+    EXPECT_EQ(row.Text(16), "v");
+  };
+  CLM_ASSERT_OK_AND_ASSIGN(const Result alone, pool_->Query(acme_, kEchoInBinary, args));
+  expect(alone);
+  CLM_ASSERT_OK(pool_->Read(acme_, [&](Tx& tx) -> absl::Status {
+    // The first travels in a text and comes back as text, the second is bound.
+    CLM_ASSIGN_OR_RETURN(const Result first, tx.Exec(kEchoInBinary, args));
+    expect(first);
+    CLM_ASSIGN_OR_RETURN(const Result second, tx.Exec(kEchoInBinary, args));
+    expect(second);
+    return absl::OkStatus();
+  }));
+}
 
 TEST_F(PoolTest, AffectedRowsAndDynamicSql) {
   CLM_ASSERT_OK(pool_->Transact(acme_, [&](Tx& tx) -> absl::Status {
@@ -679,6 +751,92 @@ TEST_F(PoolTest, AScopeEndsWithItsTransaction) {
     return absl::OkStatus();
   }));
   EXPECT_EQ((*pool->Query({.scope = Scope::Tenant("rival")}, kCountNotes))[0].Int(0), 0);
+}
+
+// Whatever happened on a connection before, a query sees the rows of its own scope.
+TEST_F(PoolTest, AConnectionThatServedOneTenantShowsTheNextOnlyItsOwn) {
+  const auto pool = NewTestPool(1);
+  CLM_ASSERT_OK(AddNote("acme", "ours"));
+  CLM_ASSERT_OK(AddNote("rival", "theirs", Scope::Tenant("rival")));
+  const auto bodies = [&](const Scope& scope) {
+    std::vector<std::string> seen;
+    const auto notes = pool->Query({.scope = scope}, kListNotes);
+    EXPECT_THAT(notes, IsOk());
+    for (int i = 0; notes.ok() && i < notes->size(); ++i) seen.emplace_back((*notes)[i].Text(1));
+    return seen;
+  };
+  const Scope acme = Scope::Tenant("acme"), rival = Scope::Tenant("rival");
+  const int64_t pid = (*pool->Query({.scope = acme}, kPid))[0].Int(0);
+  EXPECT_THAT(bodies(acme), ElementsAre("ours"));
+  EXPECT_THAT(bodies(rival), ElementsAre("theirs"));
+  // After a statement that failed, one that the deadline cut, one that could not be prepared, the
+  // suite, a transaction and one that was rolled back.
+  EXPECT_THAT(pool->Query({.scope = acme}, kDivide, Args().Add(0)), ReasonIs("DATA_REJECTED"));
+  EXPECT_THAT(bodies(rival), ElementsAre("theirs"));
+  EXPECT_THAT(pool->Query({.scope = acme, .deadline = absl::Now() + absl::Milliseconds(300)},
+                          kSleep, Args().Add(60.0)),
+              StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(bodies(rival), ElementsAre("theirs"));
+  EXPECT_THAT(pool->Query({.scope = acme}, kWrong), StatusIs(absl::StatusCode::kInternal));
+  EXPECT_THAT(bodies(rival), ElementsAre("theirs"));
+  EXPECT_THAT(bodies(Scope::Suite()), UnorderedElementsAre("ours", "theirs"));
+  EXPECT_THAT(bodies(rival), ElementsAre("theirs"));
+  CLM_ASSERT_OK(pool->Transact({.scope = acme}, [](Tx& tx) { return tx.Exec(kOne).status(); }));
+  EXPECT_THAT(bodies(rival), ElementsAre("theirs"));
+  EXPECT_FALSE(pool->Transact({.scope = acme},
+                              [](Tx& tx) {
+                                CLM_RETURN_IF_ERROR(tx.Exec(kOne).status());
+                                return absl::CancelledError();
+                              })
+                   .ok());
+  EXPECT_THAT(bodies(rival), ElementsAre("theirs"));
+  EXPECT_EQ((*pool->Query({.scope = rival}, kPid))[0].Int(0), pid) << "not one connection";
+}
+
+// How often a statement was planned for its very parameters.
+int64_t CustomPlans(Pool& pool, const TxOptions& options, const std::string& name) {
+  static constexpr Statement kPlans = {
+      "test.plans",
+      "SELECT custom_plans FROM pg_prepared_statements WHERE name LIKE $1::text || '#%'"};
+  const auto plans = pool.Query(options, kPlans, Args().Add(name));
+  EXPECT_THAT(plans, IsOk());
+  return plans.ok() && !plans->empty() ? (*plans)[0].Int(0) : -1;
+}
+
+TEST_F(PoolTest, ALookupIsPlannedOnceAndAReportForItsParameters) {
+  static constexpr char kSql[] =
+      "SELECT n.body FROM unnest($1::uuid[]) AS w (id) CROSS JOIN LATERAL (SELECT * FROM notes n "
+      "WHERE n.tenant_id = 'acme' AND n.id = w.id OFFSET 0) n";
+  static constexpr Statement kLookup = {"test.lookup", kSql, /*lookup=*/true};
+  static constexpr Statement kReport = {"test.report", kSql};
+  static constexpr Statement kChange = {"test.change", kSql};
+  const auto pool = NewTestPool(1);
+  const Args args = Args().AddArray(std::vector<Uuid>{Uuid()});
+  CLM_ASSERT_OK(pool->Query(acme_, kLookup, args));
+  CLM_ASSERT_OK(pool->Query(acme_, kReport, args));
+  CLM_ASSERT_OK(pool->Transact(acme_, [&](Tx& tx) { return tx.Exec(kChange, args).status(); }));
+  EXPECT_EQ(CustomPlans(*pool, acme_, kLookup.name), 0);
+  EXPECT_EQ(CustomPlans(*pool, acme_, kReport.name), 1);
+  EXPECT_EQ(CustomPlans(*pool, acme_, kChange.name), 0);
+  CLM_ASSERT_OK(pool->Read(acme_, [&](Tx& tx) { return tx.Exec(kReport, args).status(); }));
+  EXPECT_EQ(CustomPlans(*pool, acme_, kReport.name), 2);
+}
+
+TEST_F(PoolTest, TheSettingsOfAQueryEndWithIt) {
+  const auto pool = NewTestPool(1);
+  const TxOptions timed = {.scope = acme_.scope, .deadline = absl::Now() + absl::Hours(1)};
+  CLM_ASSERT_OK_AND_ASSIGN(const Result during, pool->Query(timed, kTimeouts));
+  EXPECT_NE(during[0].Text(0), "0");
+  EXPECT_NE(during[0].Text(1), "0");
+  EXPECT_EQ(during[0].Text(2), "on");
+  CLM_ASSERT_OK_AND_ASSIGN(const Result after, pool->Query(acme_, kTimeouts));
+  EXPECT_EQ(after[0].Text(0), "0");
+  EXPECT_EQ(after[0].Text(1), "0");
+  CLM_ASSERT_OK(pool->Transact(acme_, [](Tx& tx) -> absl::Status {
+    CLM_ASSIGN_OR_RETURN(const Result settings, tx.Exec(kTimeouts));
+    EXPECT_EQ(settings[0].Text(2), "off");
+    return absl::OkStatus();
+  }));
 }
 
 TEST_F(PoolTest, WithoutATenantEvenTheOwnerGetsAnError) {

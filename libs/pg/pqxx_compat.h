@@ -1,8 +1,11 @@
-// The one place that knows which libpqxx this is: everything that differs between 6.4 and 7.3 or
-// later, which has pqxx::params. `tools/check pqxx` proves another version than the installed one.
-// Only .cc files of libs/pg include this header; nothing outside of libs/pg includes <pqxx/...>.
+// The one place that knows which libpqxx this is: everything that differs between 6.4 and late 7.x
+// versions, which give pqxx::params and take over a connection of libpq. `tools/check pqxx` proves
+// another version than the installed one. For libs/pg only; nothing outside of it includes
+// <pqxx/...>.
 #ifndef CLM_LIBS_PG_PQXX_COMPAT_H_
 #define CLM_LIBS_PG_PQXX_COMPAT_H_
+
+#include <libpq-fe.h>
 
 #include <memory>
 #include <optional>
@@ -18,48 +21,43 @@ namespace clm::pg::compat {
 
 using Values = std::vector<std::optional<std::string>>;
 
-// Of a prepared statement: text, the binary form of its type, or NULL.
-struct Parameter {
-  std::optional<std::string> bytes;
-  bool binary = false;
-};
-
 #if PQXX_VERSION_MAJOR < 7
 
-inline pqxx::result ExecPrepared(pqxx::transaction_base& tx, const std::string& name,
-                                 const std::vector<Parameter>& parameters) {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-  // The interface that came after it takes a list of one type only.
-  pqxx::prepare::invocation call(tx, name);
-#pragma GCC diagnostic pop
-  for (const Parameter& parameter : parameters) {
-    if (!parameter.bytes) {
-      call();
-    } else if (parameter.binary) {
-      call(pqxx::binarystring(*parameter.bytes));
-    } else {
-      call(*parameter.bytes);
-    }
+// What a connection connects by; remembers libpq's handle, which libpqxx keeps to itself.
+class ConnectPolicy : public pqxx::connect_direct {
+ public:
+  using pqxx::connect_direct::connect_direct;
+  handle do_startconnect(handle before) override {
+    return raw = pqxx::connect_direct::do_startconnect(before);
   }
-  return call.exec();
-}
+  handle raw = nullptr;
+};
+
+// The policy stands before the connection that refers to it.
+struct ConnectPolicyHolder {
+  ConnectPolicy policy;
+};
+
+// A connection of libpqxx that libpq may use, too, while it is idle.
+class Connection : private ConnectPolicyHolder, public pqxx::connection_base {
+ public:
+  explicit Connection(const std::string& dsn)
+      : ConnectPolicyHolder{ConnectPolicy(dsn)}, pqxx::connection_base(policy) {
+    init();
+  }
+  ~Connection() noexcept { close(); }
+  PGconn* raw() const { return policy.raw; }
+};
 
 inline pqxx::result ExecParams(pqxx::transaction_base& tx, const std::string& sql,
                                const Values& values) {
   return tx.exec_params(sql, pqxx::prepare::make_dynamic_params(values));
 }
 
-// Sends the statement to the server now; 6.x would wait for its first use.
-inline void Prepare(pqxx::connection& connection, const std::string& name, const std::string& sql) {
-  connection.prepare(name, sql);
-  connection.prepare_now(name);
-}
-
 // Error texts with every field, no notices on stderr, and no silent reconnect: settings and
 // prepared statements would vanish, and a transaction would go on outside of itself. What it
 // returns lives as long as the connection, and ends before it.
-inline std::shared_ptr<void> Configure(pqxx::connection& connection) {
+inline std::shared_ptr<void> Configure(Connection& connection) {
   connection.set_verbosity(pqxx::connection_base::verbose);
   connection.set_variable("client_min_messages", "warning");
 #pragma GCC diagnostic push
@@ -124,6 +122,27 @@ inline const char* RollbackState(const std::exception& e) {
 
 #else
 
+// The handle is made before the connection that takes it over.
+struct Handle {
+  PGconn* raw = nullptr;
+};
+
+class Connection : private Handle, public pqxx::connection {
+ public:
+  explicit Connection(const std::string& dsn)
+      : Handle{Connect(dsn)}, pqxx::connection(seize_raw_connection(Handle::raw)) {}
+  PGconn* raw() const { return Handle::raw; }
+
+ private:
+  static PGconn* Connect(const std::string& dsn) {
+    PGconn* const connection = PQconnectdb(dsn.c_str());
+    if (PQstatus(connection) == CONNECTION_OK) return connection;
+    const std::string message = PQerrorMessage(connection);
+    PQfinish(connection);
+    throw pqxx::broken_connection(message);
+  }
+};
+
 inline pqxx::params ToParams(const Values& values) {
   pqxx::params params;
   params.reserve(values.size());
@@ -137,27 +156,6 @@ inline pqxx::params ToParams(const Values& values) {
   return params;
 }
 
-inline pqxx::result ExecPrepared(pqxx::transaction_base& tx, const std::string& name,
-                                 const std::vector<Parameter>& parameters) {
-  pqxx::params params;
-  params.reserve(parameters.size());
-  for (const Parameter& parameter : parameters) {
-    if (!parameter.bytes) {
-      params.append();
-    } else if (parameter.binary) {
-      const auto* bytes = reinterpret_cast<const std::byte*>(parameter.bytes->data());
-      params.append(pqxx::bytes(bytes, bytes + parameter.bytes->size()));
-    } else {
-      params.append(*parameter.bytes);
-    }
-  }
-#if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 10
-  return tx.exec(pqxx::prepped{name}, params);
-#else
-  return tx.exec_prepared(name, params);
-#endif
-}
-
 inline pqxx::result ExecParams(pqxx::transaction_base& tx, const std::string& sql,
                                const Values& values) {
 #if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 10
@@ -167,11 +165,7 @@ inline pqxx::result ExecParams(pqxx::transaction_base& tx, const std::string& sq
 #endif
 }
 
-inline void Prepare(pqxx::connection& connection, const std::string& name, const std::string& sql) {
-  connection.prepare(name, sql);
-}
-
-inline std::shared_ptr<void> Configure(pqxx::connection& connection) {
+inline std::shared_ptr<void> Configure(Connection& connection) {
   connection.set_verbosity(pqxx::error_verbosity::verbose);
   pqxx::nontransaction(connection).exec("SET client_min_messages = warning");
 #if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 10

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "libs/base/error.h"
+#include "libs/pg/libpq.h"
 #include "libs/pg/pg.h"
 #include "libs/pg/pqxx_compat.h"
 
@@ -115,6 +116,11 @@ absl::Status StatusFromCurrentException(absl::string_view doing, bool connected)
   absl::Status status;
   try {
     throw;
+  } catch (const Refusal& e) {
+    detail.sqlstate = e.state();
+    detail.constraint = e.constraint();
+    detail.message = PrimaryLine(e.what());
+    status = e.state().empty() ? ConnectionLost() : FromSqlState(e.state(), e.constraint());
   } catch (const pqxx::sql_error& e) {
     detail.sqlstate = e.sqlstate().empty() ? StateIn(e.what()) : e.sqlstate();
     detail.constraint = ConstraintIn(e.what());
