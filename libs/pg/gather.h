@@ -1,12 +1,15 @@
 // Reads by key that concurrent callers share: while one read runs, keys gather, and the next read
 // fetches them all in one statement. No timer: an idle system reads at once, a busy one batches by
-// itself.
+// itself. A further read begins beside one that is under way only when at least as many callers
+// wait as are still to be answered: a reader that took every key as it came would make statements
+// of a few keys, which cost nearly as much as those of many.
 #ifndef CLM_LIBS_PG_GATHER_H_
 #define CLM_LIBS_PG_GATHER_H_
 
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <string>
@@ -86,7 +89,8 @@ class Gather {
 
   void Run() {
     const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-      return stopping_ || !turns_.empty();
+      return stopping_ ||
+             (!turns_.empty() && waiting_ >= unanswered_.load(std::memory_order_relaxed));
     };
     for (;;) {
       std::string group;
@@ -98,6 +102,7 @@ class Gather {
         group = std::move(turns_.front());
         turns_.pop_front();
         callers = Take(group);
+        unanswered_.fetch_add(static_cast<int>(callers.size()), std::memory_order_relaxed);
       }
       Serve(group, std::move(callers));
     }
@@ -141,6 +146,8 @@ class Gather {
       } else {
         caller.done((*values)[places.at(caller.key)]);
       }
+      // Whoever asks next looks whether the other reader may begin; at the end this one does.
+      unanswered_.fetch_sub(1, std::memory_order_relaxed);
     }
   }
 
@@ -151,6 +158,8 @@ class Gather {
   std::deque<std::string> turns_ ABSL_GUARDED_BY(mu_);
   int waiting_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  // Callers whose read is under way or being handed out.
+  std::atomic<int> unanswered_{0};
   std::vector<std::thread> threads_;
 };
 

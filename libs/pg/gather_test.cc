@@ -116,6 +116,43 @@ TEST(GatherTest, AReadSeesTheKeysOfOneGroupOnly) {
   EXPECT_EQ(reads[2].group, "c");
 }
 
+TEST(GatherTest, AFurtherReadBeginsWhenAsManyWaitAsAreUnanswered) {
+  constexpr int kReads = 4;
+  absl::Notification started[kReads], go[kReads];
+  std::atomic<int> reads{0};
+  std::vector<int> keys[kReads];
+  Answers answers;
+  Ints::Options options;
+  options.readers = 2;
+  options.read = [&](const std::string&, const std::vector<int>& asked, absl::Time) {
+    const int read = reads.fetch_add(1);
+    keys[read] = asked;
+    started[read].Notify();
+    go[read].WaitForNotification();
+    return absl::StatusOr<std::vector<int>>(asked);
+  };
+  Ints gather(std::move(options));
+  const auto get = [&](int key) { gather.Get("a", key, kNever, answers.Next()); };
+  get(1);
+  started[0].WaitForNotification();
+  get(2);
+  started[1].WaitForNotification();
+  for (const int key : {3, 4, 5}) get(key);
+  go[1].Notify();
+  started[2].WaitForNotification();
+  EXPECT_EQ(keys[2], (std::vector<int>{3, 4, 5}));
+  go[0].Notify();
+  answers.Await(2);
+  // A reader is free, but three are unanswered.
+  for (const int key : {6, 7, 8}) get(key);
+  started[3].WaitForNotification();
+  EXPECT_EQ(keys[3], (std::vector<int>{6, 7, 8}));
+  // The last who wait need nobody beside them.
+  go[2].Notify();
+  go[3].Notify();
+  answers.Await(8);
+}
+
 TEST(GatherTest, AGreatGroupLetsOthersGoBetween) {
   Source source;
   Answers answers;
