@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 
@@ -68,6 +69,17 @@ absl::StatusOr<std::string> ParseTenantName(absl::string_view field, absl::strin
 
 absl::StatusOr<EntityKey> ParseEntityName(absl::string_view field, absl::string_view collection,
                                           absl::string_view name) {
+  // Every call comes by here, so a good name is read in place. What is wrong with another one is
+  // found out below.
+  absl::string_view rest = name;
+  if (absl::ConsumePrefix(&rest, "tenants/")) {
+    const absl::string_view tenant = rest.substr(0, rest.find('/'));
+    rest.remove_prefix(tenant.size());
+    if (ValidTenantId(tenant) && absl::ConsumePrefix(&rest, "/") &&
+        absl::ConsumePrefix(&rest, collection) && absl::ConsumePrefix(&rest, "/")) {
+      if (const auto id = Uuid::Parse(rest)) return EntityKey{std::string(tenant), *id};
+    }
+  }
   const std::string pattern = absl::StrCat("tenants/*/", collection, "/*");
   CLM_ASSIGN_OR_RETURN(std::vector<std::string> ids, ParseResourceName(field, pattern, name));
   const auto id = Uuid::Parse(ids[1]);
