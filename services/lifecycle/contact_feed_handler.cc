@@ -243,7 +243,7 @@ void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& b
     if (!key.ok()) return;
     auto facts = FactsOf(recorded);
     if (!facts.ok()) return;
-    work.NeedFold(*key, *facts);
+    work.NeedRecord(*key, *facts);
     if (recorded.contact() == event.subject()) work.Remember(&event, *std::move(facts));
   } else if (Is<ContactsMerged>(event)) {
     ContactsMerged merge;

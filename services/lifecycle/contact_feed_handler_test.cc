@@ -198,6 +198,79 @@ TEST_F(ContactFeedHandlerTest, InstallingAfterTheImportEqualsInstallingBefore) {
   ExpectBalance();
 }
 
+TEST_F(ContactFeedHandlerTest, AnEventThatNoRuleNamesIsKeptAndTouchesNothingElse) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Behaved(Contact(1), {{1, 950}})}));
+  const auto rest = [&] {
+    const auto rows = pg::AdminQuery(database_.admin_dsn, R"sql(
+      SELECT string_agg(r, ' ') FROM (
+        SELECT concat('customer ', ctid, xmin) AS r FROM customer
+        UNION ALL SELECT concat('place ', ctid, xmin) FROM customer_stage
+        UNION ALL SELECT concat('move ', ctid, xmin) FROM transition
+        UNION ALL SELECT concat('journal ', ctid, xmin) FROM journal
+        UNION ALL SELECT concat('head ', shard, ' ', off) FROM journal_head) AS rows)sql");
+    return rows.ok() ? std::string((*rows)[0].Text(0)) : "";
+  };
+  const std::string before = rest();
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(1), {{2, 960, "visit"}, {3, 940, "visit"}})}));
+  EXPECT_EQ(Count("SELECT count(*) FROM fact"), 3);
+  EXPECT_EQ(rest(), before);
+  // Beside one that a rule names it is read like that one.
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(1), {{4, 970, "visit"}}),
+                         Behaved(Contact(1), {{5, 980}, {6, 981, "visit"}})}));
+  EXPECT_EQ(Count("SELECT count(*) FROM fact"), 6);
+  EXPECT_THAT(Path(Contact(1)), ElementsAre("950 >first_purchase", "980 first_purchase>repeat"));
+}
+
+TEST_F(ContactFeedHandlerTest, ATwinOfAnEventThatNoRuleNamesIsKeptOnce) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Created(Contact(2), 900)}));
+  const Did visit = {1, 950, "visit"};
+  CLM_ASSERT_OK(
+      Deliver({Behaved(Contact(1), {visit, visit}), Behaved(Contact(1), {visit, {2, 950, "visit"}}),
+               Behaved(Contact(2), {visit})}));
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(1), {{3, 940, "visit"}, visit})}));
+  // Also when a rule has come to name it.
+  std::vector<Rule> rules = *NonContractualRules({});
+  rules[0].trigger.types = {"visit"};
+  Install(NonContractualModel(), rules);
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(1), {visit}), Behaved(Contact(2), {visit})}));
+  EXPECT_EQ(Count("SELECT count(*) FROM fact"), 4);
+}
+
+TEST_F(ContactFeedHandlerTest, WhatNoRuleNamedIsFoldedWhenOneComesToNameIt) {
+  std::vector<Rule> rules = *NonContractualRules({});
+  Install(NonContractualModel(), rules);
+  // Nobody has heard of the second one.
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Behaved(Contact(1), {{1, 950, "visit"}}),
+                         Behaved(Contact(2), {{2, 940, "visit"}})}));
+  EXPECT_THAT(Path(Contact(1)), IsEmpty());
+  rules[0].trigger.types = {"visit"};
+  // In one transaction with an event that was declared by the rules as they were.
+  const auto later = Behaved(Contact(1), {{3, 945, "visit"}});
+  journal::MutationInfo info{.tenant = "acme"};
+  info.shards.set();
+  CLM_ASSERT_OK(node_->lanes.Run<LifecycleWork>(
+      std::move(info),
+      [&](LifecycleWork& work) {
+        node_->handler.Declare(later, work);
+        work.NeedDefinitions("acme");
+      },
+      [&](LifecycleWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        ModelDefinition definition = work.Definitions("acme").begin()->second;
+        definition.revisions[0].rules = rules;
+        auto status = work.SaveModel("acme", definition, /*refold=*/true, /*anew=*/true);
+        status.Update(node_->handler.Apply(later, work, recorder));
+        if (!status.ok()) return status;
+        return std::string();
+      }));
+  EXPECT_THAT(Path(Contact(1)), ElementsAre("945 >first_purchase"));
+  Settle();
+  EXPECT_THAT(Path(Contact(1)), ElementsAre("945 >first_purchase"));
+  EXPECT_THAT(Path(Contact(2)), ElementsAre("940 >first_purchase"));
+  ExpectBalance();
+}
+
 TEST_F(ContactFeedHandlerTest, AMergeGivesTheSurvivorTheWholeHistory) {
   InstallShop();
   CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Behaved(Contact(1), {{1, 950}})}));
@@ -248,15 +321,20 @@ TEST_F(ContactFeedHandlerTest, MergesThatArriveInTheWrongOrderLeadToTheLastSurvi
 TEST_F(ContactFeedHandlerTest, AMergeThatOvertakesAFoldLosesNothing) {
   InstallShop();
   Node other(database_.app_dsn, &clock_);
+  Node third(database_.app_dsn, &clock_);
   for (int i = 0; i < 30; ++i) {
     CLM_ASSERT_OK(Deliver({Created(Contact(2 * i), 900)}));
     CLM_ASSERT_OK(Deliver({Created(Contact(2 * i + 1), 900)}));
   }
   for (int i = 0; i < 30; ++i) {
     const auto merge = Merged(Contact(2 * i), Contact(2 * i + 1));
-    const auto behaved = Behaved(Contact(2 * i + 1), {{1, 950}, {2, 960}});
-    clm::testing::AtOnce(
-        2, [&](int k) { CLM_EXPECT_OK(k == 0 ? Deliver({merge}) : Deliver({behaved}, &other)); });
+    const auto behaved = Behaved(Contact(2 * i + 1), {{1, 950}, {2, 960}, {3, 970, "visit"}});
+    const auto visited = Behaved(Contact(2 * i + 1), {{4, 955, "visit"}});
+    clm::testing::AtOnce(3, [&](int k) {
+      CLM_EXPECT_OK(k == 0   ? Deliver({merge})
+                    : k == 1 ? Deliver({behaved}, &other)
+                             : Deliver({visited}, &third));
+    });
   }
   Settle();
   for (int i = 0; i < 30; ++i) {
@@ -264,6 +342,7 @@ TEST_F(ContactFeedHandlerTest, AMergeThatOvertakesAFoldLosesNothing) {
                 ElementsAre("950 >first_purchase", "960 first_purchase>repeat"));
     ASSERT_THAT(Path(Contact(2 * i + 1)), IsEmpty());
   }
+  EXPECT_EQ(Count("SELECT count(*) FROM fact"), 30 * 4);
   EXPECT_EQ(Count("SELECT count(*) FROM fact f JOIN customer c USING (tenant_id, contact_id) "
                   "WHERE c.merged_into IS NOT NULL"),
             0);

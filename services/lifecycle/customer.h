@@ -77,7 +77,6 @@ struct Customer {
   DynamicValues initial;     // "source", "locale", "status", "attributes.plan" as first known.
   absl::Time create_time;
   std::optional<Uuid> merged_into;
-  std::optional<absl::Time> last_event_time;
   int64_t version = 0;
   std::map<std::string, Place> places;  // By model.
 

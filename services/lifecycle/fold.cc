@@ -247,6 +247,8 @@ absl::StatusOr<Plan> Plan::Compile(std::vector<Revision> revisions, Compiler com
         compiled->reads_facts = true;
       }
     }
+    for (const auto& [type, _] : compiled->events) plan.event_types_.insert(type);
+    plan.any_event_ |= compiled->reads_facts || table.initial() != kNone;
     plan.revisions_.push_back(std::move(compiled));
   }
   return plan;
@@ -279,6 +281,10 @@ bool Plan::Touches(int32_t reached, absl::Time began_at, const Fact& fact) const
     if (revised.number >= reached) break;
   }
   return false;
+}
+
+bool Plan::MayConcern(const Fact& fact) const {
+  return fact.kind != Fact::Kind::kEvent || any_event_ || event_types_.contains(fact.type);
 }
 
 bool Plan::Concerns(const ModelState& state, const Fact& fact) const {

@@ -44,6 +44,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -250,6 +251,9 @@ class Plan {
   const StageTable& table(absl::Time at) const;
   // Whether Fold may ask the history at all; if not, an empty MemoryHistory will do.
   bool needs_history() const;
+  // Whether there can be a customer whom the fact concerns: no state is needed to tell that there
+  // is none.
+  bool MayConcern(const Fact& fact) const;
   // Whether the fact can make any difference to a customer in this state. What does not concern a
   // model need not be folded.
   bool Concerns(const ModelState& state, const Fact& fact) const;
@@ -263,6 +267,9 @@ class Plan {
   Plan();
   bool Touches(int32_t reached, absl::Time began_at, const Fact& fact) const;
   std::vector<std::unique_ptr<const Compiled>> revisions_;
+  // Of all revisions.
+  absl::flat_hash_set<std::string> event_types_;
+  bool any_event_ = false;
 };
 
 // Applies `facts`, which must be in order, to `checkpoint`, and then lets time run to `until`

@@ -352,6 +352,8 @@ TEST(FoldProperty, ALateFactCanBeFoldedFromAnyCheckpointBeforeIt) {
     }
     const MemoryHistory all = HistoryOf(facts);
     for (const Checkpoint& checkpoint : checkpoints) {
+      RC_ASSERT(plan.MayConcern(facts[late]) ||
+                !plan.Concerns(checkpoint.result.state, facts[late]));
       if (plan.IsLate(checkpoint.result.state, facts[late])) continue;
       // Facts of no concern may lie between: they are folded again without effect.
       if (checkpoint.folded > late && plan.Concerns(checkpoint.result.state, facts[late])) continue;

@@ -364,6 +364,30 @@ TEST(FoldTest, ALateFactIsRefusedAndOneThatConcernsNothingIsNot) {
             result.state);
 }
 
+TEST(FoldTest, AnEventThatNoRevisionNamesConcernsNobody) {
+  const Plan plan = PlanOf(Letters(), {On("buy", "buy", {}, "a"), Since("s", "call", 9, {}, "n")});
+  EXPECT_TRUE(plan.MayConcern(Event(1, "e", "buy")));
+  EXPECT_TRUE(plan.MayConcern(Event(1, "e", "call")));
+  EXPECT_FALSE(plan.MayConcern(Event(1, "e", "visit")));
+  EXPECT_TRUE(plan.MayConcern(Manual(1, "e", "b")));
+
+  auto revised = Plan::Compile(
+      {{.model = Letters(), .rules = {On("buy", "buy", {}, "a")}},
+       {.number = 2, .from = Day(5), .model = Letters(), .rules = {On("v", "visit", {}, "a")}}},
+      Constant);
+  ASSERT_TRUE(revised.ok());
+  EXPECT_TRUE(revised->MayConcern(Event(1, "e", "visit")));
+  EXPECT_TRUE(revised->MayConcern(Event(9, "e", "buy")));
+
+  // Whoever has no stage yet gets one by anything; a condition may look at anything.
+  StageModel initial = Letters();
+  initial.initial_stage = "a";
+  EXPECT_TRUE(PlanOf(initial, {}).MayConcern(Event(1, "e", "visit")));
+  Rule judged = On("buy", "buy", {}, "a");
+  judged.condition = "true";
+  EXPECT_TRUE(PlanOf(Letters(), {judged}).MayConcern(Event(1, "e", "visit")));
+}
+
 TEST(FoldTest, ASecondFactOfAnInstantFollowsByIdOnly) {
   const Plan plan = PlanOf(Letters(), {On("buy", "buy", {}, "a")});
   const ModelState state = FoldAll(plan, {Event(5, "e5", "buy")}).state;

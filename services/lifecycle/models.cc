@@ -87,6 +87,11 @@ const CompiledModel* TenantModels::Find(absl::string_view id) const {
   return nullptr;
 }
 
+bool TenantModels::MayConcern(const Fact& fact) const {
+  return std::any_of(models.begin(), models.end(),
+                     [&](const auto& model) { return model->plan.MayConcern(fact); });
+}
+
 absl::StatusOr<std::shared_ptr<const CompiledModel>> Compile(
     const std::vector<Revision>& revisions) {
   Needs needs;

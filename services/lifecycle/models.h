@@ -77,6 +77,8 @@ struct TenantModels {
   std::vector<std::shared_ptr<const CompiledModel>> models;  // By id.
 
   const CompiledModel* Find(absl::string_view id) const;
+  // Whether the fact may concern anybody in any of the models.
+  bool MayConcern(const Fact& fact) const;
 };
 
 // Checks expressions as well: INVALID_ARGUMENT naming the field at fault.

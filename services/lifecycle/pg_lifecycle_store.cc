@@ -25,6 +25,17 @@ namespace {
 constexpr pg::Statement kEpochs{"lifecycle.epochs", R"sql(
   SELECT tenant_id, epoch FROM model_epoch WHERE tenant_id = ANY ($1::text[]))sql"};
 
+// Merges ($2) have the gate to themselves, everybody else shares it; see LifecycleWork. Taken with
+// the first statement, as later ones must see what whoever held it has committed. The shards are
+// locked by then, so that nobody waits for a shard while holding the gate.
+constexpr pg::Statement kEnter{"lifecycle.enter", R"sql(
+  SELECT w.tenant_id, coalesce(e.epoch, 0)
+  FROM (SELECT CASE WHEN $2::boolean THEN pg_advisory_xact_lock(6712090)
+               ELSE pg_advisory_xact_lock_shared(6712090) END OFFSET 0) AS gate
+  CROSS JOIN unnest($1::text[]) AS w (tenant_id)
+  LEFT JOIN LATERAL (SELECT epoch FROM model_epoch e WHERE e.tenant_id = w.tenant_id OFFSET 0) e
+    ON true)sql"};
+
 constexpr pg::Statement kModels{"lifecycle.models", R"sql(
   SELECT tenant_id, id, version, row_version, preset, body, create_time, update_time
   FROM stage_model WHERE tenant_id = ANY ($1::text[]))sql"};
@@ -87,16 +98,32 @@ constexpr pg::Statement kLockCustomers{"lifecycle.lock_customers", R"sql(
 
 constexpr pg::Statement kCustomers{"lifecycle.customers", R"sql(
   SELECT c.tenant_id, c.contact_id, c.source, c.locale, c.status, c.attributes, c.initial,
-         c.create_time, c.merged_into, c.last_event_time, c.version
+         c.create_time, c.merged_into, c.version
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
   CROSS JOIN LATERAL (SELECT * FROM customer c WHERE c.tenant_id = w.tenant_id
     AND c.contact_id = w.contact_id OFFSET 0) c)sql"};
+
+constexpr pg::Statement kPresent{"lifecycle.present", R"sql(
+  SELECT w.n
+  FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS w (tenant_id, contact_id, n)
+  CROSS JOIN LATERAL (SELECT FROM customer c WHERE c.tenant_id = w.tenant_id
+    AND c.contact_id = w.contact_id AND c.merged_into IS NULL OFFSET 0) c)sql"};
 
 constexpr pg::Statement kPlaces{"lifecycle.places", R"sql(
   SELECT s.tenant_id, s.contact_id, s.model_id, s.state, s.version, s.due_time
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
   CROSS JOIN LATERAL (SELECT * FROM customer_stage s WHERE s.tenant_id = w.tenant_id
     AND s.contact_id = w.contact_id OFFSET 0) s)sql"};
+
+// Both at once: a row per place, one without for who has none.
+constexpr pg::Statement kCustomersInPlaces{"lifecycle.customers_in_places", R"sql(
+  SELECT c.tenant_id, c.contact_id, c.source, c.locale, c.status, c.attributes, c.initial,
+         c.create_time, c.merged_into, c.version, s.model_id, s.state, s.version, s.due_time
+  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
+  CROSS JOIN LATERAL (SELECT * FROM customer c WHERE c.tenant_id = w.tenant_id
+    AND c.contact_id = w.contact_id OFFSET 0) c
+  LEFT JOIN LATERAL (SELECT * FROM customer_stage s WHERE s.tenant_id = w.tenant_id
+    AND s.contact_id = w.contact_id OFFSET 0) s ON true)sql"};
 
 constexpr pg::Statement kKnownFacts{"lifecycle.known_facts", R"sql(
   SELECT f.tenant_id, f.contact_id, f.event_id
@@ -151,29 +178,27 @@ constexpr pg::Statement kListTransitions{"lifecycle.list_transitions",
 
 constexpr pg::Statement kInsertCustomers{"lifecycle.insert_customers", R"sql(
   INSERT INTO customer (tenant_id, contact_id, source, locale, status, attributes, initial,
-                        create_time, merged_into, last_event_time, version)
+                        create_time, merged_into, version)
   SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::smallint[], $6::jsonb[],
-                       $7::jsonb[], $8::timestamptz[], $9::uuid[], $10::timestamptz[], $11::bigint[])
+                       $7::jsonb[], $8::timestamptz[], $9::uuid[], $10::bigint[])
   ON CONFLICT DO NOTHING)sql"};
 
 constexpr pg::Statement kUpdateCustomers{"lifecycle.update_customers", R"sql(
   UPDATE customer c SET
-    (source, locale, status, attributes, initial, create_time, merged_into, last_event_time, version) =
-    (w.source, w.locale, w.status, w.attributes, w.initial, w.create_time, w.merged_into,
-     w.last_event_time, w.version)
+    (source, locale, status, attributes, initial, create_time, merged_into, version) =
+    (w.source, w.locale, w.status, w.attributes, w.initial, w.create_time, w.merged_into, w.version)
   FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::smallint[], $6::jsonb[],
-              $7::jsonb[], $8::timestamptz[], $9::uuid[], $10::timestamptz[], $11::bigint[],
-              $12::uuid[])
+              $7::jsonb[], $8::timestamptz[], $9::uuid[], $10::bigint[], $11::uuid[])
     AS w (tenant_id, contact_id, source, locale, status, attributes, initial, create_time,
-          merged_into, last_event_time, version, was_merged_into)
+          merged_into, version, was_merged_into)
   CROSS JOIN LATERAL (SELECT f.ctid FROM customer f WHERE f.tenant_id = w.tenant_id
                       AND f.contact_id = w.contact_id OFFSET 0) AS at
   WHERE c.ctid = at.ctid AND c.merged_into IS NOT DISTINCT FROM w.was_merged_into)sql"};
 
 constexpr pg::Statement kProgressCustomers{"lifecycle.progress_customers", R"sql(
-  UPDATE customer c SET (last_event_time, version) = (w.last_event_time, w.version)
-  FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::bigint[], $5::uuid[])
-    AS w (tenant_id, contact_id, last_event_time, version, was_merged_into)
+  UPDATE customer c SET version = w.version
+  FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[])
+    AS w (tenant_id, contact_id, version, was_merged_into)
   CROSS JOIN LATERAL (SELECT f.ctid FROM customer f WHERE f.tenant_id = w.tenant_id
                       AND f.contact_id = w.contact_id OFFSET 0) AS at
   WHERE c.ctid = at.ctid AND c.merged_into IS NOT DISTINCT FROM w.was_merged_into)sql"};
@@ -182,10 +207,17 @@ constexpr pg::Statement kProgressCustomers{"lifecycle.progress_customers", R"sql
   "INSERT INTO fact (tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, "    \
   "currency, quantity, channel, properties) "                                                    \
   "SELECT * FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::uuid[], $5::smallint[], " \
-  "$6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::jsonb[])"
+  "$6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::jsonb[]) "              \
+  "AS w (tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, currency, "      \
+  "quantity, channel, properties)"
 
 // Facts that are known to be new: looking for a conflict all the same nearly doubles the cost.
 constexpr pg::Statement kInsertFacts{"lifecycle.insert_facts", CLM_INSERT_FACTS};
+// Facts that nobody has looked for. Under the lock of their shard it is enough to look here, which
+// costs less than being ready for a conflict.
+constexpr pg::Statement kInsertUnread{"lifecycle.insert_unread", CLM_INSERT_FACTS R"sql(
+  WHERE NOT EXISTS (SELECT FROM fact f WHERE f.tenant_id = w.tenant_id
+    AND f.contact_id = w.contact_id AND f.occur_time = w.occur_time AND f.event_id = w.event_id))sql"};
 // Facts of an alias, which a merge may have brought to the survivor already.
 constexpr pg::Statement kRedirectFacts{"lifecycle.redirect_facts",
                                        CLM_INSERT_FACTS " ON CONFLICT DO NOTHING"};
@@ -466,8 +498,7 @@ Customer CustomerFrom(const pg::Row& row) {
   customer.initial = FromJson(row.Text(6));
   customer.create_time = row.Time(7);
   customer.merged_into = row.OptUuid(8);
-  customer.last_event_time = row.OptTime(9);
-  customer.version = row.Int(10);
+  customer.version = row.Int(9);
   return customer;
 }
 
@@ -592,10 +623,18 @@ void LifecycleWork::NeedDefinitions(const std::string& tenant) {
 void LifecycleWork::NeedCustomer(const EntityKey& key) {
   tenants_.insert(key.tenant);
   declared_.insert(key);
+  whole_.insert(key);
 }
 
 void LifecycleWork::NeedFold(const EntityKey& key, const std::vector<FactPtr>& facts) {
   NeedCustomer(key);
+  std::vector<FactPtr>& all = folds_[key];
+  all.insert(all.end(), facts.begin(), facts.end());
+}
+
+void LifecycleWork::NeedRecord(const EntityKey& key, const std::vector<FactPtr>& facts) {
+  tenants_.insert(key.tenant);
+  declared_.insert(key);
   std::vector<FactPtr>& all = folds_[key];
   all.insert(all.end(), facts.begin(), facts.end());
 }
@@ -620,7 +659,11 @@ absl::Status LifecycleWork::LoadModels(pg::Tx& tx) {
   const auto run = [&](const pg::Statement& statement, const pg::Args& args) {
     return tx.Exec(statement, args);
   };
-  CLM_ASSIGN_OR_RETURN(const auto epochs, ReadEpochs(run, tenants));
+  pg::Args args;
+  args.AddArray(tenants).Add(!locked_.empty());
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kEnter, args));
+  std::map<std::string, int64_t> epochs;
+  for (int i = 0; i < rows.size(); ++i) epochs[std::string(rows[i].Text(0))] = rows[i].Int(1);
   std::vector<std::string> unread(define_.begin(), define_.end());
   for (const auto& [tenant, epoch] : epochs) {
     tenant_[tenant].models = context_->models->Get(tenant, epoch);
@@ -638,22 +681,57 @@ absl::Status LifecycleWork::LoadModels(pg::Tx& tx) {
   return absl::OkStatus();
 }
 
+absl::Status LifecycleWork::LoadUnread(pg::Tx& tx, std::vector<EntityKey>& keys) {
+  // Whoever changes models here may give a name to what had none.
+  if (!define_.empty()) return absl::OkStatus();
+  const auto whole = [&](const EntityKey& key) {
+    if (whole_.contains(key)) return true;
+    const TenantModels& models = Models(key.tenant);
+    const std::vector<FactPtr>& facts = folds_[key];
+    return std::any_of(facts.begin(), facts.end(),
+                       [&](const FactPtr& fact) { return models.MayConcern(fact->fact); });
+  };
+  const auto unnamed = std::stable_partition(keys.begin(), keys.end(), whole);
+  if (unnamed == keys.end()) return absl::OkStatus();
+  const std::vector<EntityKey> wanted(unnamed, keys.end());
+  keys.erase(unnamed, keys.end());
+  pg::Args args;
+  AddKeys(args, wanted);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kPresent, args));
+  std::vector<bool> present(wanted.size());
+  for (int i = 0; i < rows.size(); ++i) present[rows[i].Int(0) - 1] = true;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (!present[i]) {
+      keys.push_back(wanted[i]);
+      continue;
+    }
+    auto entry = std::make_unique<Entry>();
+    entry->customer.key = wanted[i];
+    entry->customer.known = true;
+    entry->unread = true;
+    entries_[wanted[i]] = std::move(entry);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status LifecycleWork::LoadCustomers(pg::Tx& tx, const std::vector<EntityKey>& keys) {
   pg::Args args;
   AddKeys(args, keys);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kCustomers, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kCustomersInPlaces, args));
   for (const EntityKey& key : keys) {
     auto entry = std::make_unique<Entry>();
     entry->customer.key = key;
     entries_[key] = std::move(entry);
   }
-  std::vector<EntityKey> known;
   for (int i = 0; i < rows.size(); ++i) {
-    Customer customer = CustomerFrom(rows[i]);
-    known.push_back(customer.key);
-    Entry& entry = *entries_[customer.key];
-    entry.was_merged_into = customer.merged_into;
-    entry.customer = std::move(customer);
+    Entry& entry = *entries_[KeyOf(rows[i])];
+    if (!entry.customer.known) {
+      entry.customer = CustomerFrom(rows[i]);
+      entry.was_merged_into = entry.customer.merged_into;
+    }
+    if (rows[i].IsNull(10)) continue;
+    CLM_ASSIGN_OR_RETURN(entry.customer.places[std::string(rows[i].Text(10))],
+                         PlaceFrom(rows[i], 11, 12, 13));
   }
   // Who is unknown has no history.
   for (const EntityKey& key : keys) {
@@ -662,14 +740,6 @@ absl::Status LifecycleWork::LoadCustomers(pg::Tx& tx, const std::vector<EntityKe
       entry.depth = Depth::kAll;
       entry.has_log = true;
     }
-  }
-  if (known.empty()) return absl::OkStatus();
-  pg::Args known_args;
-  AddKeys(known_args, known);
-  CLM_ASSIGN_OR_RETURN(const pg::Result places, tx.Exec(kPlaces, known_args));
-  for (int i = 0; i < places.size(); ++i) {
-    CLM_ASSIGN_OR_RETURN(Place place, PlaceFrom(places[i], 3, 4, 5));
-    entries_[KeyOf(places[i])]->customer.places[std::string(places[i].Text(2))] = std::move(place);
   }
   return absl::OkStatus();
 }
@@ -701,11 +771,9 @@ absl::Status LifecycleWork::LoadKnownIds(pg::Tx& tx) {
   std::vector<Uuid> contacts, ids;
   std::vector<absl::Time> times;
   for (const auto& [key, facts] : folds_) {
-    const Customer& customer = entries_[key]->customer;
-    // Only what is not later than everything before can have been seen.
-    if (!customer.known || !customer.last_event_time) continue;
+    const Entry& entry = *entries_[key];
+    if (!entry.customer.known || entry.unread) continue;
     for (const FactPtr& fact : facts) {
-      if (fact->fact.at > *customer.last_event_time) continue;
       tenants.push_back(key.tenant);
       contacts.push_back(key.id);
       times.push_back(fact->fact.at);
@@ -797,11 +865,13 @@ absl::Status LifecycleWork::Load(pg::Tx& tx) {
     CLM_RETURN_IF_ERROR(tx.Exec(kLockCustomers, args).status());
   }
   if (declared_.empty()) return absl::OkStatus();
-  CLM_RETURN_IF_ERROR(
-      LoadCustomers(tx, std::vector<EntityKey>(declared_.begin(), declared_.end())));
+  std::vector<EntityKey> keys(declared_.begin(), declared_.end());
+  CLM_RETURN_IF_ERROR(LoadUnread(tx, keys));
+  if (keys.empty()) return absl::OkStatus();
+  CLM_RETURN_IF_ERROR(LoadCustomers(tx, keys));
   CLM_RETURN_IF_ERROR(LoadKnownIds(tx));
   std::vector<EntityKey> some, all;
-  for (const EntityKey& key : declared_) {
+  for (const EntityKey& key : keys) {
     const Entry& entry = *entries_[key];
     if (entry.depth == Depth::kAll) continue;
     const auto fold = folds_.find(key);
@@ -841,10 +911,11 @@ void LifecycleWork::Keep() {
   undo_.clear();
   touched_.clear();
   undo_tenants_.clear();
-  marks_ = {pending_.facts.size(),      pending_.appended.size(), pending_.voided.size(),
-            pending_.overdue.size(),    pending_.moved.size(),    pending_.erased.size(),
-            pending_.redirected.size(), pending_.costs.size(),    pending_.refolded.size(),
-            pending_.models.size(),     pending_.jobs.size(),     pending_.rules.size()};
+  marks_ = {pending_.facts.size(),    pending_.unread.size(),     pending_.appended.size(),
+            pending_.voided.size(),   pending_.overdue.size(),    pending_.moved.size(),
+            pending_.erased.size(),   pending_.redirected.size(), pending_.costs.size(),
+            pending_.refolded.size(), pending_.models.size(),     pending_.jobs.size(),
+            pending_.rules.size()};
 }
 
 void LifecycleWork::Discard() {
@@ -857,6 +928,7 @@ void LifecycleWork::Discard() {
   undo_tenants_.clear();
   const auto cut = [](auto& list, size_t size) { list.erase(list.begin() + size, list.end()); };
   cut(pending_.facts, marks_.facts);
+  cut(pending_.unread, marks_.unread);
   cut(pending_.appended, marks_.appended);
   cut(pending_.voided, marks_.voided);
   cut(pending_.overdue, marks_.overdue);
@@ -933,15 +1005,10 @@ Customer& LifecycleWork::Progress(const EntityKey& key) {
 }
 
 void LifecycleWork::AddFact(const EntityKey& key, const FactPtr& fact) {
-  Customer& customer = Progress(key);
-  Entry& entry = Get(key);
+  Entry& entry = Touch(key);
   entry.facts.insert(std::upper_bound(entry.facts.begin(), entry.facts.end(), fact, Precedes),
                      fact);
-  if (fact->fact.kind == Fact::Kind::kEvent) {
-    customer.last_event_time =
-        std::max(customer.last_event_time.value_or(absl::InfinitePast()), fact->fact.at);
-  }
-  pending_.facts.emplace_back(key, fact);
+  (entry.unread ? pending_.unread : pending_.facts).emplace_back(key, fact);
 }
 
 void LifecycleWork::SavePlace(const EntityKey& key, const PlaceChange& change) {
@@ -974,12 +1041,7 @@ std::vector<std::pair<std::string, RecordedTransition>> LifecycleWork::MoveHisto
     pending_.moved.push_back({from, to, /*further=*/true});
   } else {
     pending_.moved.push_back({from, to, /*further=*/false});
-    Customer& target = Change(to);
-    MergeFacts(Get(to).facts, source.facts);
-    if (source.customer.last_event_time) {
-      target.last_event_time = std::max(target.last_event_time.value_or(absl::InfinitePast()),
-                                        *source.customer.last_event_time);
-    }
+    MergeFacts(Touch(to).facts, source.facts);
   }
   std::vector<std::pair<std::string, RecordedTransition>> voided;
   for (const auto& [model, log] : source.log) {
@@ -1132,7 +1194,6 @@ absl::Status LifecycleWork::FlushCustomers(pg::Tx& tx) {
     std::vector<int64_t> statuses, versions;
     std::vector<absl::Time> create_times;
     std::vector<std::optional<Uuid>> merged, was_merged;
-    std::vector<std::optional<absl::Time>> last_events;
   } inserts, updates, progresses;
   std::vector<EntityKey> keys;
   for (const auto& [key, entry] : entries_) {
@@ -1145,7 +1206,6 @@ absl::Status LifecycleWork::FlushCustomers(pg::Tx& tx) {
     Columns& c = entry.inserted ? inserts : entry.dirty ? updates : progresses;
     c.tenants.push_back(key.tenant);
     c.ids.push_back(key.id);
-    c.last_events.push_back(customer.last_event_time);
     c.versions.push_back(customer.version);
     c.was_merged.push_back(entry.was_merged_into);
     if (&c == &progresses) continue;
@@ -1165,7 +1225,7 @@ absl::Status LifecycleWork::FlushCustomers(pg::Tx& tx) {
       args.AddArray(c.sources).AddArray(c.locales).AddArray(c.statuses).AddArray(c.attributes);
       args.AddArray(c.initials).AddArray(c.create_times).AddArray(c.merged);
     }
-    args.AddArray(c.last_events).AddArray(c.versions);
+    args.AddArray(c.versions);
     if (&c != &inserts) args.AddArray(c.was_merged);
     CLM_ASSIGN_OR_RETURN(const pg::Result done, tx.Exec(statement, args));
     // A merge in another shard has made or merged one of them since it was read.
@@ -1216,6 +1276,7 @@ absl::Status InsertFacts(pg::Tx& tx, const pg::Statement& statement,
 
 absl::Status LifecycleWork::FlushFacts(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(InsertFacts(tx, kInsertFacts, pending_.facts));
+  CLM_RETURN_IF_ERROR(InsertFacts(tx, kInsertUnread, pending_.unread));
   // The last of those that `alias` was merged into. Each step is locked, so that a merge under way
   // is waited for.
   const auto find_survivor = [&](EntityKey at) -> absl::StatusOr<EntityKey> {
@@ -1740,6 +1801,7 @@ pg::Schema LifecycleDatabase() {
 
 std::vector<const pg::Statement*> LifecycleStatements() {
   return {&kEpochs,
+          &kEnter,
           &kModels,
           &kRevisions,
           &kRules,
@@ -1751,7 +1813,9 @@ std::vector<const pg::Statement*> LifecycleStatements() {
           &kOpenJob,
           &kLockCustomers,
           &kCustomers,
+          &kPresent,
           &kPlaces,
+          &kCustomersInPlaces,
           &kKnownFacts,
           &kAllFacts,
           &kSomeFacts,
@@ -1762,6 +1826,7 @@ std::vector<const pg::Statement*> LifecycleStatements() {
           &kUpdateCustomers,
           &kProgressCustomers,
           &kInsertFacts,
+          &kInsertUnread,
           &kRedirectFacts,
           &kMoveFacts,
           &kDropPlaces,

@@ -58,9 +58,9 @@ struct Cost {
 };
 
 // The unit of work. Everything is declared first, and loaded by one statement per kind for the
-// whole batch; what turns out to be missing all the same is loaded when it is asked for. A
-// customer's row is guarded against a merge in another shard: the transaction runs again when one
-// has overtaken it.
+// whole batch; what turns out to be missing all the same is loaded when it is asked for. A merge
+// changes customers of other shards than its own, so it is alone while it runs: it waits for every
+// transaction that has loaded customers, and those that come later wait for it.
 class LifecycleWork : public journal::Work {
  public:
   struct Context {
@@ -80,6 +80,9 @@ class LifecycleWork : public journal::Work {
   void NeedCustomer(const EntityKey& key);
   // The customer, and of its history what folding these facts will look at.
   void NeedFold(const EntityKey& key, const std::vector<FactPtr>& facts);
+  // The same for behaviour events. When no model's rules name any that is declared of the customer,
+  // only its being there is looked up: CustomerOf then has nothing but `known`.
+  void NeedRecord(const EntityKey& key, const std::vector<FactPtr>& facts);
   // The customer with all facts and the log.
   void NeedAll(const EntityKey& key);
   // The same, and its row locked: for a customer of another shard that a merge touches.
@@ -110,7 +113,7 @@ class LifecycleWork : public journal::Work {
 
   // Staging. A customer must have been declared.
   Customer& Change(const EntityKey& key);  // Marks the row for writing.
-  // The same when nothing but last_event_time and version changes, which is what most events do.
+  // The same when nothing but the version changes.
   Customer& Progress(const EntityKey& key);
   void AddFact(const EntityKey& key, const FactPtr& fact);
   void SavePlace(const EntityKey& key, const PlaceChange& change);
@@ -145,8 +148,9 @@ class LifecycleWork : public journal::Work {
   struct Entry {
     Customer customer;
     bool dirty = false;
-    bool progressed = false;  // By last_event_time or version only, unless dirty too.
+    bool progressed = false;  // The version only, unless dirty too.
     bool inserted = false;    // Not known before this transaction.
+    bool unread = false;      // Only known to be there.
     std::optional<Uuid> was_merged_into;
     bool visible = false;  // For the cache.
     std::set<std::string> dirty_places;
@@ -183,6 +187,7 @@ class LifecycleWork : public journal::Work {
   // What Flush writes beside customers and places. Append only, so that Discard can cut it.
   struct Pending {
     std::vector<std::pair<EntityKey, FactPtr>> facts;
+    std::vector<std::pair<EntityKey, FactPtr>> unread;  // Facts that may be stored already.
     std::vector<Line> appended;
     std::vector<Line> voided;
     std::vector<Overdue> overdue;
@@ -205,6 +210,8 @@ class LifecycleWork : public journal::Work {
   Entry& Touch(const EntityKey& key);
   Tenant& TouchTenant(const std::string& tenant);
   absl::Status LoadModels(pg::Tx& tx);
+  // Takes those away from `keys` whose being there is enough.
+  absl::Status LoadUnread(pg::Tx& tx, std::vector<EntityKey>& keys);
   absl::Status LoadCustomers(pg::Tx& tx, const std::vector<EntityKey>& keys);
   absl::Status LoadKnownIds(pg::Tx& tx);
   absl::Status LoadFacts(pg::Tx& tx, const std::vector<EntityKey>& keys, Depth depth);
@@ -223,6 +230,7 @@ class LifecycleWork : public journal::Work {
   std::set<std::string> tenants_;
   std::set<std::string> define_;
   std::set<EntityKey> declared_;
+  absl::flat_hash_set<EntityKey> whole_;  // Of these, those that are not only to be there.
   std::set<EntityKey> all_;
   std::set<EntityKey> locked_;
   absl::flat_hash_map<EntityKey, std::vector<FactPtr>> folds_;
@@ -237,8 +245,8 @@ class LifecycleWork : public journal::Work {
   absl::flat_hash_set<EntityKey> touched_;
   std::vector<std::pair<std::string, Tenant>> undo_tenants_;
   struct Marks {
-    size_t facts = 0, appended = 0, voided = 0, overdue = 0, moved = 0, erased = 0, redirected = 0,
-           costs = 0, refolded = 0, models = 0, jobs = 0, rules = 0;
+    size_t facts = 0, unread = 0, appended = 0, voided = 0, overdue = 0, moved = 0, erased = 0,
+           redirected = 0, costs = 0, refolded = 0, models = 0, jobs = 0, rules = 0;
   } marks_;
 };
 
