@@ -96,9 +96,7 @@ class SlottedCustomerHash final : public CustomerHash {
     return EntryOf(Part{change.version, change.as_of, *change.payload});
   }
   Entry EntryOf(const Part& part) const {
-    const int64_t as_of = absl::ToUnixMicros(part.as_of);
-    return part.version == 0 ? slots_.Negative(as_of, part.payload)
-                             : slots_.Payload(part.version, as_of, part.payload);
+    return slots_.Payload(part.version, absl::ToUnixMicros(part.as_of), part.payload);
   }
 
   absl::StatusOr<Parts> Complete(const EntityKey& customer, const std::vector<std::string>& fields,

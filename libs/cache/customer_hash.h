@@ -25,8 +25,8 @@ namespace clm::cache {
 
 // What one service knows about a customer.
 struct Part {
-  // Of the owner's row; grows with each change. 0 when the owner holds nothing, which is worth
-  // caching too, for a short time.
+  // Of the owner's row; grows with each change. 0 when the owner holds nothing, which is cached like
+  // anything else: what it holds first has a higher version, and is told.
   int64_t version = 0;
   absl::Time as_of;  // The state of the owner that it reflects; whole microseconds.
   std::string payload;
