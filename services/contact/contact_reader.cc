@@ -72,25 +72,41 @@ constexpr pg::Statement kViolations{"contact.violations", R"sql(
       > ($3::uuid, $4::smallint, $5::text, $6::text, $7::text)
   ORDER BY contact_id, kind, type, value, limit_type LIMIT $8::int)sql"};
 
-constexpr pg::Statement kConsents{"contact.consents", R"sql(
-  SELECT purpose, channel, state, act_time, expire_time, legal_basis, source, text_version, actor,
-         record_time
+// A contact with the head of its shard ($3), its last event and its addresses.
+constexpr pg::Statement kWhole{"contact.whole", "SELECT " CLM_CONTACT_COLUMNS R"sql(,
+  (SELECT h.off FROM journal_head h WHERE h.shard = $3::smallint),
+  (SELECT e.occur_time FROM event e WHERE e.tenant_id = c.tenant_id AND e.contact_id = c.id
+    ORDER BY e.occur_time DESC, e.event_id DESC LIMIT 1),
+  ARRAY(SELECT i.type FROM contact_identifier i WHERE i.tenant_id = c.tenant_id
+    AND i.contact_id = c.id AND i.type IN ('email', 'phone') ORDER BY i.type, i.value),
+  ARRAY(SELECT i.value FROM contact_identifier i WHERE i.tenant_id = c.tenant_id
+    AND i.contact_id = c.id AND i.type IN ('email', 'phone') ORDER BY i.type, i.value)
+  FROM contact c WHERE c.tenant_id = $1::text AND c.id = $2::uuid)sql"};
+constexpr int kHeadColumn = kAliasColumn + 1;
+constexpr int kLastEventColumn = kAliasColumn + 2;
+constexpr int kAddressTypesColumn = kAliasColumn + 3;
+constexpr int kAddressesColumn = kAliasColumn + 4;
+
+// What is kept beside a contact's record, in one answer: the kind of row, its place among its kind,
+// and the columns of the widest kind. The channels and hashes are those of its addresses.
+constexpr pg::Statement kAround{"contact.around", R"sql(
+  SELECT 1, row_number() OVER (ORDER BY act_time DESC, act_id DESC), purpose, channel, state,
+         act_time, expire_time, legal_basis, source, text_version, actor, record_time, NULL::boolean
   FROM consent_act WHERE tenant_id = $1::text AND contact_id = $2::uuid
-  ORDER BY act_time DESC, act_id DESC)sql"};
-
-constexpr pg::Statement kSubscriptions{"contact.subscriptions", R"sql(
-  SELECT topic, state, change_time, explicit_act, actor, source
-  FROM subscription WHERE tenant_id = $1::text AND contact_id = $2::uuid ORDER BY topic)sql"};
-
-constexpr pg::Statement kAddresses{"contact.addresses", R"sql(
-  SELECT type, value FROM contact_identifier
-  WHERE tenant_id = $1::text AND contact_id = $2::uuid AND type IN ('email', 'phone'))sql"};
-
-constexpr pg::Statement kSuppressions{"contact.suppressions", R"sql(
-  SELECT s.channel, s.address, s.reason, s.create_time, s.actor
-  FROM unnest($2::text[], $3::bytea[]) AS w (channel, hash)
+  UNION ALL
+  SELECT 2, row_number() OVER (ORDER BY topic), topic, '', state, change_time, NULL, '', source, '',
+         actor, NULL, explicit_act
+  FROM subscription WHERE tenant_id = $1::text AND contact_id = $2::uuid
+  UNION ALL
+  SELECT 3, w.ord, s.channel, s.address, s.reason, s.create_time, NULL, '', '', '', s.actor, NULL,
+         NULL
+  FROM unnest($3::text[], $4::bytea[]) WITH ORDINALITY AS w (channel, hash, ord)
   CROSS JOIN LATERAL (SELECT * FROM suppression s WHERE s.tenant_id = $1::text
-    AND s.channel = w.channel AND s.hash = w.hash OFFSET 0) s)sql"};
+    AND s.channel = w.channel AND s.hash = w.hash OFFSET 0) s
+  ORDER BY 1, 2)sql"};
+enum AroundKind { kConsentRow = 1, kSubscriptionRow = 2, kSuppressionRow = 3 };
+// Of kAround: where the columns of ReadConsent begin.
+constexpr int kAroundColumns = 2;
 
 constexpr pg::Statement kTopics{"contact.topics", R"sql(
   SELECT id, display_name, channel, opt_in, create_time, purpose FROM topic
@@ -110,13 +126,6 @@ constexpr pg::Statement kSuppressionPage{"contact.suppression_page", R"sql(
     AND ($2::timestamptz IS NULL
          OR (create_time, channel, hash) > ($2::timestamptz, $3::text, $4::bytea))
   ORDER BY create_time, channel, hash LIMIT $5::int)sql"};
-
-constexpr pg::Statement kHead{"contact.head", R"sql(
-  SELECT off FROM journal_head WHERE shard = $1::smallint)sql"};
-
-constexpr pg::Statement kLastEvent{"contact.last_event", R"sql(
-  SELECT occur_time FROM event WHERE tenant_id = $1::text AND contact_id = $2::uuid
-  ORDER BY occur_time DESC, event_id DESC LIMIT 1)sql"};
 
 enum FieldId {
   kEmail,
@@ -301,23 +310,44 @@ absl::Status ReadChange(absl::string_view text,
   return absl::OkStatus();
 }
 
-// From the columns of kConsents and kConsentPage.
-ConsentAct ReadConsent(const pg::Row& row) {
+// From the columns of kConsentPage, or those of kAround from `column` on.
+ConsentAct ReadConsent(const pg::Row& row, int column = 0) {
   ConsentAct act;
-  act.purpose = std::string(row.Text(0));
-  act.channel = std::string(row.Text(1));
-  act.state = static_cast<ConsentState>(row.Int(2));
-  act.act_time = row.Time(3);
-  act.expire_time = row.Time(4);
-  act.legal_basis = std::string(row.Text(5));
-  act.source = std::string(row.Text(6));
-  act.text_version = std::string(row.Text(7));
-  act.actor = std::string(row.Text(8));
-  act.record_time = row.Time(9);
+  act.purpose = std::string(row.Text(column));
+  act.channel = std::string(row.Text(column + 1));
+  act.state = static_cast<ConsentState>(row.Int(column + 2));
+  act.act_time = row.Time(column + 3);
+  act.expire_time = row.Time(column + 4);
+  act.legal_basis = std::string(row.Text(column + 5));
+  act.source = std::string(row.Text(column + 6));
+  act.text_version = std::string(row.Text(column + 7));
+  act.actor = std::string(row.Text(column + 8));
+  act.record_time = row.Time(column + 9);
   return act;
 }
 
-// From the columns of kSuppressions and kSuppressionPage.
+// From the columns of kAround.
+Subscription ReadSubscription(const pg::Row& row) {
+  Subscription s;
+  s.topic = std::string(row.Text(2));
+  s.state = static_cast<SubscriptionState>(row.Int(4));
+  s.change_time = row.Time(5);
+  s.source = std::string(row.Text(8));
+  s.actor = std::string(row.Text(10));
+  s.explicit_act = row.Bool(12);
+  return s;
+}
+Suppression ReadAroundSuppression(const pg::Row& row) {
+  Suppression s;
+  s.channel = std::string(row.Text(2));
+  s.address = std::string(row.Text(3));
+  s.reason = static_cast<SuppressionReason>(row.Int(4));
+  s.create_time = row.Time(5);
+  s.actor = std::string(row.Text(10));
+  return s;
+}
+
+// From the columns of kSuppressionPage.
 Suppression ReadSuppression(const pg::Row& row) {
   Suppression s;
   s.channel = std::string(row.Text(0));
@@ -662,58 +692,50 @@ absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& as
       {pg::Scope::Tenant(asked.tenant), deadline},
       [&](pg::Tx& tx) -> absl::Status {
         around = {};
-        CLM_ASSIGN_OR_RETURN(Found found,
-                             Find(asked.tenant, {asked.id}, deadline,
-                                  [&](const pg::Statement& statement, const pg::Args& args) {
-                                    return tx.Exec(statement, args);
-                                  }));
-        if (!found[0]) return error::NotFound(EntityName("contacts", asked));
-        whole.stored = *std::move(found[0]);
-        const EntityKey& contact = whole.stored.contact.key;
-        pg::Args shard;
-        shard.Add(ShardOf(contact.tenant, contact.id));
-        CLM_ASSIGN_OR_RETURN(const pg::Result head, tx.Exec(kHead, shard));
-        around.version = head[0].Int(0);
-        pg::Args args;
-        args.Add(contact.tenant).Add(contact.id);
-        CLM_ASSIGN_OR_RETURN(const pg::Result consents, tx.Exec(kConsents, args));
-        for (int i = 0; i < consents.size(); ++i) {
-          around.consents.push_back(ReadConsent(consents[i]));
-        }
-        CLM_ASSIGN_OR_RETURN(const pg::Result subscriptions, tx.Exec(kSubscriptions, args));
-        for (int i = 0; i < subscriptions.size(); ++i) {
-          const auto row = subscriptions[i];
-          Subscription s;
-          s.topic = std::string(row.Text(0));
-          s.state = static_cast<SubscriptionState>(row.Int(1));
-          s.change_time = row.Time(2);
-          s.explicit_act = row.Bool(3);
-          s.actor = std::string(row.Text(4));
-          s.source = std::string(row.Text(5));
-          around.subscriptions.push_back(std::move(s));
-        }
-        CLM_ASSIGN_OR_RETURN(const pg::Result last, tx.Exec(kLastEvent, args));
-        if (!last.empty()) around.last_event_time = last[0].Time(0);
-        CLM_ASSIGN_OR_RETURN(const pg::Result addresses, tx.Exec(kAddresses, args));
         std::vector<std::string> channels, hashes;
-        for (int i = 0; i < addresses.size(); ++i) {
-          const Identifier address{std::string(addresses[i].Text(0)),
-                                   std::string(addresses[i].Text(1))};
-          const std::string hash = ContactWork::Hash(secret_, contact.tenant, address);
-          const std::vector<std::string> served = address.type == kEmailType
-                                                      ? std::vector<std::string>{"email"}
-                                                      : std::vector<std::string>{"sms", "phone"};
-          for (const auto& channel : served) {
-            channels.push_back(channel);
-            hashes.push_back(hash);
+        EntityKey contact = asked;
+        for (int step = 0;; ++step) {
+          pg::Args args;
+          args.Add(contact.tenant).Add(contact.id).Add(ShardOf(contact.tenant, contact.id));
+          CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kWhole, args));
+          if (rows.empty() || step == kAliasSteps) {
+            return error::NotFound(EntityName("contacts", asked));
           }
+          CLM_ASSIGN_OR_RETURN(whole.stored, ReadRow(rows[0], contact.tenant, deadline));
+          if (const auto& survivor = whole.stored.contact.merged_into) {
+            contact.id = *survivor;
+            continue;
+          }
+          around.version = rows[0].Int(kHeadColumn);
+          around.last_event_time = rows[0].OptTime(kLastEventColumn);
+          const std::vector<std::string> types = rows[0].TextArray(kAddressTypesColumn);
+          const std::vector<std::string> values = rows[0].TextArray(kAddressesColumn);
+          for (size_t i = 0; i < types.size(); ++i) {
+            const std::string hash =
+                ContactWork::Hash(secret_, contact.tenant, {types[i], values[i]});
+            for (const char* channel : {"email", "sms", "phone"}) {
+              if ((types[i] == kEmailType) != (channel == absl::string_view("email"))) continue;
+              channels.push_back(channel);
+              hashes.push_back(hash);
+            }
+          }
+          break;
         }
-        if (channels.empty()) return absl::OkStatus();
-        pg::Args suppressed;
-        suppressed.Add(contact.tenant).AddArray(channels).AddBytesArray(hashes);
-        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kSuppressions, suppressed));
+        pg::Args args;
+        args.Add(contact.tenant).Add(contact.id).AddArray(channels).AddBytesArray(hashes);
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kAround, args));
         for (int i = 0; i < rows.size(); ++i) {
-          around.suppressions.push_back(ReadSuppression(rows[i]));
+          switch (static_cast<AroundKind>(rows[i].Int(0))) {
+            case kConsentRow:
+              around.consents.push_back(ReadConsent(rows[i], kAroundColumns));
+              break;
+            case kSubscriptionRow:
+              around.subscriptions.push_back(ReadSubscription(rows[i]));
+              break;
+            case kSuppressionRow:
+              around.suppressions.push_back(ReadAroundSuppression(rows[i]));
+              break;
+          }
         }
         return absl::OkStatus();
       },
@@ -787,10 +809,8 @@ absl::StatusOr<ContactReader::SuppressionPage> ContactReader::ListSuppressions(
 }
 
 std::vector<const pg::Statement*> ContactReaderStatements() {
-  return {&kTopics,        &kConsentPage, &kSuppressionPage, &kGet,       &kOwners,
-          &kProfiles,      &kRegistry,    &kCosts,           &kHistory,   &kConsents,
-          &kSubscriptions, &kAddresses,   &kSuppressions,    &kLastEvent, &kHead,
-          &kViolations};
+  return {&kTopics,   &kConsentPage, &kSuppressionPage, &kGet,   &kOwners, &kProfiles,
+          &kRegistry, &kCosts,       &kHistory,         &kWhole, &kAround, &kViolations};
 }
 
 }  // namespace clm::contact
