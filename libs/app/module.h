@@ -5,6 +5,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,6 +61,9 @@ class Runtime {
   virtual absl::StatusOr<std::shared_ptr<grpc::Channel>> Channel(const std::string& service) = 0;
   // Who this process is to other services.
   virtual const rpc::ClientIdentity& identity() const = 0;
+
+  // For answers that the process remembers for callers who allow that; 0: none.
+  virtual int64_t near_cache_bytes() const = 0;
 };
 
 // Calls come from one thread, in the order of the functions below.

@@ -159,6 +159,7 @@ class Server::Impl final : public Runtime {
   obs::Metrics& metrics() override { return metrics_; }
   const std::string& secret() const override { return options_.secret; }
   absl::Duration answer_retention() const override { return options_.answer_retention; }
+  int64_t near_cache_bytes() const override { return int64_t{options_.near_cache_mb} << 20; }
   const std::string& redis_url() const override { return options_.redis_url; }
   const rpc::ClientIdentity& identity() const override { return identity_; }
 
@@ -241,6 +242,9 @@ class Server::Impl final : public Runtime {
       return BadOption(
           "--answer-retention must be 24h or more: callers repeat what they got no "
           "answer to");
+    }
+    if (options_.near_cache_mb < 0) {
+      return BadOption("--near-cache-mb must be 0 or more");
     }
     if (options_.socket.size() >= sizeof(sockaddr_un::sun_path)) {
       return BadOption("the path of --socket is too long for a Unix socket");

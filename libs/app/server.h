@@ -52,6 +52,8 @@ struct ServerOptions {
   bool reflection = true;
   // How long the answer to a request is kept for those who repeat it; 24 hours at least.
   absl::Duration answer_retention = absl::Hours(7 * 24);
+  // Memory for answers to callers who allow some staleness; 0: none.
+  int near_cache_mb = 16;
   // Where /metrics is served, "127.0.0.1:9091"; empty: nowhere.
   std::string metrics_listen;
   // How long calls are still accepted after health says NOT_SERVING, and how long calls in progress

@@ -570,6 +570,27 @@ TEST_P(CustomerHashContract, EachOwnerWritesItsFieldAndOneReadHasThemAll) {
   EXPECT_THAT(*hash_->Read(same_id_elsewhere), ::testing::IsEmpty());
 }
 
+TEST_P(CustomerHashContract, AReadOfSomeFieldsAnswersThoseOfThemThatAreThere) {
+  EXPECT_TRUE(hash_->Put(ada_, "core", PartAt(1)).ok());
+  EXPECT_TRUE(hash_->Put(ada_, "loyalty", PartAt(7)).ok());
+  EXPECT_TRUE(hash_->Invalidate(ada_, "feedback", 2).ok());
+  const auto read = [&](const std::vector<std::string>& fields) {
+    absl::Notification answered;
+    absl::StatusOr<Parts> found;
+    other_->ReadAsync(ada_, fields, [&](absl::StatusOr<Parts> parts) {
+      found = std::move(parts);
+      answered.Notify();
+    });
+    answered.WaitForNotification();
+    EXPECT_TRUE(found.ok()) << found.status();
+    return *std::move(found);
+  };
+  EXPECT_THAT(read({"stages", "loyalty"}), ElementsAre(Pair("loyalty", PartAt(7))));
+  EXPECT_THAT(read({"loyalty", "feedback", "core"}),
+              UnorderedElementsAre(Pair("core", PartAt(1)), Pair("loyalty", PartAt(7))));
+  EXPECT_THAT(read({"stages"}), ::testing::IsEmpty());
+}
+
 TEST_P(CustomerHashContract, WritesThatArriveOutOfOrderLeaveTheNewest) {
   EXPECT_TRUE(hash_->Put(ada_, "core", PartAt(5)).ok());
   EXPECT_TRUE(hash_->Put(ada_, "core", PartAt(4)).ok());

@@ -36,17 +36,20 @@ class SlottedCustomerHash final : public CustomerHash {
       : slots_(std::move(owned), store, std::move(options)) {}
 
   absl::StatusOr<Parts> Read(const EntityKey& customer) override {
-    return Await<Parts>([&](auto done) { ReadAsync(customer, std::move(done)); });
+    return PartsIn(customer, Await<Store::Fields>([&](auto done) {
+                     slots_.store().GetAll(HashKey(customer), std::move(done));
+                   }));
   }
 
-  void ReadAsync(const EntityKey& customer,
+  void ReadAsync(const EntityKey& customer, const std::vector<std::string>& fields,
                  absl::AnyInvocable<void(absl::StatusOr<Parts>)> done) override {
     slots_.Enter();
-    slots_.store().GetAll(HashKey(customer), [this, customer, done = std::move(done)](
-                                                 absl::StatusOr<Store::Fields> fields) mutable {
-      done(PartsIn(customer, std::move(fields)));
-      slots_.Leave();
-    });
+    slots_.store().GetSome(
+        HashKey(customer), fields,
+        [this, customer, done = std::move(done)](absl::StatusOr<Store::Fields> found) mutable {
+          done(PartsIn(customer, std::move(found)));
+          slots_.Leave();
+        });
   }
 
   absl::StatusOr<Parts> ReadThrough(const EntityKey& customer,
@@ -84,9 +87,11 @@ class SlottedCustomerHash final : public CustomerHash {
       return fields.status();
     }
     Parts parts;
+    Slot slot = SlotOf(customer, "");
     for (auto& [field, bytes] : *fields) {
-      Slots::Seen seen = slots_.Look(SlotOf(customer, field), std::move(bytes));
-      if (seen.usable) parts.try_emplace(field, PartIn(*std::move(seen.usable)));
+      slot.field = std::move(field);
+      std::optional<Entry> entry = slots_.Usable(slot, bytes);
+      if (entry) parts.try_emplace(std::move(slot.field), PartIn(*std::move(entry)));
     }
     return parts;
   }

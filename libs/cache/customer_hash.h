@@ -25,8 +25,8 @@ namespace clm::cache {
 
 // What one service knows about a customer.
 struct Part {
-  // Of the owner's row; grows with each change. 0 when the owner holds nothing, which is cached like
-  // anything else: what it holds first has a higher version, and is told.
+  // Of the owner's row; grows with each change. 0 when the owner holds nothing, which is cached
+  // like anything else: what it holds first has a higher version, and is told.
   int64_t version = 0;
   absl::Time as_of;  // The state of the owner that it reflects; whole microseconds.
   std::string payload;
@@ -56,9 +56,9 @@ class CustomerHash {
 
   // The fields that are there. UNAVAILABLE when Redis did not answer.
   virtual absl::StatusOr<Parts> Read(const EntityKey& customer) = 0;
-  // The same without blocking. `done` is called once, possibly on the I/O thread of Redis, where it
-  // must be short and must not call the blocking methods.
-  virtual void ReadAsync(const EntityKey& customer,
+  // Those of `fields`, without blocking. `done` is called once, possibly on the I/O thread of
+  // Redis, where it must be short and must not call the blocking methods.
+  virtual void ReadAsync(const EntityKey& customer, const std::vector<std::string>& fields,
                          absl::AnyInvocable<void(absl::StatusOr<Parts>)> done) = 0;
 
   // Read, and what is missing of `fields` from `load`, which is then filled in under leases. Any

@@ -34,6 +34,15 @@ class PrivateStore final : public MemoryStore {
     done(std::move(fields));
   }
 
+  void GetSome(const std::string& key, const std::vector<std::string>& fields,
+               Done<Fields> done) override {
+    Fields found;
+    for (const std::string& field : fields) {
+      if (Bytes bytes = Read({key, field})) found.emplace_back(field, *std::move(bytes));
+    }
+    done(std::move(found));
+  }
+
   void Lease(const Slot& slot, const std::string& token, const std::string& seen, absl::Time now,
              Done<Leased> done) override {
     const Place place(slot.key, slot.field);

@@ -123,6 +123,26 @@ class RedisStore final : public Store {
                          });
   }
 
+  void GetSome(const std::string& key, const std::vector<std::string>& fields,
+               Done<Fields> done) override {
+    redis::Args args = {"HMGET", key};
+    args.insert(args.end(), fields.begin(), fields.end());
+    client_.CommandAsync(std::move(args), [fields, done = std::move(done)](
+                                              absl::StatusOr<redis::Reply> reply) mutable {
+      if (!reply.ok()) return done(reply.status());
+      redis::Reply::Array* array = reply->AsArray();
+      if (array == nullptr || array->size() != fields.size()) return done(Odd());
+      Fields found;
+      for (size_t i = 0; i < array->size(); ++i) {
+        if ((*array)[i].IsNil()) continue;
+        std::string* bytes = (*array)[i].AsString();
+        if (bytes == nullptr) return done(Odd());
+        found.emplace_back(std::move(fields[i]), std::move(*bytes));
+      }
+      done(std::move(found));
+    });
+  }
+
   void Lease(const Slot& slot, const std::string& token, const std::string& seen, absl::Time now,
              Done<Leased> done) override {
     client_.EvalAsync(lease_, Keys(slot),

@@ -31,9 +31,9 @@ class SampledHash final : public CustomerHash {
     return Seen(customer, hash_->Read(customer));
   }
 
-  void ReadAsync(const EntityKey& customer,
+  void ReadAsync(const EntityKey& customer, const std::vector<std::string>& fields,
                  absl::AnyInvocable<void(absl::StatusOr<Parts>)> done) override {
-    hash_->ReadAsync(customer,
+    hash_->ReadAsync(customer, fields,
                      [this, customer, done = std::move(done)](absl::StatusOr<Parts> parts) mutable {
                        done(Seen(customer, std::move(parts)));
                      });

@@ -2,6 +2,7 @@
 #ifndef CLM_LIBS_CACHE_SEAL_H_
 #define CLM_LIBS_CACHE_SEAL_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -30,11 +31,13 @@ class Sealer {
                                   absl::string_view sealed) const;
 
  private:
-  std::string KeyOf(absl::string_view tenant) const;
+  // Lives as long as the sealer.
+  const std::string& KeyOf(absl::string_view tenant) const;
 
   const std::string secret_;
   mutable absl::Mutex mu_;
-  mutable absl::flat_hash_map<std::string, std::string> keys_ ABSL_GUARDED_BY(mu_);
+  mutable absl::flat_hash_map<std::string, std::unique_ptr<const std::string>> keys_
+      ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace clm::cache

@@ -60,15 +60,30 @@ void Slots::Leave() {
   --inside_;
 }
 
+std::optional<Entry> Slots::Decode(const Slot& slot, absl::string_view bytes) {
+  std::optional<Entry> entry = DecodeEntry(sealer_, slot, bytes);
+  if (!entry) ++counters_.unreadable;
+  return entry;
+}
+
+bool Slots::IsLive(const Entry& entry) const {
+  return entry.kind != EntryKind::kTombstone && entry.expiry > Now();
+}
+
+std::optional<Entry> Slots::Usable(const Slot& slot, absl::string_view bytes) {
+  std::optional<Entry> entry = Decode(slot, bytes);
+  if (entry && !IsLive(*entry)) entry.reset();
+  return entry;
+}
+
 Slots::Seen Slots::Look(const Slot& slot, const Store::Bytes& bytes) {
   Seen seen;
   if (!bytes) return seen;
   seen.bytes = *bytes;
-  std::optional<Entry> entry = DecodeEntry(sealer_, slot, *bytes);
+  std::optional<Entry> entry = Decode(slot, *bytes);
   if (!entry) {
-    ++counters_.unreadable;
     seen.worthless = true;
-  } else if (entry->kind != EntryKind::kTombstone && entry->expiry > Now()) {
+  } else if (IsLive(*entry)) {
     seen.usable = std::move(entry);
   }
   return seen;

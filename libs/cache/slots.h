@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
@@ -53,6 +54,8 @@ class Slots {
     bool worthless = false;
   };
   Seen Look(const Slot& slot, const Store::Bytes& bytes);
+  // Seen::usable alone.
+  std::optional<Entry> Usable(const Slot& slot, absl::string_view bytes);
 
   // The right to fill a slot.
   struct Lease {
@@ -90,6 +93,9 @@ class Slots {
   Counters& counters() { return counters_; }
 
  private:
+  // nullopt, and counted, for bytes that are no entry of this slot; not even one that has ended.
+  std::optional<Entry> Decode(const Slot& slot, absl::string_view bytes);
+  bool IsLive(const Entry& entry) const;
   std::optional<Lease> LeaseFrom(const Slot& slot, const std::string& token,
                                  const absl::StatusOr<Store::Leased>& leased);
 

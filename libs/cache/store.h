@@ -41,6 +41,9 @@ class Store {
 
   virtual void Get(const std::string& key, Done<Bytes> done) = 0;
   virtual void GetAll(const std::string& key, Done<Fields> done) = 0;
+  // Those of `fields` that are there.
+  virtual void GetSome(const std::string& key, const std::vector<std::string>& fields,
+                       Done<Fields> done) = 0;
 
   // Puts `token` in place unless there is one, or the slot holds a live entry other than a
   // tombstone and other than `seen`.

@@ -4,7 +4,9 @@
 
 #include "absl/time/clock.h"
 #include "clm/contact/v1/contact_event.pb.h"
+#include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/util/message_differencer.h"
+#include "google/protobuf/wire_format_lite.h"
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
@@ -15,30 +17,65 @@
 namespace clm::contact {
 namespace {
 
-// Both parts are CustomerContext messages that hold their own fields only, so that the whole is
-// their merge. The times come from the parts themselves.
-absl::StatusOr<v1::CustomerContext> Assemble(const cache::Parts& parts,
-                                             const std::vector<std::string>& fields) {
-  v1::CustomerContext context;
-  for (const auto& field : fields) {
+const std::vector<std::string>& FieldsOf(Answer what) {
+  static const auto& kContact = *new std::vector<std::string>{kCorePart};
+  static const auto& kContext = *new std::vector<std::string>{kCorePart, kStagesPart};
+  return what == Answer::kContact ? kContact : kContext;
+}
+
+// Marks a serialized context as one from the cache.
+void MarkCached(std::string* context) {
+  v1::CustomerContext mark;
+  mark.set_cached(true);
+  mark.AppendToString(context);
+}
+
+// Parts are CustomerContext messages that hold their own fields only, so that the whole is their
+// merge: on the wire, one after the other. The times come from the parts themselves.
+std::string ContextOf(const cache::Parts& parts) {
+  v1::CustomerContext about;
+  std::string context;
+  for (const std::string& field : FieldsOf(Answer::kContext)) {
     const auto it = parts.find(field);
-    if (it == parts.end() || it->second.payload.empty()) continue;
-    if (!context.MergeFromString(it->second.payload)) {
-      return error::Internal("a part of the customer context does not parse");
-    }
+    if (it == parts.end()) continue;
+    context += it->second.payload;
     v1::ContextPart* const part =
-        field == kCorePart ? context.mutable_contact_part() : context.mutable_stages_part();
+        field == kCorePart ? about.mutable_contact_part() : about.mutable_stages_part();
     part->set_version(it->second.version);
     ToProto(it->second.as_of, part->mutable_as_of_time());
   }
+  about.AppendToString(&context);
   return context;
+}
+
+// The contact begins the core, having the lowest number of its fields; so nothing need be parsed.
+absl::StatusOr<std::string> ContactOf(const cache::Parts& parts) {
+  using google::protobuf::internal::WireFormatLite;
+  const auto it = parts.find(kCorePart);
+  if (it == parts.end()) return error::Internal("the core of the customer context is missing");
+  const std::string& core = it->second.payload;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(core.data()),
+                                            static_cast<int>(core.size()));
+  constexpr uint32_t kTag = WireFormatLite::MakeTag(v1::CustomerContext::kContactFieldNumber,
+                                                    WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+  uint32_t size = 0;
+  if (in.ReadTag() != kTag || !in.ReadVarint32(&size) ||
+      size > core.size() - in.CurrentPosition()) {
+    return error::Internal("the core of the customer context does not begin with the contact");
+  }
+  return core.substr(in.CurrentPosition(), size);
+}
+
+absl::StatusOr<std::string> AnswerOf(Answer what, const cache::Parts& parts) {
+  if (what == Answer::kContact) return ContactOf(parts);
+  return ContextOf(parts);
 }
 
 }  // namespace
 
 ContactContext::ContactContext(ContactReader* reader, cache::CustomerHash* hash,
-                               StagesSource stages)
-    : reader_(reader), hash_(hash), stages_(std::move(stages)) {}
+                               cache::NearCache* near, StagesSource stages)
+    : reader_(reader), hash_(hash), near_(near), stages_(std::move(stages)) {}
 
 absl::StatusOr<cache::Part> ContactContext::LoadCore(const EntityKey& contact,
                                                      absl::Time deadline) {
@@ -70,83 +107,109 @@ absl::StatusOr<cache::Part> ContactContext::LoadStages(const EntityKey& contact,
   return part;
 }
 
-absl::StatusOr<v1::CustomerContext> ContactContext::Load(const EntityKey& contact,
-                                                         absl::Time deadline) {
-  cache::Parts parts;
-  auto core = LoadCore(contact, deadline);
-  if (const auto survivor = MovedTo(core.status()))
-    return Load({contact.tenant, *survivor}, deadline);
-  CLM_RETURN_IF_ERROR(core.status());
-  parts[kCorePart] = *std::move(core);
-  CLM_ASSIGN_OR_RETURN(parts[kStagesPart], LoadStages(contact, deadline));
-  return Assemble(parts, {kCorePart, kStagesPart});
-}
-
-absl::StatusOr<cache::Parts> ContactContext::Through(const EntityKey& contact,
-                                                     const std::vector<std::string>& fields,
-                                                     absl::Time deadline) {
-  return hash_->ReadThrough(
-      contact, fields,
-      [&](const std::vector<std::string>& missing) -> absl::StatusOr<cache::Parts> {
-        cache::Parts parts;
-        for (const auto& field : missing) {
-          if (field == kCorePart) {
-            CLM_ASSIGN_OR_RETURN(parts[field], LoadCore(contact, deadline));
-          } else {
-            CLM_ASSIGN_OR_RETURN(parts[field], LoadStages(contact, deadline));
-          }
-        }
-        return parts;
-      });
-}
-
-absl::StatusOr<v1::CustomerContext> ContactContext::Get(const EntityKey& contact,
+absl::StatusOr<cache::Parts> ContactContext::FromOwners(const EntityKey& contact,
+                                                        const std::vector<std::string>& fields,
                                                         absl::Time deadline) {
-  if (hash_ == nullptr) return Load(contact, deadline);
-  const std::vector<std::string> fields = {kCorePart, kStagesPart};
-  const auto parts = Through(contact, fields, deadline);
-  if (const auto survivor = MovedTo(parts.status()))
-    return Get({contact.tenant, *survivor}, deadline);
-  if (!parts.ok()) return parts.status();
-  return Assemble(*parts, fields);
+  cache::Parts parts;
+  for (const auto& field : fields) {
+    if (field == kCorePart) {
+      CLM_ASSIGN_OR_RETURN(parts[field], LoadCore(contact, deadline));
+    } else {
+      CLM_ASSIGN_OR_RETURN(parts[field], LoadStages(contact, deadline));
+    }
+  }
+  return parts;
 }
 
-absl::StatusOr<v1::Contact> ContactContext::GetContact(const EntityKey& contact,
-                                                       absl::Time deadline) {
-  if (hash_ == nullptr) {
+absl::StatusOr<std::string> ContactContext::Load(const EntityKey& contact, absl::Time deadline) {
+  const auto parts = FromOwners(contact, FieldsOf(Answer::kContext), deadline);
+  if (const auto survivor = MovedTo(parts.status())) {
+    return Load({contact.tenant, *survivor}, deadline);
+  }
+  CLM_RETURN_IF_ERROR(parts.status());
+  return ContextOf(*parts);
+}
+
+absl::StatusOr<std::string> ContactContext::Get(Answer what, const EntityKey& contact,
+                                                const Freshness& freshness, absl::Time deadline) {
+  // Only under its own name can an answer be dropped when it is old.
+  const auto ticket = Begin(what, contact, freshness);
+  std::string answer;
+  if (hash_ == nullptr && what == Answer::kContact) {
     CLM_ASSIGN_OR_RETURN(const auto found, reader_->Get(contact.tenant, {contact.id}, deadline));
     if (!found[0]) return error::NotFound(EntityName(kContacts, contact));
-    return ToProto(found[0]->contact, found[0]->aliases);
+    answer = ToProto(found[0]->contact, found[0]->aliases).SerializeAsString();
+    if (found[0]->contact.key != contact) return answer;
+  } else {
+    const auto load = [&](const std::vector<std::string>& fields) {
+      return FromOwners(contact, fields, deadline);
+    };
+    const auto parts =
+        hash_ == nullptr ? load(FieldsOf(what)) : hash_->ReadThrough(contact, FieldsOf(what), load);
+    if (const auto survivor = MovedTo(parts.status())) {
+      return Get(what, {contact.tenant, *survivor}, freshness, deadline);
+    }
+    CLM_RETURN_IF_ERROR(parts.status());
+    CLM_ASSIGN_OR_RETURN(answer, AnswerOf(what, *parts));
   }
-  const auto parts = Through(contact, {kCorePart}, deadline);
-  if (const auto survivor = MovedTo(parts.status())) {
-    return GetContact({contact.tenant, *survivor}, deadline);
-  }
-  if (!parts.ok()) return parts.status();
-  CLM_ASSIGN_OR_RETURN(v1::CustomerContext context, Assemble(*parts, {kCorePart}));
-  return std::move(*context.mutable_contact());
+  Remember(what, contact, ticket, answer);
+  return answer;
 }
 
-void ContactContext::Peek(const EntityKey& contact, std::vector<std::string> parts,
-                          absl::AnyInvocable<void(std::optional<v1::CustomerContext>)> done) {
+void ContactContext::Peek(Answer what, const EntityKey& contact, const Freshness& freshness,
+                          absl::AnyInvocable<void(std::optional<std::string>)> done) {
   if (hash_ == nullptr) return done(std::nullopt);
-  hash_->ReadAsync(contact, [parts = std::move(parts),
-                             done = std::move(done)](absl::StatusOr<cache::Parts> found) mutable {
-    if (!found.ok()) return done(std::nullopt);
-    for (const auto& part : parts) {
-      // An empty part is there too: a customer of whom a model knows nothing yet.
-      if (!found->contains(part)) return done(std::nullopt);
-    }
-    auto context = Assemble(*found, parts);
-    if (!context.ok()) return done(std::nullopt);
-    context->set_cached(true);
-    done(*std::move(context));
-  });
+  hash_->ReadAsync(contact, FieldsOf(what),
+                   [this, what, contact, ticket = Begin(what, contact, freshness),
+                    done = std::move(done)](absl::StatusOr<cache::Parts> found) mutable {
+                     // An empty part is there too: a customer of whom a model knows nothing yet.
+                     if (!found.ok() || found->size() < FieldsOf(what).size())
+                       return done(std::nullopt);
+                     absl::StatusOr<std::string> answer = AnswerOf(what, *found);
+                     if (!answer.ok()) return done(std::nullopt);
+                     Remember(what, contact, ticket, *answer);
+                     if (what == Answer::kContext) MarkCached(&*answer);
+                     done(*std::move(answer));
+                   });
+}
+
+std::optional<std::string> ContactContext::Recall(Answer what, const EntityKey& contact,
+                                                  const Freshness& freshness) {
+  if (near_ == nullptr || freshness.max_staleness <= absl::ZeroDuration()) return std::nullopt;
+  return near_->Get(contact, static_cast<int>(what), freshness.now, freshness.max_staleness);
+}
+
+std::optional<cache::NearCache::Ticket> ContactContext::Begin(Answer what, const EntityKey& contact,
+                                                              const Freshness& freshness) const {
+  if (near_ == nullptr || freshness.max_staleness <= absl::ZeroDuration()) return std::nullopt;
+  return near_->Begin(contact, static_cast<int>(what), freshness.now);
+}
+
+void ContactContext::Remember(Answer what, const EntityKey& contact,
+                              const std::optional<cache::NearCache::Ticket>& ticket,
+                              const std::string& answer) {
+  if (!ticket) return;
+  std::string kept = answer;
+  // Whoever is given it again has it from a cache.
+  if (what == Answer::kContext) MarkCached(&kept);
+  near_->Put(contact, static_cast<int>(what), *ticket, std::move(kept));
 }
 
 absl::Status ContactContext::ContactsCommitted(const std::vector<EntityKey>& keys,
                                                const std::vector<EntityKey>& merged,
                                                const journal::Offsets& heads) {
+  const absl::Status told = TellHash(keys, merged, heads);
+  // Afterwards: whoever reads from then on finds what is new.
+  if (near_ != nullptr) {
+    for (const auto& key : keys) near_->Drop(key);
+    for (const auto& key : merged) near_->Drop(key);
+  }
+  return told;
+}
+
+absl::Status ContactContext::TellHash(const std::vector<EntityKey>& keys,
+                                      const std::vector<EntityKey>& merged,
+                                      const journal::Offsets& heads) {
   if (hash_ == nullptr) return absl::OkStatus();
   std::vector<cache::PartChange> changes;
   changes.reserve(keys.size() + merged.size());

@@ -18,6 +18,7 @@
 #include "clm/contact/v1/import_service.grpc.pb.h"
 #include "clm/contact/v1/timeline_service.grpc.pb.h"
 #include "libs/app/server.h"
+#include "libs/base/clock.h"
 #include "libs/base/uuid.h"
 #include "libs/journal/feed_module.h"
 #include "libs/pg/pg.h"
@@ -35,7 +36,8 @@ inline constexpr char kGlobex[] = "tenants/globex";
 
 // One running server and the stubs to call it.
 struct ContactServer {
-  explicit ContactServer(const clm::testing::Database& database, std::string redis_url = "") {
+  explicit ContactServer(const clm::testing::Database& database, std::string redis_url = "",
+                         const Clock* clock = nullptr, int near_cache_mb = 16) {
     auto feeds = std::make_shared<journal::FeedHandlers>();
     std::vector<std::unique_ptr<app::Module>> modules;
     modules.push_back(journal::NewFeedModule(feeds));
@@ -45,7 +47,9 @@ struct ContactServer {
                                        .dsns = {{"contact", database.app_dsn}},
                                        .redis_url = std::move(redis_url),
                                        .allow_unsafe_database = true,
-                                       .drain_delay = absl::ZeroDuration()},
+                                       .near_cache_mb = near_cache_mb,
+                                       .drain_delay = absl::ZeroDuration(),
+                                       .clock = clock},
                                       std::move(modules));
     if (!started.ok()) {
       ADD_FAILURE() << started.status();

@@ -20,6 +20,8 @@ namespace {
 
 // Rows of each kind that an export reads at a time.
 constexpr int kExportPage = 500;
+// What callers may allow of what the process remembers.
+constexpr absl::Duration kMostStaleness = absl::Seconds(60);
 
 ContactRules RulesOf(const ContactWork& work, const std::string& tenant) {
   ContactRules rules;
@@ -50,6 +52,22 @@ std::optional<EntityKey> WithinBatch(const ContactWork& work, const journal::Sha
     const EntityKey fresh{tenant, Uuid::V7(now)};
     if (shards.test(ShardOf(tenant, fresh.id))) return fresh;
   }
+}
+
+template <class Request>
+absl::StatusOr<Freshness> FreshnessOf(const rpc::Call& call, const Request& request) {
+  Freshness freshness{.now = call.now};
+  if (!request.has_max_staleness()) return freshness;
+  const auto& wanted = request.max_staleness();
+  freshness.max_staleness = absl::Seconds(wanted.seconds()) + absl::Nanoseconds(wanted.nanos());
+  if (freshness.max_staleness < absl::ZeroDuration() || freshness.max_staleness > kMostStaleness) {
+    return error::InvalidField("max_staleness", "must be from 0 s to 60 s");
+  }
+  if (request.consistency() == v1::CONSISTENCY_STRONG &&
+      freshness.max_staleness > absl::ZeroDuration()) {
+    return error::InvalidField("max_staleness", "means nothing with CONSISTENCY_STRONG");
+  }
+  return freshness;
 }
 
 }  // namespace
@@ -95,9 +113,10 @@ void ContactHandlers::GetContact(const rpc::Call& call, const v1::GetContactRequ
   const auto parsed = ParseEntityName("name", kContacts, request.name());
   if (!parsed.ok()) return reply(parsed.status());
   const EntityKey key = *parsed;
-  const absl::Time deadline = call.deadline;
+  const auto freshness = FreshnessOf(call, request);
+  if (!freshness.ok()) return reply(freshness.status());
   if (request.consistency() == v1::CONSISTENCY_STRONG) {
-    return parts_.reader->GetAsync(key, deadline,
+    return parts_.reader->GetAsync(key, call.deadline,
                                    [key, reply = std::move(reply)](
                                        absl::StatusOr<std::optional<StoredContact>> found) mutable {
                                      if (!found.ok()) return reply(found.status());
@@ -106,18 +125,7 @@ void ContactHandlers::GetContact(const rpc::Call& call, const v1::GetContactRequ
                                      reply(ToProto((*found)->contact, (*found)->aliases));
                                    });
   }
-  // Shared, because a refused task must still answer.
-  auto shared = std::make_shared<rpc::Reply<v1::Contact>>(std::move(reply));
-  auto slow = [this, key, deadline, shared] {
-    const bool posted = parts_.workers->Post(
-        [this, key, deadline, shared] { (*shared)(parts_.context->GetContact(key, deadline)); });
-    if (!posted) (*shared)(Busy());
-  };
-  parts_.context->Peek(key, {kCorePart},
-                       [shared, slow](std::optional<v1::CustomerContext> context) {
-                         if (!context) return slow();
-                         (*shared)(std::move(*context->mutable_contact()));
-                       });
+  Answered(call, Answer::kContact, key, *freshness, parts_.workers, std::move(reply));
 }
 
 absl::StatusOr<v1::BatchGetContactsResponse> ContactHandlers::BatchGetContacts(
@@ -560,20 +568,40 @@ void ContactHandlers::GetCustomerContext(const rpc::Call& call,
                                          rpc::Reply<v1::CustomerContext> reply) {
   const auto parsed = ParseEntityName("name", kContacts, request.name());
   if (!parsed.ok()) return reply(parsed.status());
-  const EntityKey key = *parsed;
-  const bool strong = request.consistency() == v1::CONSISTENCY_STRONG;
-  auto shared = std::make_shared<rpc::Reply<v1::CustomerContext>>(std::move(reply));
-  auto slow = [this, key, strong, deadline = call.deadline, shared] {
-    const bool posted = parts_.callers->Post([this, key, strong, deadline, shared] {
-      (*shared)(strong ? parts_.context->Load(key, deadline) : parts_.context->Get(key, deadline));
-    });
+  const auto freshness = FreshnessOf(call, request);
+  if (!freshness.ok()) return reply(freshness.status());
+  if (request.consistency() == v1::CONSISTENCY_STRONG) {
+    // Shared, because a refused task must still answer.
+    auto shared = std::make_shared<rpc::Reply<v1::CustomerContext>>(std::move(reply));
+    const bool posted =
+        parts_.callers->Post([this, key = *parsed, deadline = call.deadline, shared] {
+          shared->Bytes(parts_.context->Load(key, deadline));
+        });
     if (!posted) (*shared)(Busy());
-  };
-  if (strong) return slow();
-  parts_.context->Peek(key, {kCorePart, kStagesPart},
-                       [shared, slow](std::optional<v1::CustomerContext> context) {
-                         if (!context) return slow();
-                         (*shared)(*std::move(context));
+    return;
+  }
+  Answered(call, Answer::kContext, *parsed, *freshness, parts_.callers, std::move(reply));
+}
+
+// From the nearest cache that has it: the process's own, Redis, and from the owners on `workers`
+// otherwise.
+template <class Resp>
+void ContactHandlers::Answered(const rpc::Call& call, Answer what, const EntityKey& key,
+                               const Freshness& freshness, rpc::Workers* workers,
+                               rpc::Reply<Resp> reply) {
+  if (auto remembered = parts_.context->Recall(what, key, freshness)) {
+    return reply.Bytes(*std::move(remembered));
+  }
+  auto shared = std::make_shared<rpc::Reply<Resp>>(std::move(reply));
+  parts_.context->Peek(what, key, freshness,
+                       [this, what, key, freshness, workers, deadline = call.deadline,
+                        shared](std::optional<std::string> cached) {
+                         if (cached) return shared->Bytes(*std::move(cached));
+                         const bool posted =
+                             workers->Post([this, what, key, freshness, deadline, shared] {
+                               shared->Bytes(parts_.context->Get(what, key, freshness, deadline));
+                             });
+                         if (!posted) (*shared)(Busy());
                        });
 }
 

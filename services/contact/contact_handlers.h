@@ -86,6 +86,9 @@ class ContactHandlers {
   void Verb(const rpc::Call& call, const v1::ContactVerbRequest& request,
             absl::StatusOr<Change> (*move)(const Contact& before, absl::Time now),
             rpc::Reply<v1::Contact> reply);
+  template <class Resp>
+  void Answered(const rpc::Call& call, Answer what, const EntityKey& key,
+                const Freshness& freshness, rpc::Workers* workers, rpc::Reply<Resp> reply);
 
   const ContactParts parts_;
 };

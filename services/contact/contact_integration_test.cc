@@ -6,6 +6,7 @@
 #include "libs/base/status_macros.h"
 #include "libs/journal/lanes.h"
 #include "libs/testing/at_once.h"
+#include "libs/testing/eventually.h"
 #include "services/contact/contact_fixture.h"
 #include "services/contact/contact_reader.h"
 #include "services/contact/contact_work.h"
@@ -825,6 +826,126 @@ TEST_F(ContactTest, TheAnswersAreTheSameWhenRedisDies) {
   update.mutable_contact()->set_family_name("King");
   CLM_ASSERT_OK_AND_ASSIGN(updated, Call(*cached.contacts, &Contacts::UpdateContact, update));
   same_everywhere(updated);
+}
+
+// Two processes of the service on one database; `main_` is a third.
+class ContactNearCacheTest : public ContactTest {
+ protected:
+  static constexpr int kAllowed = 5;
+
+  static absl::StatusOr<v1::Contact> Get(const ContactServer& server, const std::string& name,
+                                         int max_staleness = 0) {
+    v1::GetContactRequest request;
+    request.set_name(name);
+    if (max_staleness > 0) request.mutable_max_staleness()->set_seconds(max_staleness);
+    return Call(*server.contacts, &Contacts::GetContact, request);
+  }
+  static std::string NameSeen(const ContactServer& server, const std::string& name,
+                              int max_staleness = 0) {
+    const auto contact = Get(server, name, max_staleness);
+    EXPECT_TRUE(contact.ok()) << contact.status();
+    return contact.ok() ? contact->given_name() : "";
+  }
+  static void Rename(const ContactServer& server, const std::string& name,
+                     const std::string& given_name) {
+    v1::UpdateContactRequest update;
+    update.mutable_contact()->set_name(name);
+    update.mutable_contact()->set_given_name(given_name);
+    CLM_ASSERT_OK(Call(*server.contacts, &Contacts::UpdateContact, update));
+  }
+
+  void ChangeUnheard(const std::string& sql) {
+    auto pool = pg::NewPool({.dsn = database_.admin_dsn, .size = 1});
+    CLM_EXPECT_OK(pool->Transact({pg::Scope::Suite()},
+                                 [&](pg::Tx& tx) { return tx.ExecDynamic(sql).status(); }));
+  }
+
+  ManualClock clock_{absl::Now()};
+};
+
+TEST_F(ContactNearCacheTest, AnAnswerIsAtMostAsOldAsItsCallerAllows) {
+  const ContactServer near(database_, "", &clock_);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  EXPECT_EQ(NameSeen(near, ada.name(), kAllowed), "Ada");
+  // Past the journal, so that nothing but the clock ends what is remembered.
+  ChangeUnheard("UPDATE contact SET given_name = 'Augusta'");
+  EXPECT_EQ(NameSeen(near, ada.name(), kAllowed), "Ada");
+  EXPECT_EQ(NameSeen(near, ada.name()), "Augusta");
+  EXPECT_EQ(NameSeen(near, ada.name(), kAllowed), "Ada");
+  clock_.Advance(absl::Seconds(kAllowed) + absl::Microseconds(1));
+  EXPECT_EQ(NameSeen(near, ada.name(), kAllowed), "Augusta");
+}
+
+TEST_F(ContactNearCacheTest, WhatIsChangedThroughTheSameProcessIsReadAtOnce) {
+  const ContactServer near(database_, "", &clock_);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  EXPECT_EQ(NameSeen(near, ada.name(), kAllowed), "Ada");
+  Rename(near, ada.name(), "Augusta");
+  EXPECT_EQ(NameSeen(near, ada.name(), kAllowed), "Augusta");
+  v1::EraseContactRequest erase;
+  erase.set_name(ada.name());
+  CLM_ASSERT_OK(Call(*near.contacts, &Contacts::EraseContact, erase));
+  EXPECT_EQ(NameSeen(near, ada.name(), kAllowed), "");
+}
+
+TEST_F(ContactNearCacheTest, WhoWasMergedIsNotRemembered) {
+  const ContactServer near(database_, "", &clock_);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto twin, Create("twin@example.com"));
+  EXPECT_EQ(Get(near, twin.name(), kAllowed)->name(), twin.name());
+  v1::MergeContactsRequest merge;
+  merge.set_primary(ada.name());
+  merge.set_duplicate(twin.name());
+  CLM_ASSERT_OK(Call(*near.contacts, &Contacts::MergeContacts, merge));
+  EXPECT_EQ(Get(near, twin.name(), kAllowed)->name(), ada.name());
+  // By the old name neither: a change of the survivor would not end it.
+  Rename(near, ada.name(), "Augusta");
+  EXPECT_EQ(NameSeen(near, twin.name(), kAllowed), "Augusta");
+}
+
+TEST_F(ContactNearCacheTest, WhatAnotherProcessChangesIsReadSoonAfterItsRing) {
+  clm::testing::RedisServer redis;
+  // Time stands still: nothing grows too old by itself.
+  const ContactServer near(database_, redis.url(), &clock_);
+  const ContactServer other(database_, redis.url(), &clock_);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  EXPECT_EQ(NameSeen(near, ada.name(), kAllowed), "Ada");
+  Rename(other, ada.name(), "Augusta");
+  EXPECT_TRUE(
+      clm::testing::Eventually([&] { return NameSeen(near, ada.name(), kAllowed) == "Augusta"; }));
+}
+
+TEST_F(ContactNearCacheTest, WithoutMemoryForItNothingIsRemembered) {
+  const ContactServer far(database_, "", &clock_, /*near_cache_mb=*/0);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  EXPECT_EQ(NameSeen(far, ada.name(), kAllowed), "Ada");
+  ChangeUnheard("UPDATE contact SET given_name = 'Augusta'");
+  EXPECT_EQ(NameSeen(far, ada.name(), kAllowed), "Augusta");
+}
+
+TEST_F(ContactNearCacheTest, ABoundThatMeansNothingIsRefused) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  v1::GetContactRequest get;
+  v1::GetCustomerContextRequest context;
+  get.set_name(ada.name());
+  context.set_name(ada.name());
+  const auto expect_refused = [&] {
+    *context.mutable_max_staleness() = get.max_staleness();
+    context.set_consistency(get.consistency());
+    EXPECT_THAT(Call(*main_.contacts, &Contacts::GetContact, get),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("max_staleness: ")));
+    EXPECT_THAT(Call(*main_.contacts, &Contacts::GetCustomerContext, context),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("max_staleness: ")));
+  };
+  get.mutable_max_staleness()->set_nanos(-1);
+  expect_refused();
+  get.mutable_max_staleness()->set_seconds(60);
+  get.mutable_max_staleness()->set_nanos(1);
+  expect_refused();
+  get.mutable_max_staleness()->set_nanos(0);
+  CLM_EXPECT_OK(Call(*main_.contacts, &Contacts::GetContact, get));
+  get.set_consistency(v1::CONSISTENCY_STRONG);
+  expect_refused();
 }
 
 }  // namespace

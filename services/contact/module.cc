@@ -11,6 +11,8 @@
 #include "libs/base/status_macros.h"
 #include "libs/cache/cache_follower.h"
 #include "libs/cache/customer_hash.h"
+#include "libs/cache/near_cache.h"
+#include "libs/cache/near_watch.h"
 #include "libs/cache/sampled_hash.h"
 #include "libs/journal/doorbell.h"
 #include "libs/journal/expiry_in_module.h"
@@ -40,6 +42,8 @@ namespace clm::contact {
 namespace {
 
 constexpr char kName[] = "contact";
+// Whose journal tells of stages.
+constexpr char kStagesSource[] = "lifecycle";
 // Lane transactions at a time; the other connections of the pool read.
 constexpr int kExecutors = 2;
 // Threads that wait for the lifecycle service, and what may wait for them.
@@ -167,9 +171,11 @@ class ContactModule : public app::Module {
       hash_ = cache::Sampled(cache::NewCustomerHash(redis_.get(), cache_options),
                              Samples(runtime.metrics()));
     }
+    if (runtime.near_cache_bytes() > 0) MakeNearCache(runtime);
     doorbell_ = std::make_unique<journal::Doorbell>(redis_.get(), kName, &heads_);
     reader_ = std::make_unique<ContactReader>(pool_.get(), runtime.secret());
-    context_ = std::make_unique<ContactContext>(reader_.get(), hash_.get(), RemoteStages(&runtime));
+    context_ = std::make_unique<ContactContext>(reader_.get(), hash_.get(), near_.get(),
+                                                RemoteStages(&runtime));
     journal::Lanes::Options lanes;
     lanes.pool = pool_.get();
     lanes.clock = &runtime.clock();
@@ -251,6 +257,9 @@ class ContactModule : public app::Module {
     feeds_->Remove(kName);
     feed_.reset();
     lanes_.reset();
+    near_watch_.reset();
+    stages_watch_.reset();
+    stages_bell_.reset();
     doorbell_.reset();
     hash_.reset();
     redis_.reset();
@@ -259,6 +268,20 @@ class ContactModule : public app::Module {
   }
 
  private:
+  void MakeNearCache(app::Runtime& runtime) {
+    near_ = std::make_unique<cache::NearCache>(runtime.near_cache_bytes(), runtime.metrics());
+    near_bytes_ = runtime.metrics().WatchGauge(
+        "clm_near_cache_bytes", "What the answers that the process remembers take.", {},
+        [this] { return static_cast<double>(near_->bytes()); });
+    near_watch_ = std::make_unique<cache::NearWatch>(
+        &heads_, &told_, [this](int shard) { near_->DropShard(shard); });
+    // Of the lifecycle service nothing but its bell is heard here, so every ring counts.
+    stages_watch_ = std::make_unique<cache::NearWatch>(&stages_heads_, nullptr, [this](int shard) {
+      near_->DropShard(shard, static_cast<int>(Answer::kContext));
+    });
+    stages_bell_ = std::make_unique<journal::Doorbell>(redis_.get(), kStagesSource, &stages_heads_);
+  }
+
   void MakeDuplicateScan(app::Runtime& runtime) {
     DuplicateScan::Options options;
     options.pool = pool_.get();
@@ -302,11 +325,17 @@ class ContactModule : public app::Module {
 
   const std::shared_ptr<journal::FeedHandlers> feeds_;
   journal::Heads heads_;
+  journal::Heads stages_heads_;
   journal::ToldOffsets told_;
   std::unique_ptr<pg::Pool> pool_;
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<cache::CustomerHash> hash_;
+  std::unique_ptr<cache::NearCache> near_;
+  std::shared_ptr<void> near_bytes_;
+  std::unique_ptr<cache::NearWatch> near_watch_;
+  std::unique_ptr<cache::NearWatch> stages_watch_;
   std::unique_ptr<journal::Doorbell> doorbell_;
+  std::unique_ptr<journal::Doorbell> stages_bell_;
   std::unique_ptr<rpc::Workers> callers_;
   std::unique_ptr<ContactReader> reader_;
   std::unique_ptr<ContactContext> context_;

@@ -1,0 +1,197 @@
+// Answers out of the caches. What the owners say is in the integration tests.
+#include "services/contact/contact_context.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "libs/base/clock.h"
+#include "libs/base/shard.h"
+#include "libs/base/time_proto.h"
+#include "libs/cache/fake_cache.h"
+#include "libs/testing/status_matchers.h"
+#include "services/contact/contact_proto.h"
+
+namespace clm::contact {
+namespace {
+
+// Reads at once, and tells what it read when the test says so.
+class SlowHash : public cache::CustomerHash {
+ public:
+  explicit SlowHash(std::unique_ptr<CustomerHash> hash) : hash_(std::move(hash)) {}
+
+  void ReadAsync(const EntityKey& customer, const std::vector<std::string>& fields,
+                 absl::AnyInvocable<void(absl::StatusOr<cache::Parts>)> done) override {
+    hash_->ReadAsync(customer, fields, [&](absl::StatusOr<cache::Parts> parts) {
+      if (!hold_) return done(std::move(parts));
+      held_.push_back(
+          [done = std::move(done), parts = std::move(parts)]() mutable { done(std::move(parts)); });
+    });
+  }
+  absl::StatusOr<cache::Parts> Read(const EntityKey& customer) override {
+    return hash_->Read(customer);
+  }
+  absl::StatusOr<cache::Parts> ReadThrough(const EntityKey& customer,
+                                           const std::vector<std::string>& fields,
+                                           PartsLoader load) override {
+    return hash_->ReadThrough(customer, fields, load);
+  }
+  absl::Status Apply(absl::Span<const cache::PartChange> changes) override {
+    return hash_->Apply(changes);
+  }
+  cache::Stats stats() const override { return hash_->stats(); }
+
+  void Hold() { hold_ = true; }
+  void Release() {
+    hold_ = false;
+    for (auto& tell : std::exchange(held_, {})) tell();
+  }
+
+ private:
+  const std::unique_ptr<CustomerHash> hash_;
+  bool hold_ = false;
+  std::vector<absl::AnyInvocable<void()>> held_;
+};
+
+class ContactContextTest : public ::testing::Test {
+ protected:
+  static cache::Options CacheOptions(const Clock* clock) {
+    return {.secret = "secret", .clock = clock};
+  }
+
+  v1::CustomerContext Core(const std::string& name) const {
+    v1::CustomerContext core;
+    core.mutable_contact()->set_name(EntityName(kContacts, ada_));
+    core.mutable_contact()->set_given_name(name);
+    core.add_suppressions()->set_channel("sms");
+    ToProto(clock_.Now(), core.mutable_last_event_time());
+    return core;
+  }
+  static v1::CustomerContext Stages(const std::string& stage) {
+    v1::CustomerContext stages;
+    stages.add_stages()->set_stage(stage);
+    return stages;
+  }
+  void Store(const std::string& field, int64_t version, const v1::CustomerContext& part) {
+    CLM_EXPECT_OK(hash_.Put(ada_, field, {version, clock_.Now(), part.SerializeAsString()}));
+  }
+  // What the lanes say after the contact has changed, but for what Redis is told then: the test
+  // stores that.
+  void Committed(int64_t version) {
+    CLM_EXPECT_OK(
+        context_.ContactsCommitted({ada_}, {}, {{ShardOf(ada_.tenant, ada_.id), version}}));
+  }
+
+  Freshness Allowing(absl::Duration max_staleness) const { return {clock_.Now(), max_staleness}; }
+  // From Redis, where everything is.
+  std::optional<std::string> Peek(Answer what, absl::Duration max_staleness = {}) {
+    std::optional<std::string> answer;
+    context_.Peek(what, ada_, Allowing(max_staleness),
+                  [&](std::optional<std::string> found) { answer = std::move(found); });
+    return answer;
+  }
+  std::string Remembered() {
+    const auto answer = context_.Recall(Answer::kContact, ada_, Allowing(kAllowed));
+    v1::Contact contact;
+    EXPECT_TRUE(contact.ParseFromString(answer.value_or("")));
+    return contact.given_name();
+  }
+
+  static constexpr absl::Duration kAllowed = absl::Seconds(5);
+  const EntityKey ada_{"acme", *Uuid::Parse("0192f000-0000-7000-8000-000000000001")};
+  ManualClock clock_{absl::FromUnixSeconds(1'790'000'000)};
+  obs::Metrics metrics_;
+  const std::unique_ptr<cache::MemoryStore> store_ = cache::NewMemoryStore();
+  SlowHash hash_{cache::NewFakeCustomerHash(store_.get(), CacheOptions(&clock_))};
+  cache::NearCache near_{1 << 20, metrics_};
+  ContactContext context_{nullptr, &hash_, &near_, nullptr};
+};
+
+TEST_F(ContactContextTest, AnAnswerIsItsPartsWithTheirVersionsAndTimes) {
+  Store(kCorePart, 7, Core("Ada"));
+  Store(kStagesPart, 3, Stages("lead"));
+  v1::CustomerContext expected = Core("Ada");
+  expected.MergeFrom(Stages("lead"));
+  expected.mutable_contact_part()->set_version(7);
+  expected.mutable_stages_part()->set_version(3);
+  ToProto(clock_.Now(), expected.mutable_contact_part()->mutable_as_of_time());
+  ToProto(clock_.Now(), expected.mutable_stages_part()->mutable_as_of_time());
+  expected.set_cached(true);
+  v1::CustomerContext context;
+  ASSERT_TRUE(context.ParseFromString(Peek(Answer::kContext).value_or("")));
+  EXPECT_EQ(context.SerializeAsString(), expected.SerializeAsString());
+  v1::Contact contact;
+  ASSERT_TRUE(contact.ParseFromString(Peek(Answer::kContact).value_or("")));
+  EXPECT_EQ(contact.SerializeAsString(), expected.contact().SerializeAsString());
+}
+
+TEST_F(ContactContextTest, WithoutAllPartsThereIsNoAnswer) {
+  Store(kCorePart, 7, Core("Ada"));
+  EXPECT_EQ(Peek(Answer::kContext), std::nullopt);
+  EXPECT_NE(Peek(Answer::kContact), std::nullopt);
+  Store(kStagesPart, 0, {});
+  EXPECT_NE(Peek(Answer::kContext), std::nullopt);
+}
+
+TEST_F(ContactContextTest, OnlyWhoAllowsStalenessIsRememberedAndAnsweredFromMemory) {
+  Store(kCorePart, 1, Core("Ada"));
+  Peek(Answer::kContact);
+  EXPECT_EQ(context_.Recall(Answer::kContact, ada_, Allowing(kAllowed)), std::nullopt);
+  Peek(Answer::kContact, kAllowed);
+  EXPECT_EQ(Remembered(), "Ada");
+  EXPECT_EQ(context_.Recall(Answer::kContact, ada_, Allowing({})), std::nullopt);
+}
+
+TEST_F(ContactContextTest, WhatIsRememberedKeepsItsTimesAndSaysThatItIsCached) {
+  Store(kCorePart, 7, Core("Ada"));
+  Store(kStagesPart, 3, Stages("lead"));
+  const auto first = Peek(Answer::kContext, kAllowed);
+  clock_.Advance(absl::Seconds(4));
+  v1::CustomerContext told, remembered;
+  ASSERT_TRUE(told.ParseFromString(first.value_or("")));
+  ASSERT_TRUE(remembered.ParseFromString(
+      context_.Recall(Answer::kContext, ada_, Allowing(kAllowed)).value_or("")));
+  EXPECT_EQ(told.SerializeAsString(), remembered.SerializeAsString());
+  EXPECT_TRUE(remembered.cached());
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(context_.Recall(Answer::kContext, ada_, Allowing(kAllowed)), std::nullopt);
+}
+
+TEST_F(ContactContextTest, AChangeOfThisProcessIsReadAtOnce) {
+  Store(kCorePart, 1, Core("before"));
+  Peek(Answer::kContact, kAllowed);
+  Committed(2);
+  EXPECT_EQ(context_.Recall(Answer::kContact, ada_, Allowing(kAllowed)), std::nullopt);
+  EXPECT_EQ(Peek(Answer::kContact, kAllowed), std::nullopt);
+  Store(kCorePart, 2, Core("after"));
+  Peek(Answer::kContact, kAllowed);
+  EXPECT_EQ(Remembered(), "after");
+}
+
+TEST_F(ContactContextTest, AMergedContactIsForgotten) {
+  Store(kCorePart, 1, Core("Ada"));
+  Peek(Answer::kContact, kAllowed);
+  CLM_EXPECT_OK(context_.ContactsCommitted({}, {ada_}, {}));
+  EXPECT_EQ(context_.Recall(Answer::kContact, ada_, Allowing(kAllowed)), std::nullopt);
+}
+
+// The read began before the change and is told after it.
+TEST_F(ContactContextTest, AReadThatAChangeOvertookIsAnsweredAndNotRemembered) {
+  Store(kCorePart, 1, Core("before"));
+  hash_.Hold();
+  std::optional<std::string> answer;
+  context_.Peek(Answer::kContact, ada_, Allowing(kAllowed),
+                [&](std::optional<std::string> found) { answer = std::move(found); });
+  Committed(2);
+  hash_.Release();
+  EXPECT_NE(answer, std::nullopt);
+  EXPECT_EQ(context_.Recall(Answer::kContact, ada_, Allowing(kAllowed)), std::nullopt);
+}
+
+}  // namespace
+}  // namespace clm::contact
