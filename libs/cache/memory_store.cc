@@ -80,18 +80,22 @@ class PrivateStore final : public MemoryStore {
     done(filled);
   }
 
-  void Write(const Slot& slot, const std::string& bytes, absl::Duration, absl::Time now,
-             Done<bool> done) override {
-    const Place place(slot.key, slot.field);
-    bool written;
+  void Write(std::vector<Change> changes, absl::Time now, Done<int64_t> done) override {
+    int64_t written = 0;
     {
       absl::MutexLock lock(&mu_);
-      tokens_.erase(place);
-      const auto it = entries_.find(place);
-      written = it == entries_.end() || !IsLive(it->second, now) ||
-                Version(it->second) < Version(bytes) ||
-                (Version(it->second) == Version(bytes) && !IsTombstone(bytes));
-      if (written) entries_[place] = bytes;
+      for (Change& change : changes) {
+        const Place place(change.slot.key, change.slot.field);
+        tokens_.erase(place);
+        const auto it = entries_.find(place);
+        const bool due =
+            it == entries_.end() || !IsLive(it->second, now) ||
+            Version(it->second) < Version(change.bytes) ||
+            (Version(it->second) == Version(change.bytes) && !IsTombstone(change.bytes));
+        if (!due) continue;
+        entries_[place] = std::move(change.bytes);
+        ++written;
+      }
     }
     done(written);
   }

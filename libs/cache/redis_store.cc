@@ -7,22 +7,20 @@
 namespace clm::cache {
 namespace {
 
-// KEYS: the entry's key, the token's key. ARGV[1]: the field, empty for a plain key; ARGV[2]: now.
 // Versions and times are compared byte by byte: Lua's numbers end at 2^53, and its string order
-// depends on the server's locale.
+// depends on the server's locale. The field is empty for a plain key.
 constexpr char kPrelude[] = R"lua(
-local field, now = ARGV[1], ARGV[2]
-local function read()
-  if field == '' then return redis.call('GET', KEYS[1]) end
-  return redis.call('HGET', KEYS[1], field)
+local function read(key, field)
+  if field == '' then return redis.call('GET', key) end
+  return redis.call('HGET', key, field)
 end
-local function save(bytes, ttl)
+local function save(key, field, bytes, ttl)
   if field == '' then
-    redis.call('SET', KEYS[1], bytes, 'PX', ttl)
+    redis.call('SET', key, bytes, 'PX', ttl)
     return
   end
-  redis.call('HSET', KEYS[1], field, bytes)
-  if redis.call('PTTL', KEYS[1]) < tonumber(ttl) then redis.call('PEXPIRE', KEYS[1], ttl) end
+  redis.call('HSET', key, field, bytes)
+  if redis.call('PTTL', key) < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end
 end
 local function compare(a, i, b, j)
   for k = 0, 7 do
@@ -31,48 +29,58 @@ local function compare(a, i, b, j)
   end
   return 0
 end
-local function live(bytes)
+local function live(bytes, now)
   return bytes and #bytes >= 25 and compare(bytes, 10, now, 1) > 0
 end
 local function tombstone(bytes) return bytes:byte(9) == 1 end
 )lua";
 
-// ARGV[3]: token; ARGV[4]: its time; ARGV[5]: the bytes seen that are of no use.
+// KEYS: the entry's key, the token's key. ARGV: the field, now, the token, its time, the bytes seen
+// that are of no use.
 constexpr char kLease[] = R"lua(
-local bytes = read()
-if live(bytes) and not tombstone(bytes) and bytes ~= ARGV[5] then return {bytes, 0} end
+local bytes = read(KEYS[1], ARGV[1])
+if live(bytes, ARGV[2]) and not tombstone(bytes) and bytes ~= ARGV[5] then return {bytes, 0} end
 if redis.call('SET', KEYS[2], ARGV[3], 'NX', 'PX', ARGV[4]) then return {bytes, 1} end
 return {bytes, 0}
 )lua";
 
-// ARGV[3]: token; ARGV[4]: the new bytes; ARGV[5]: ttl; ARGV[6]: bytes that may be replaced.
+// KEYS: as above. ARGV: the field, now, the token, the new bytes, their ttl, bytes that may be
+// replaced.
 constexpr char kFill[] = R"lua(
 if redis.call('GET', KEYS[2]) ~= ARGV[3] then return 0 end
 redis.call('DEL', KEYS[2])
-local bytes = read()
-if live(bytes) and bytes ~= ARGV[6] and compare(bytes, 1, ARGV[4], 1) > 0 then return 0 end
-save(ARGV[4], ARGV[5])
+local bytes = read(KEYS[1], ARGV[1])
+if live(bytes, ARGV[2]) and bytes ~= ARGV[6] and compare(bytes, 1, ARGV[4], 1) > 0 then return 0 end
+save(KEYS[1], ARGV[1], ARGV[4], ARGV[5])
 return 1
 )lua";
 
-// ARGV[3]: the new bytes; ARGV[4]: ttl.
+// Of several slots. KEYS: the entries' keys, then the tokens' keys. ARGV: now, then of each slot
+// the field, the new bytes and their ttl.
 constexpr char kWrite[] = R"lua(
-redis.call('DEL', KEYS[2])
-local bytes = read()
-if live(bytes) then
-  local order = compare(bytes, 1, ARGV[3], 1)
-  if order > 0 or (order == 0 and tombstone(ARGV[3])) then return 0 end
+local now, slots, written = ARGV[1], #KEYS / 2, 0
+redis.call('DEL', unpack(KEYS, slots + 1))
+for i = 1, slots do
+  local key, field, new, ttl = KEYS[i], ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
+  local bytes = read(key, field)
+  local order = -1
+  if live(bytes, now) then order = compare(bytes, 1, new, 1) end
+  if order < 0 or (order == 0 and not tombstone(new)) then
+    save(key, field, new, ttl)
+    written = written + 1
+  end
 end
-save(ARGV[3], ARGV[4])
-return 1
+return written
 )lua";
 
 absl::Status Odd() { return error::Internal("cache: an answer of an unexpected type"); }
 
-std::vector<std::string> Keys(const Slot& slot) {
-  return {slot.key, slot.field.empty() ? absl::StrCat(slot.key, ":l")
-                                       : absl::StrCat(slot.key, ":l:", slot.field)};
+std::string TokenKey(const Slot& slot) {
+  return slot.field.empty() ? absl::StrCat(slot.key, ":l")
+                            : absl::StrCat(slot.key, ":l:", slot.field);
 }
+
+std::vector<std::string> Keys(const Slot& slot) { return {slot.key, TokenKey(slot)}; }
 
 std::string Millis(absl::Duration duration) {
   return absl::StrCat(absl::ToInt64Milliseconds(duration));
@@ -168,10 +176,24 @@ class RedisStore final : public Store {
                       AsBool(std::move(done)));
   }
 
-  void Write(const Slot& slot, const std::string& bytes, absl::Duration ttl, absl::Time now,
-             Done<bool> done) override {
-    client_.EvalAsync(write_, Keys(slot), {slot.field, Micros(now), bytes, Millis(ttl)},
-                      AsBool(std::move(done)));
+  void Write(std::vector<Change> changes, absl::Time now, Done<int64_t> done) override {
+    std::vector<std::string> keys, args;
+    keys.reserve(2 * changes.size());
+    args.reserve(1 + 3 * changes.size());
+    for (const Change& change : changes) keys.push_back(change.slot.key);
+    for (const Change& change : changes) keys.push_back(TokenKey(change.slot));
+    args.push_back(Micros(now));
+    for (Change& change : changes) {
+      args.push_back(std::move(change.slot.field));
+      args.push_back(std::move(change.bytes));
+      args.push_back(Millis(change.ttl));
+    }
+    client_.EvalAsync(write_, std::move(keys), std::move(args),
+                      [done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {
+                        if (!reply.ok()) return done(reply.status());
+                        if (reply->AsInteger() == nullptr) return done(Odd());
+                        done(*reply->AsInteger());
+                      });
   }
 
  private:

@@ -9,6 +9,8 @@ namespace {
 
 // Writes that Redis is given together: it must have run them all within one command's timeout.
 constexpr size_t kAtOnce = 256;
+// Of these as many run as one script, during which Redis serves nobody else.
+constexpr size_t kInScript = 32;
 
 absl::BitGen& Random() {
   thread_local absl::BitGen random;
@@ -150,14 +152,21 @@ void Slots::Fill(const std::vector<Filling>& fillings) {
 absl::Status Slots::Apply(const std::vector<Write>& writes) {
   const absl::Time now = Now();
   absl::Status first;
-  for (size_t begin = 0; begin < writes.size() && first.ok(); begin += kAtOnce) {
-    const std::vector<absl::StatusOr<bool>> written = AwaitAll<bool>(
-        std::min(kAtOnce, writes.size() - begin), [&](size_t i, Store::Done<bool> done) {
-          const auto& [slot, entry] = writes[begin + i];
-          store_.Write(slot, EncodeEntry(sealer_, slot, entry), entry.expiry - now, now,
-                       std::move(done));
+  for (size_t begin = 0; begin < writes.size() && first.ok();) {
+    std::vector<std::vector<Store::Change>> scripts;
+    for (const size_t end = std::min(writes.size(), begin + kAtOnce); begin < end; ++begin) {
+      const auto& [slot, entry] = writes[begin];
+      if (scripts.empty() || scripts.back().size() == kInScript ||
+          scripts.back().back().slot.tenant != slot.tenant) {
+        scripts.emplace_back();
+      }
+      scripts.back().push_back({slot, EncodeEntry(sealer_, slot, entry), entry.expiry - now});
+    }
+    const std::vector<absl::StatusOr<int64_t>> written =
+        AwaitAll<int64_t>(scripts.size(), [&](size_t i, Store::Done<int64_t> done) {
+          store_.Write(std::move(scripts[i]), now, std::move(done));
         });
-    for (const absl::StatusOr<bool>& one : written) first.Update(one.status());
+    for (const absl::StatusOr<int64_t>& one : written) first.Update(one.status());
   }
   if (!first.ok()) ++counters_.unavailable;
   return first;

@@ -55,10 +55,15 @@ class Store {
   virtual void Fill(const Slot& slot, const std::string& token, const std::string& bytes,
                     const std::string& replace, absl::Duration ttl, absl::Time now,
                     Done<bool> done) = 0;
-  // Takes any token away, then stores `bytes` unless the slot holds a live entry of a higher
-  // version, or of the same version when `bytes` is a tombstone. Tells whether it did.
-  virtual void Write(const Slot& slot, const std::string& bytes, absl::Duration ttl, absl::Time now,
-                     Done<bool> done) = 0;
+  struct Change {
+    Slot slot;
+    std::string bytes;
+    absl::Duration ttl;
+  };
+  // For each of `changes`, at least one, in their order: takes any token away, then stores the
+  // bytes unless the slot holds a live entry of a higher version, or of the same version when the
+  // bytes are a tombstone. Tells how many it stored. They are of one tenant.
+  virtual void Write(std::vector<Change> changes, absl::Time now, Done<int64_t> done) = 0;
 };
 
 // `client` must outlive the store.
