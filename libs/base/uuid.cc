@@ -20,12 +20,17 @@ struct Sequence {
   size_t used ABSL_GUARDED_BY(mu) = 4096;
 };
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
+// -1 for what is no hexadecimal digit.
+constexpr std::array<int8_t, 256> HexDigits() {
+  std::array<int8_t, 256> digits{};
+  for (auto& digit : digits) digit = -1;
+  for (int i = 0; i < 10; ++i) digits['0' + i] = static_cast<int8_t>(i);
+  for (int i = 0; i < 6; ++i) {
+    digits['a' + i] = digits['A' + i] = static_cast<int8_t>(10 + i);
+  }
+  return digits;
 }
+constexpr std::array<int8_t, 256> kHexDigits = HexDigits();
 
 void SetVersion(std::array<uint8_t, 16>& b, uint8_t version) {
   b[6] = static_cast<uint8_t>((b[6] & 0x0f) | (version << 4));
@@ -82,19 +87,18 @@ Uuid Uuid::V5(const Uuid& space, absl::string_view name) {
 
 std::optional<Uuid> Uuid::Parse(absl::string_view text) {
   if (text.size() != 36) return std::nullopt;
+  if (text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-') return std::nullopt;
   std::array<uint8_t, 16> b;
-  size_t out = 0;
-  for (size_t i = 0; i < text.size();) {
-    if (i == 8 || i == 13 || i == 18 || i == 23) {
-      if (text[i++] != '-') return std::nullopt;
-      continue;
-    }
-    const int high = HexDigit(text[i]);
-    const int low = HexDigit(text[i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    b[out++] = static_cast<uint8_t>(high << 4 | low);
-    i += 2;
+  const auto* from = reinterpret_cast<const unsigned char*>(text.data());
+  int seen = 0;
+  for (size_t i = 0; i < b.size(); ++i, from += 2) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) ++from;
+    const int high = kHexDigits[from[0]];
+    const int low = kHexDigits[from[1]];
+    seen |= high | low;  // Negative once one is.
+    b[i] = static_cast<uint8_t>(high << 4 | low);
   }
+  if (seen < 0) return std::nullopt;
   return Uuid(b);
 }
 
@@ -107,12 +111,12 @@ std::optional<Uuid> Uuid::FromBytes(absl::string_view bytes) {
 
 std::string Uuid::ToString() const {
   static constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(36);
+  std::string text(36, '-');
+  char* to = text.data();
   for (size_t i = 0; i < bytes_.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text.push_back('-');
-    text.push_back(kHex[bytes_[i] >> 4]);
-    text.push_back(kHex[bytes_[i] & 0xf]);
+    if (i == 4 || i == 6 || i == 8 || i == 10) ++to;
+    *to++ = kHex[bytes_[i] >> 4];
+    *to++ = kHex[bytes_[i] & 0xf];
   }
   return text;
 }
