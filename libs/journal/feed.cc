@@ -10,6 +10,12 @@
 #include "libs/journal/statements.h"
 
 namespace clm::journal {
+namespace {
+
+// Who is further behind reads from the database.
+constexpr absl::Duration kRecent = absl::Seconds(10);
+
+}  // namespace
 
 Feed::Feed(Options options) : options_(options), poller_([this] { Poll(); }) {}
 
@@ -24,52 +30,29 @@ Feed::~Feed() {
   }
 }
 
-pg::Args Feed::FetchArgs(const Offsets& positions, int max_records) {
-  // Who comes first is served whatever the size: it is another one each time.
-  const size_t first = turn_.fetch_add(1, std::memory_order_relaxed) % positions.size();
-  std::vector<int64_t> shards, after;
-  for (size_t i = 0; i < positions.size(); ++i) {
-    const auto& [shard, off] = positions[(first + i) % positions.size()];
-    shards.push_back(shard);
-    after.push_back(off);
-  }
-  pg::Args args;
-  args.AddArray(shards).AddArray(after).Add(max_records).Add(options_.max_bytes);
-  return args;
-}
-
 absl::StatusOr<event::v1::FetchResponse> Feed::Read(const Offsets& positions, int max_records) {
-  if (positions.empty()) return event::v1::FetchResponse();
-  return Fetch(kFetch, FetchArgs(positions, max_records));
+  return Fetch(positions, max_records, nullptr);
 }
 
 absl::StatusOr<event::v1::FetchResponse> Feed::Read(const Offsets& positions, int max_records,
                                                     const std::vector<std::string>& types) {
-  if (positions.empty()) return event::v1::FetchResponse();
-  return Fetch(kFetchTypes, FetchArgs(positions, max_records).AddArray(types));
+  return Fetch(positions, max_records, &types);
 }
 
-absl::StatusOr<event::v1::FetchResponse> Feed::Fetch(const pg::Statement& statement,
-                                                     pg::Args args) {
+absl::StatusOr<event::v1::FetchResponse> Feed::Fetch(const Offsets& positions, int max_records,
+                                                     const std::vector<std::string>* types) {
   event::v1::FetchResponse response;
-  const pg::TxOptions tx{pg::Scope::Suite(), absl::Now() + absl::Seconds(10)};
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, options_.pool->Query(tx, statement, args));
-  std::array<event::v1::ShardRecords*, kShards> by_shard = {};
-  for (int i = 0; i < rows.size(); ++i) {
-    if (rows[i].IsNull(2)) {
-      response.set_more(true);
-      continue;
-    }
-    const int shard = static_cast<int>(rows[i].Int(0));
-    event::v1::ShardRecords*& current = by_shard.at(shard);
-    if (current == nullptr) {
-      current = response.add_shards();
-      current->set_shard(shard);
-    }
-    auto* record = current->add_records();
-    record->set_offset(rows[i].Int(1));
-    record->set_event(rows[i].Bytes(2));
+  if (positions.empty()) return response;
+  // Who comes first is served whatever the size: it is another one each time.
+  const size_t first = turn_.fetch_add(1, std::memory_order_relaxed) % positions.size();
+  Offsets left = positions;
+  std::rotate(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(first), left.end());
+  ByteBudget budget(options_.max_bytes);
+  if (options_.recent != nullptr) TakeRecent(max_records, types, &left, &budget, &response);
+  if (!left.empty() && budget.left() > 0) {
+    CLM_RETURN_IF_ERROR(FetchStored(left, max_records, types, budget.left(), &response));
   }
+  if (budget.refused() || (!left.empty() && budget.left() <= 0)) response.set_more(true);
   Offsets heads;
   for (auto& s : *response.mutable_shards()) {
     const int64_t last = s.records(s.records_size() - 1).offset();
@@ -79,6 +62,60 @@ absl::StatusOr<event::v1::FetchResponse> Feed::Fetch(const pg::Statement& statem
   options_.heads->Raise(heads);
   Failpoint("feed.read");
   return response;
+}
+
+void Feed::TakeRecent(int max_records, const std::vector<std::string>* types, Offsets* positions,
+                      ByteBudget* budget, event::v1::FetchResponse* response) {
+  Offsets rest;
+  event::v1::ShardRecords taken;
+  for (const auto& [shard, after] : *positions) {
+    if (!options_.recent->Read(shard, after, max_records, types, budget, &taken)) {
+      rest.emplace_back(shard, after);
+    } else if (!taken.records().empty()) {
+      *response->add_shards() = std::move(taken);
+      taken.Clear();
+    }
+  }
+  if (types == nullptr && !response->shards().empty()) {
+    const auto nothing_new = [this](const auto& p) {
+      return options_.heads->Get(p.first) <= p.second;
+    };
+    if (std::erase_if(rest, nothing_new) > 0) passed_over_ = true;
+  }
+  *positions = std::move(rest);
+}
+
+absl::Status Feed::FetchStored(const Offsets& positions, int max_records,
+                               const std::vector<std::string>* types, int64_t max_bytes,
+                               event::v1::FetchResponse* response) {
+  std::vector<int64_t> shards, after;
+  for (const auto& [shard, off] : positions) {
+    shards.push_back(shard);
+    after.push_back(off);
+  }
+  pg::Args args;
+  args.AddArray(shards).AddArray(after).Add(max_records).Add(max_bytes);
+  if (types != nullptr) args.AddArray(*types);
+  const pg::TxOptions tx{pg::Scope::Suite(), absl::Now() + absl::Seconds(10)};
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       options_.pool->Query(tx, types == nullptr ? kFetch : kFetchTypes, args));
+  std::array<event::v1::ShardRecords*, kShards> by_shard = {};
+  for (int i = 0; i < rows.size(); ++i) {
+    if (rows[i].IsNull(2)) {
+      response->set_more(true);
+      continue;
+    }
+    const int shard = static_cast<int>(rows[i].Int(0));
+    event::v1::ShardRecords*& current = by_shard.at(shard);
+    if (current == nullptr) {
+      current = response->add_shards();
+      current->set_shard(shard);
+    }
+    auto* record = current->add_records();
+    record->set_offset(rows[i].Int(1));
+    record->set_event(rows[i].Bytes(2));
+  }
+  return absl::OkStatus();
 }
 
 void Feed::Wait(Offsets positions, absl::Time until, absl::AnyInvocable<void(bool)> ready) {
@@ -118,7 +155,9 @@ void Feed::Poll() {
     }
     if (absl::Now() < next_poll) continue;
     next_poll = absl::Now() + options_.poll;
-    if (!somebody || !options_.heads->HasWaiters()) continue;
+    if (options_.recent != nullptr) options_.recent->Forget(absl::Now() - kRecent);
+    const bool awaited = somebody && options_.heads->HasWaiters();
+    if (!passed_over_.exchange(false) && !awaited) continue;
     const pg::TxOptions tx{pg::Scope::Suite(), absl::Now() + absl::Seconds(2)};
     const auto rows = options_.pool->Query(tx, kHeads);
     if (!rows.ok()) continue;  // The next round tries again; readers see the error themselves.

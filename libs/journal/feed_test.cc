@@ -11,6 +11,7 @@
 #include "absl/synchronization/notification.h"
 #include "libs/base/clock.h"
 #include "libs/journal/test_work.h"
+#include "libs/pg/admin.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
 
@@ -131,6 +132,114 @@ TEST_F(FeedTest, AShardOfLargeRecordsLeavesRoomForTheOthers) {
     for (const auto& [shard, _] : OffsetsOf(*response)) served.insert(shard);
   }
   EXPECT_EQ(served.size(), positions.size());
+}
+
+// Lanes that remember what they commit, and a feed that reads it. Rows are taken out of the
+// database behind their backs, so that where a record comes from can be told.
+class RecentFeedTest : public FeedTest {
+ protected:
+  RecentFeedTest() {
+    Lanes::Options options = CounterLanes(pool_.get(), &clock_);
+    options.recent = &recent_;
+    options.on_commit = [this](const Offsets& heads) { heads_.Raise(heads); };
+    near_ = std::make_unique<Lanes>(std::move(options));
+  }
+
+  void EmptyTheDatabase() {
+    CLM_ASSERT_OK(pg::AdminExec(database_.admin_dsn, "DELETE FROM journal"));
+  }
+
+  static std::vector<int64_t> OffsetsIn(const event::v1::FetchResponse& response, int shard) {
+    std::vector<int64_t> offsets;
+    for (const auto& records : response.shards()) {
+      if (records.shard() != shard) continue;
+      for (const auto& record : records.records()) offsets.push_back(record.offset());
+    }
+    return offsets;
+  }
+
+  RecentRecords recent_;
+  std::unique_ptr<Lanes> near_;
+  const int other_ = ShardOf("acme", "m");
+};
+
+TEST_F(RecentFeedTest, WhatThisProcessCommittedIsNotReadBack) {
+  Feed feed({.pool = pool_.get(), .heads = &heads_, .recent = &recent_});
+  for (int i = 0; i < 5; ++i) ASSERT_THAT(Add(*near_, {}), IsOk());
+  const auto stored = Feed({pool_.get(), &heads_}).Read({{shard_, 1}}, 2);
+  EmptyTheDatabase();
+  const auto response = feed.Read({{shard_, 1}}, 2);
+  ASSERT_THAT(response, IsOk());
+  ASSERT_THAT(stored, IsOk());
+  EXPECT_EQ(response->SerializeAsString(), stored->SerializeAsString());
+  EXPECT_THAT(OffsetsIn(*response, shard_), ::testing::ElementsAre(2, 3));
+  EXPECT_EQ(feed.Read({{shard_, 5}}, 10)->shards_size(), 0);
+}
+
+TEST_F(RecentFeedTest, WhatOthersCommittedIsReadFromTheDatabase) {
+  Feed feed({.pool = pool_.get(), .heads = &heads_, .recent = &recent_});
+  ASSERT_THAT(Add(*near_, {}), IsOk());
+  ASSERT_THAT(Add(lanes_, {}), IsOk());
+  ASSERT_THAT(Add(*near_, {}), IsOk());
+  EXPECT_THAT(OffsetsIn(*feed.Read({{shard_, 0}}, 10), shard_), ::testing::ElementsAre(1, 2, 3));
+  ASSERT_THAT(Add(lanes_, {}), IsOk());
+  EXPECT_THAT(OffsetsIn(*feed.Read({{shard_, 3}}, 10), shard_), ::testing::ElementsAre(4));
+}
+
+// A doorbell that got lost, while there is always something new on another shard.
+TEST_F(RecentFeedTest, ABusyShardDoesNotHideWhatOthersCommitElsewhere) {
+  Feed feed(
+      {.pool = pool_.get(), .heads = &heads_, .poll = absl::Milliseconds(5), .recent = &recent_});
+  ASSERT_NE(shard_, other_);
+  ASSERT_THAT(Add(lanes_, {.name = "m"}), IsOk());
+  std::vector<int64_t> found;
+  for (int64_t seen = 0; found.empty(); ++seen) {
+    ASSERT_THAT(Add(*near_, {}), IsOk());
+    const auto response = feed.Read({{shard_, seen}, {other_, 0}}, 1);
+    ASSERT_THAT(response, IsOk());
+    EXPECT_THAT(OffsetsIn(*response, shard_), ::testing::ElementsAre(seen + 1));
+    found = OffsetsIn(*response, other_);
+  }
+  EXPECT_THAT(found, ::testing::ElementsAre(1));
+}
+
+TEST_F(RecentFeedTest, AnAnswerFromMemoryIsBoundedInBytesToo) {
+  for (int i = 0; i < 3; ++i) ASSERT_THAT(Add(*near_, {}), IsOk());
+  ASSERT_THAT(Add(*near_, {.name = "m"}), IsOk());
+  const int64_t bytes =
+      Feed({pool_.get(), &heads_}).Read({{shard_, 0}}, 1)->shards(0).records(0).event().size();
+  EmptyTheDatabase();
+  Feed feed(
+      {.pool = pool_.get(), .heads = &heads_, .max_bytes = 2 * bytes + 20, .recent = &recent_});
+  const auto first = feed.Read({{shard_, 0}}, 100);
+  ASSERT_THAT(first, IsOk());
+  EXPECT_THAT(OffsetsIn(*first, shard_), ::testing::ElementsAre(1, 2));
+  EXPECT_TRUE(first->more());
+  const auto last = feed.Read({{shard_, 2}}, 100);
+  ASSERT_THAT(last, IsOk());
+  EXPECT_THAT(OffsetsIn(*last, shard_), ::testing::ElementsAre(3));
+  EXPECT_FALSE(last->more());
+  // With room for one record, each shard has its turn.
+  Feed narrow({.pool = pool_.get(), .heads = &heads_, .max_bytes = 1, .recent = &recent_});
+  std::set<int> served;
+  for (int round = 0; round < 2; ++round) {
+    const auto response = narrow.Read({{shard_, 0}, {other_, 0}}, 100);
+    ASSERT_THAT(response, IsOk());
+    ASSERT_EQ(response->shards_size(), 1);
+    EXPECT_TRUE(response->more());
+    served.insert(response->shards(0).shard());
+  }
+  EXPECT_EQ(served.size(), 2);
+}
+
+TEST_F(RecentFeedTest, AReaderByTypesLooksIntoEveryShard) {
+  Feed feed({.pool = pool_.get(), .heads = &heads_, .poll = absl::Hours(1), .recent = &recent_});
+  ASSERT_THAT(Add(lanes_, {.name = "m"}), IsOk());
+  ASSERT_THAT(Add(*near_, {}), IsOk());
+  const auto response = feed.Read({{shard_, 0}, {other_, 0}}, 10, {"test.Added"});
+  ASSERT_THAT(response, IsOk());
+  EXPECT_THAT(OffsetsIn(*response, shard_), ::testing::ElementsAre(1));
+  EXPECT_THAT(OffsetsIn(*response, other_), ::testing::ElementsAre(1));
 }
 
 TEST_F(FeedTest, AWaiterIsWokenByTheNextCommitWithoutADoorbell) {

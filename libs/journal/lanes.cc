@@ -34,6 +34,7 @@ struct Lanes::Outcome {
 struct Lanes::Attempt {
   std::vector<Outcome> outcomes;
   std::vector<Growth> grown;
+  std::vector<FreshRecord> records;  // Only if somebody wants them.
   std::unique_ptr<Work> work;
 };
 
@@ -201,6 +202,7 @@ void Lanes::RunBatch(Batch batch) {
     Failpoint("lane.committed");
     Offsets heads;
     for (const Growth& growth : attempt.grown) heads.emplace_back(growth.shard, growth.last);
+    if (options_.recent != nullptr) options_.recent->Add(attempt.grown, std::move(attempt.records));
     const bool heard = attempt.work->Committed(heads).ok();
     attempt.work.reset();
     if (heard && options_.told != nullptr) options_.told->Add(attempt.grown);
@@ -370,6 +372,7 @@ absl::Status Lanes::Transact(const Batch& batch, Attempt& attempt) {
     CLM_RETURN_IF_ERROR(work->Sweep(tx));
     outcomes[0].proof = transcript.first();
     attempt.grown = transcript.Grown();
+    if (options_.recent != nullptr) attempt.records = transcript.TakeRecords();
     Failpoint("lane.appended");
     return absl::OkStatus();
   });

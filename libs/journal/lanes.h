@@ -17,6 +17,7 @@
 #include "libs/base/clock.h"
 #include "libs/journal/heads.h"
 #include "libs/journal/mutation.h"
+#include "libs/journal/recent_records.h"
 #include "libs/journal/told_offsets.h"
 #include "libs/pg/pg.h"
 
@@ -43,6 +44,8 @@ class Lanes {
     int max_waiting = 20'000;
     // Told what each commit added when Work::Committed was heard; may be null.
     ToldOffsets* told = nullptr;
+    // Given what each commit added, before the next transaction of its shards begins; may be null.
+    RecentRecords* recent = nullptr;
     // Told the new heads after each commit, on the executor's thread. Must not block.
     std::function<void(const Offsets&)> on_commit;
     // Told the size of each batch and how long its transaction took.

@@ -215,4 +215,14 @@ std::vector<Growth> Transcript::Grown() const {
   return grown;
 }
 
+std::vector<FreshRecord> Transcript::TakeRecords() {
+  std::vector<FreshRecord> records;
+  records.reserve(events_.size());
+  for (size_t i = 0; i < events_.size(); ++i) {
+    records.push_back(
+        {static_cast<int>(shards_[i]), offsets_[i], std::move(types_[i]), std::move(events_[i])});
+  }
+  return records;
+}
+
 }  // namespace clm::journal

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "libs/base/uuid.h"
 #include "libs/journal/mutation.h"
+#include "libs/journal/recent_records.h"
 #include "libs/journal/told_offsets.h"
 #include "libs/pg/pg.h"
 
@@ -87,6 +88,8 @@ class Transcript : public ConsumingRecorder {
 
   // The shards that have new entries.
   std::vector<Growth> Grown() const;
+  // The new entries. After Write, once.
+  std::vector<FreshRecord> TakeRecords();
 
   struct Place {
     int shard;

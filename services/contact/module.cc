@@ -184,9 +184,11 @@ class ContactModule : public app::Module {
       return std::make_unique<ContactWork>(secret, observer);
     };
     lanes.told = &told_;
+    lanes.recent = &recent_;
     lanes.on_commit = [this](const journal::Offsets& heads) { doorbell_->Ring(heads); };
     lanes_ = std::make_unique<journal::Lanes>(std::move(lanes));
-    feed_ = std::make_unique<journal::Feed>(journal::Feed::Options{pool_.get(), &heads_});
+    feed_ = std::make_unique<journal::Feed>(
+        journal::Feed::Options{.pool = pool_.get(), .heads = &heads_, .recent = &recent_});
     feeds_->Add(kName, feed_.get());
     expiry_ = std::make_unique<journal::ExpiryInModule>(runtime, kName, pool_.get());
     tokens_ = std::make_unique<PageTokens>(runtime.secret());
@@ -327,6 +329,7 @@ class ContactModule : public app::Module {
   journal::Heads heads_;
   journal::Heads stages_heads_;
   journal::ToldOffsets told_;
+  journal::RecentRecords recent_;
   std::unique_ptr<pg::Pool> pool_;
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<cache::CustomerHash> hash_;
