@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
@@ -156,15 +157,21 @@ void Lanes::Execute() {
       busy_ |= taken;
       ++running_;
     }
-    RunBatch(std::move(batch));
+    RunBatch(std::move(batch), taken);
     absl::MutexLock lock(&mu_);
-    busy_ &= ~taken;
     --running_;
     ++changes_;
   }
 }
 
-void Lanes::RunBatch(Batch batch) {
+void Lanes::Free(const ShardSet& shards) {
+  absl::MutexLock lock(&mu_);
+  busy_ &= ~shards;
+  ++changes_;
+}
+
+void Lanes::RunBatch(Batch batch, ShardSet shards) {
+  auto free_shards = absl::MakeCleanup([&] { Free(shards); });
   const absl::Time started = absl::Now();
   int items = 0;
   // Whoever has stopped waiting is not worth a row lock.
@@ -203,6 +210,7 @@ void Lanes::RunBatch(Batch batch) {
     Offsets heads;
     for (const Growth& growth : attempt.grown) heads.emplace_back(growth.shard, growth.last);
     if (options_.recent != nullptr) options_.recent->Add(attempt.grown, std::move(attempt.records));
+    if (options_.free_at_commit) std::move(free_shards).Invoke();
     const bool heard = attempt.work->Committed(heads).ok();
     attempt.work.reset();
     if (heard && options_.told != nullptr) options_.told->Add(attempt.grown);
@@ -224,8 +232,10 @@ void Lanes::RunBatch(Batch batch) {
   Batch second;
   for (size_t i = half; i < live.size(); ++i) second.push_back(std::move(live[i]));
   live.resize(half);
-  RunBatch(std::move(live));
-  RunBatch(std::move(second));
+  // What the second half needs may be busy until then.
+  RunBatch(std::move(live), ShardSet());
+  std::move(free_shards).Cancel();
+  RunBatch(std::move(second), shards);
 }
 
 // Twins whose aggregates the server names stand on different shards, so that one may commit between

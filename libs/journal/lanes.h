@@ -46,6 +46,10 @@ class Lanes {
     ToldOffsets* told = nullptr;
     // Given what each commit added, before the next transaction of its shards begins; may be null.
     RecentRecords* recent = nullptr;
+    // The shards of a transaction are free for the next one as soon as it has committed, while
+    // Work::Committed and the answers are still under way. Only for units of work whose Committed
+    // may run in any order with that of the next.
+    bool free_at_commit = false;
     // Told the new heads after each commit, on the executor's thread. Must not block.
     std::function<void(const Offsets&)> on_commit;
     // Told the size of each batch and how long its transaction took.
@@ -77,7 +81,9 @@ class Lanes {
   void Execute();
   // Takes what may run now; empty when nothing may.
   Batch Take(ShardSet& taken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void RunBatch(Batch batch);
+  // Frees `shards` when it is done with them.
+  void RunBatch(Batch batch, ShardSet shards);
+  void Free(const ShardSet& shards);
   // One transaction. Fills an outcome per mutation; the status is that of the transaction.
   absl::Status Transact(const Batch& batch, Attempt& attempt);
   static absl::Status AnswerOvertaken(pg::Tx& tx, const Batch& batch,

@@ -10,6 +10,9 @@ void ToldOffsets::Add(const std::vector<Growth>& grown) {
     Run& run = runs_[growth.shard];
     if (growth.before == run.last) {
       run.last = growth.last;
+    } else if (growth.last == run.before) {
+      // The next transaction was faster in being heard.
+      run.before = growth.before;
     } else if (growth.last > run.last) {
       // Somebody else's, or something unheard, lies in between.
       run = {growth.before, growth.last};

@@ -25,5 +25,14 @@ TEST(ToldOffsetsTest, WhatSomebodyElseCommittedInBetweenIsTold) {
   EXPECT_EQ(told.Beyond(3, 4), 6);
 }
 
+TEST(ToldOffsetsTest, WhoIsHeardLaterMayHaveCommittedEarlier) {
+  ToldOffsets told;
+  told.Add({{3, 2, 5}});
+  told.Add({{3, 0, 2}});
+  EXPECT_EQ(told.Beyond(3, 0), 5);
+  told.Add({{3, 5, 6}});
+  EXPECT_EQ(told.Beyond(3, 0), 6);
+}
+
 }  // namespace
 }  // namespace clm::journal

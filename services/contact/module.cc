@@ -185,6 +185,8 @@ class ContactModule : public app::Module {
     };
     lanes.told = &told_;
     lanes.recent = &recent_;
+    // Versions put in order what the cache is told out of order.
+    lanes.free_at_commit = true;
     lanes.on_commit = [this](const journal::Offsets& heads) { doorbell_->Ring(heads); };
     lanes_ = std::make_unique<journal::Lanes>(std::move(lanes));
     feed_ = std::make_unique<journal::Feed>(
