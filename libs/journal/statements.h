@@ -12,22 +12,23 @@ inline constexpr pg::Statement kLockHeads{"journal.lock_heads", R"sql(
 
 inline constexpr pg::Statement kSeenRequests{"journal.seen_requests", R"sql(
   SELECT r.tenant_id, r.request_id, r.fingerprint, r.response
-  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, request_id)
+  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS request_id) AS w
   CROSS JOIN LATERAL (SELECT * FROM request r WHERE r.tenant_id = w.tenant_id
     AND r.request_id = w.request_id OFFSET 0) r)sql"};
+
+// Arrays are unnested in the list of a SELECT, side by side: a FROM unnest(...) of several would be
+// gathered in a store for each of them first.
 
 // $1..$7 journal rows, $8..$11 and $15 request rows, $12..$13 heads, $14 now: one round trip.
 inline constexpr pg::Statement kAppend{"journal.append", R"sql(
   WITH j AS (
     INSERT INTO journal (shard, off, tenant_id, event_id, subject, type, event, record_time)
-    SELECT shard, off, tenant_id, event_id, subject, type, event, $14::timestamptz
-    FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::text[],
-                $7::bytea[]) AS j (shard, off, tenant_id, event_id, subject, type, event)
+    SELECT unnest($1::smallint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::uuid[]),
+           unnest($5::text[]), unnest($6::text[]), unnest($7::bytea[]), $14::timestamptz
   ), r AS (
     INSERT INTO request (tenant_id, request_id, fingerprint, response, aggregate_id, create_time)
-    SELECT tenant_id, request_id, fingerprint, response, aggregate_id, $14::timestamptz
-    FROM unnest($8::text[], $9::uuid[], $10::bytea[], $11::bytea[], $15::uuid[])
-      AS r (tenant_id, request_id, fingerprint, response, aggregate_id)
+    SELECT unnest($8::text[]), unnest($9::uuid[]), unnest($10::bytea[]), unnest($11::bytea[]),
+           unnest($15::uuid[]), $14::timestamptz
   )
   UPDATE journal_head h SET off = n.off
   FROM unnest($12::smallint[], $13::bigint[]) AS n (shard, off)

@@ -101,23 +101,23 @@ void Transcript::Unpark(const std::string& source, int shard, int64_t off,
 }
 
 absl::Status Transcript::Keep(const MutationInfo& info) {
+  event::v1::Event event;
+  event.set_actor(info.actor);
+  event.set_traceparent(info.traceparent);
+  ToProto(now_, event.mutable_record_time());
   for (Entry& entry : pending_entries_) {
     const auto head = heads_.find(entry.shard);
     if (head == heads_.end()) return error::Internal("an entry of a shard that was not locked");
     grown_.try_emplace(entry.shard, head->second);
     const int64_t off = ++head->second;
     const Uuid id = Uuid::V7(now_);
-    event::v1::Event event;
     event.set_id(id.ToString());
     event.set_tenant(entry.tenant);
     event.set_subject(entry.subject);
     event.set_type(entry.type);
     event.set_subject_version(entry.subject_version);
     ToProto(entry.occur_time.value_or(now_), event.mutable_occur_time());
-    ToProto(now_, event.mutable_record_time());
-    event.set_actor(info.actor);
     event.set_cause(entry.cause.empty() ? info.cause : entry.cause);
-    event.set_traceparent(info.traceparent);
     event.set_payload(std::move(entry.payload));
     if (!first_) first_ = {entry.shard, off, id};
     shards_.push_back(entry.shard);

@@ -948,5 +948,23 @@ TEST_F(ContactNearCacheTest, ABoundThatMeansNothingIsRefused) {
   expect_refused();
 }
 
+// The cache is told nothing of a contact that has come into being: nothing can be held of it.
+TEST_F(ContactTest, AContactThatWasAskedForTooEarlyIsThereOnceItIsMade) {
+  clm::testing::RedisServer redis;
+  ContactServer cached(database_, redis.url());
+  const std::string id = Uuid::V7(absl::Now()).ToString();
+  v1::GetContactRequest get;
+  get.set_name(absl::StrCat(kAcme, "/contacts/", id));
+  EXPECT_THAT(Call(*cached.contacts, &Contacts::GetContact, get), StatusIs(StatusCode::kNotFound));
+  v1::CreateContactRequest create = NewContact("ada@example.com");
+  create.set_contact_id(id);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada,
+                           Call(*cached.contacts, &Contacts::CreateContact, create));
+  for (int twice = 0; twice < 2; ++twice) {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto read, Call(*cached.contacts, &Contacts::GetContact, get));
+    EXPECT_EQ(read.SerializeAsString(), ada.SerializeAsString());
+  }
+}
+
 }  // namespace
 }  // namespace clm::contact

@@ -175,21 +175,25 @@ AttributeDefinition FromProto(const std::string& id, const v1::AttributeDefiniti
   return out;
 }
 
+void ToProto(absl::string_view contact, const BehaviorEvent& event, v1::BehaviorEvent* out) {
+  out->set_event_id(event.event_id.ToString());
+  out->set_contact(contact.data(), contact.size());
+  out->set_type(event.type);
+  ToProto(event.occur_time, out->mutable_occur_time());
+  if (event.receive_time != absl::InfinitePast()) {
+    ToProto(event.receive_time, out->mutable_receive_time());
+  }
+  if (event.amount_minor) out->set_amount_minor(*event.amount_minor);
+  out->set_currency(event.currency);
+  if (event.quantity) out->set_quantity(*event.quantity);
+  out->set_channel(event.channel);
+  for (const auto& [key, value] : event.properties)
+    ToProto(value, &(*out->mutable_properties())[key]);
+}
+
 v1::BehaviorEvent ToProto(const EntityKey& contact, const BehaviorEvent& event) {
   v1::BehaviorEvent out;
-  out.set_event_id(event.event_id.ToString());
-  out.set_contact(EntityName(kContacts, contact));
-  out.set_type(event.type);
-  ToProto(event.occur_time, out.mutable_occur_time());
-  if (event.receive_time != absl::InfinitePast()) {
-    ToProto(event.receive_time, out.mutable_receive_time());
-  }
-  if (event.amount_minor) out.set_amount_minor(*event.amount_minor);
-  out.set_currency(event.currency);
-  if (event.quantity) out.set_quantity(*event.quantity);
-  out.set_channel(event.channel);
-  for (const auto& [key, value] : event.properties)
-    ToProto(value, &(*out.mutable_properties())[key]);
+  ToProto(EntityName(kContacts, contact), event, &out);
   return out;
 }
 

@@ -51,6 +51,8 @@ AttributeDefinition FromProto(const std::string& id, const v1::AttributeDefiniti
 
 // Without identifiers.
 v1::BehaviorEvent ToProto(const EntityKey& contact, const BehaviorEvent& event);
+// `contact` is its resource name.
+void ToProto(absl::string_view contact, const BehaviorEvent& event, v1::BehaviorEvent* out);
 // Contact and identifiers are left to the caller. A missing event_id leaves a nil one.
 // What cannot be read is in `errors`, by paths that begin with `field`.
 BehaviorEvent FromProto(absl::string_view field, const v1::BehaviorEvent& event,

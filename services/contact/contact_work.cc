@@ -28,30 +28,41 @@ constexpr pg::Statement kLoadRegistries{"contact.load_registries", R"sql(
 // while the table was empty may read a tenant from end to end. Updates and deletes, which must name
 // their table in a join, join it by the place of the row found; the lock of the shard keeps the row
 // where it is.
+//
+// Where it is done often, arrays are unnested in the list of a SELECT, side by side: a FROM
+// unnest(...) of several gathers each of them in a store first.
 
 constexpr pg::Statement kLoadContacts{"contact.load", R"sql(
   SELECT c.tenant_id, c.id, c.status, c.email, c.phone, c.given_name, c.family_name, c.locale,
          c.timezone, c.external_ids, c.attributes, c.source, c.merged_into, c.create_time,
          c.update_time, c.version
-  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, id)
+  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS id) AS w
+  CROSS JOIN LATERAL (SELECT * FROM contact c WHERE c.tenant_id = w.tenant_id AND c.id = w.id
+    OFFSET 0) c)sql"};
+
+constexpr pg::Statement kLoadStandings{"contact.load_standings", R"sql(
+  SELECT w.place, c.status, c.merged_into, c.version
+  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS id,
+               generate_subscripts($2::uuid[], 1) AS place) AS w
   CROSS JOIN LATERAL (SELECT * FROM contact c WHERE c.tenant_id = w.tenant_id AND c.id = w.id
     OFFSET 0) c)sql"};
 
 constexpr pg::Statement kLoadIdentifiers{"contact.load_identifiers", R"sql(
   SELECT i.tenant_id, i.type, i.value, i.contact_id, i.first_seen
-  FROM unnest($1::text[], $2::text[], $3::text[]) AS w (tenant_id, type, value)
+  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS type,
+               unnest($3::text[]) AS value) AS w
   CROSS JOIN LATERAL (SELECT * FROM contact_identifier i WHERE i.tenant_id = w.tenant_id
     AND i.type = w.type AND i.value = w.value OFFSET 0) i)sql"};
 
 constexpr pg::Statement kLoadTombstones{"contact.load_tombstones", R"sql(
   SELECT t.tenant_id, t.hash
-  FROM unnest($1::text[], $2::bytea[]) AS w (tenant_id, hash)
+  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::bytea[]) AS hash) AS w
   CROSS JOIN LATERAL (SELECT * FROM tombstone t WHERE t.tenant_id = w.tenant_id
     AND t.hash = w.hash OFFSET 0) t)sql"};
 
 constexpr pg::Statement kLoadEvents{"contact.load_events", R"sql(
   SELECT e.tenant_id, e.event_id, e.contact_id
-  FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, event_id)
+  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS event_id) AS w
   CROSS JOIN LATERAL (SELECT * FROM event e WHERE e.tenant_id = w.tenant_id
     AND e.event_id = w.event_id OFFSET 0) e)sql"};
 
@@ -107,9 +118,11 @@ constexpr pg::Statement kInsertContacts{"contact.insert", R"sql(
   INSERT INTO contact (tenant_id, id, status, email, phone, given_name, family_name, locale,
                        timezone, external_ids, attributes, source, merged_into, create_time,
                        update_time, version)
-  SELECT * FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::text[], $5::text[], $6::text[],
-                       $7::text[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::text[],
-                       $13::uuid[], $14::timestamptz[], $15::timestamptz[], $16::bigint[]))sql"};
+  SELECT unnest($1::text[]), unnest($2::uuid[]), unnest($3::smallint[]), unnest($4::text[]),
+         unnest($5::text[]), unnest($6::text[]), unnest($7::text[]), unnest($8::text[]),
+         unnest($9::text[]), unnest($10::jsonb[]), unnest($11::jsonb[]), unnest($12::text[]),
+         unnest($13::uuid[]), unnest($14::timestamptz[]), unnest($15::timestamptz[]),
+         unnest($16::bigint[]))sql"};
 
 constexpr pg::Statement kUpdateContacts{"contact.update", R"sql(
   UPDATE contact c SET
@@ -136,20 +149,22 @@ constexpr pg::Statement kRemoveIdentifiers{"contact.remove_identifiers", R"sql(
 // Sorted by the caller: two transactions that meet on the unique index wait in the same order.
 constexpr pg::Statement kSaveIdentifiers{"contact.save_identifiers", R"sql(
   INSERT INTO contact_identifier (tenant_id, type, value, contact_id, first_seen)
-  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[]))sql"};
+  SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::uuid[]),
+         unnest($5::timestamptz[]))sql"};
 
 constexpr pg::Statement kSaveAttributeChanges{"contact.save_attribute_changes", R"sql(
   INSERT INTO attribute_change (tenant_id, contact_id, version, set_time, actor, source, changes,
                                 former, reason)
-  SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[],
-                       $6::text[], $7::jsonb[], $8::jsonb[], $9::text[]))sql"};
+  SELECT unnest($1::text[]), unnest($2::uuid[]), unnest($3::bigint[]), unnest($4::timestamptz[]),
+         unnest($5::text[]), unnest($6::text[]), unnest($7::jsonb[]), unnest($8::jsonb[]),
+         unnest($9::text[]))sql"};
 
 constexpr pg::Statement kInsertEvents{"contact.insert_events", R"sql(
   INSERT INTO event (tenant_id, contact_id, occur_time, event_id, type, receive_time, amount_minor,
                      currency, quantity, channel, source, properties)
-  SELECT * FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::uuid[], $5::text[],
-                       $6::timestamptz[], $7::bigint[], $8::text[], $9::bigint[], $10::text[],
-                       $11::text[], $12::jsonb[]))sql"};
+  SELECT unnest($1::text[]), unnest($2::uuid[]), unnest($3::timestamptz[]), unnest($4::uuid[]),
+         unnest($5::text[]), unnest($6::timestamptz[]), unnest($7::bigint[]), unnest($8::text[]),
+         unnest($9::bigint[]), unnest($10::text[]), unnest($11::text[]), unnest($12::jsonb[]))sql"};
 
 // $7: ids separated by blanks, as arrays of one statement have to be of one length.
 constexpr pg::Statement kSaveViolations{"contact.save_violations", R"sql(
@@ -423,6 +438,8 @@ void ContactWork::NeedContact(const EntityKey& key) {
   NeedRegistry(key.tenant);
 }
 
+void ContactWork::NeedStanding(const EntityKey& key) { standings_.try_emplace(key); }
+
 void ContactWork::NeedIdentifier(const std::string& tenant, const Identifier& identifier) {
   owners_.try_emplace(TenantIdentifier{tenant, identifier});
 }
@@ -466,6 +483,16 @@ void ContactWork::NeedSuppression(const std::string& tenant, const std::string& 
 const Contact* ContactWork::FindContact(const EntityKey& key) const {
   const auto it = contacts_.find(key);
   return it == contacts_.end() || !it->second.contact ? nullptr : &*it->second.contact;
+}
+
+std::optional<Standing> ContactWork::FindStanding(const EntityKey& key) const {
+  if (const auto it = contacts_.find(key); it != contacts_.end()) {
+    if (!it->second.contact) return std::nullopt;
+    const Contact& contact = *it->second.contact;
+    return Standing{contact.status, contact.merged_into, contact.version};
+  }
+  const auto it = standings_.find(key);
+  return it == standings_.end() ? std::nullopt : it->second;
 }
 
 std::optional<Uuid> ContactWork::Owner(const std::string& tenant,
@@ -633,8 +660,13 @@ void ContactWork::Hold(const EntityKey& key, const Identifier& identifier, absl:
 }
 
 void ContactWork::AddEvent(const EntityKey& key, BehaviorEvent event) {
-  Put(events_, EntityKey{key.tenant, event.event_id}, std::optional<Uuid>(key.id));
-  Append(new_events_, std::make_pair(key, std::move(event)));
+  events_[EntityKey{key.tenant, event.event_id}] = key.id;
+  new_events_.emplace_back(key, std::move(event));
+  undo_.push_back([this] {
+    const auto& [contact, added] = new_events_.back();
+    events_[EntityKey{contact.tenant, added.event_id}] = std::nullopt;
+    new_events_.pop_back();
+  });
   touched_.insert(key);
 }
 
@@ -764,6 +796,7 @@ absl::Status ContactWork::Load(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(LoadRegistries(tx));
   CLM_RETURN_IF_ERROR(LoadContacts(tx));
   CLM_RETURN_IF_ERROR(LoadHeld(tx));
+  CLM_RETURN_IF_ERROR(LoadStandings(tx));
   CLM_RETURN_IF_ERROR(LoadEvents(tx));
   CLM_RETURN_IF_ERROR(LoadCosts(tx));
   CLM_RETURN_IF_ERROR(LoadTopics(tx));
@@ -811,6 +844,27 @@ absl::Status ContactWork::LoadContacts(pg::Tx& tx) {
     Slot& slot = contacts_[contact.key];
     slot.stored = true;
     slot.contact = std::move(contact);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::LoadStandings(pg::Tx& tx) {
+  std::vector<std::string> tenants;
+  std::vector<Uuid> ids;
+  std::vector<std::optional<Standing>*> places;
+  for (auto& [key, standing] : standings_) {
+    if (contacts_.contains(key)) continue;
+    tenants.push_back(key.tenant);
+    ids.push_back(key.id);
+    places.push_back(&standing);
+  }
+  if (ids.empty()) return absl::OkStatus();
+  pg::Args args;
+  args.AddArray(std::move(tenants)).AddArray(std::move(ids));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadStandings, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    *places[rows[i].Int(0) - 1] =
+        Standing{static_cast<ContactStatus>(rows[i].Int(1)), rows[i].OptUuid(2), rows[i].Int(3)};
   }
   return absl::OkStatus();
 }
@@ -1399,7 +1453,13 @@ absl::Status ContactWork::FlushMerges(pg::Tx& tx) {
 absl::Status ContactWork::Committed(const journal::Offsets& heads) {
   if (observer_ == nullptr) return absl::OkStatus();
   for (const auto& [key, slot] : contacts_) {
-    if (slot.dirty) touched_.insert(key);
+    if (!slot.dirty) continue;
+    if (slot.stored) {
+      touched_.insert(key);
+    } else {
+      // Of whom there was nothing to read before, nothing can be cached.
+      touched_.erase(key);
+    }
   }
   std::vector<EntityKey> merged;
   for (const Merged& one : merged_) {
@@ -1411,16 +1471,17 @@ absl::Status ContactWork::Committed(const journal::Offsets& heads) {
 }
 
 std::vector<const pg::Statement*> ContactWorkStatements() {
-  return {&kLoadRegistries,       &kLoadContacts,       &kLoadIdentifiers,   &kLoadTombstones,
-          &kLoadEvents,           &kLoadCosts,          &kLoadTopics,        &kLoadConsents,
-          &kLoadSubscriptions,    &kLoadHeld,           &kLoadAliases,       &kLoadSuppressions,
-          &kInsertContacts,       &kUpdateContacts,     &kRemoveIdentifiers, &kSaveIdentifiers,
-          &kSaveAttributeChanges, &kInsertEvents,       &kInsertConsents,    &kSaveSubscriptions,
-          &kSaveSuppressions,     &kRemoveSuppressions, &kSaveTopic,         &kSaveDefinition,
-          &kInsertCost,           &kInsertTombstones,   &kPurgeSurroundings, &kPurgeViolations,
-          &kSaveViolations,       &kAliasesOf,          &kPurgeAliases,      &kAnonymizeEvents,
-          &kRecordedBehavior,     &kRewriteJournal,     &kMoveEvents,        &kMoveCosts,
-          &kMoveIdentifiers,      &kMoveAliases,        &kMoveHistory,       &kInsertMerge};
+  return {&kLoadRegistries,    &kLoadContacts,         &kLoadStandings,      &kLoadIdentifiers,
+          &kLoadTombstones,    &kLoadEvents,           &kLoadCosts,          &kLoadTopics,
+          &kLoadConsents,      &kLoadSubscriptions,    &kLoadHeld,           &kLoadAliases,
+          &kLoadSuppressions,  &kInsertContacts,       &kUpdateContacts,     &kRemoveIdentifiers,
+          &kSaveIdentifiers,   &kSaveAttributeChanges, &kInsertEvents,       &kInsertConsents,
+          &kSaveSubscriptions, &kSaveSuppressions,     &kRemoveSuppressions, &kSaveTopic,
+          &kSaveDefinition,    &kInsertCost,           &kInsertTombstones,   &kPurgeSurroundings,
+          &kPurgeViolations,   &kSaveViolations,       &kAliasesOf,          &kPurgeAliases,
+          &kAnonymizeEvents,   &kRecordedBehavior,     &kRewriteJournal,     &kMoveEvents,
+          &kMoveCosts,         &kMoveIdentifiers,      &kMoveAliases,        &kMoveHistory,
+          &kInsertMerge};
 }
 
 }  // namespace clm::contact

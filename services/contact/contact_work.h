@@ -56,6 +56,13 @@ struct TenantIdentifier {
 // Before the name of a field in attribute_change, where attributes have their bare ids.
 inline constexpr char kFieldPrefix[] = "contact.";
 
+// What events have to know of a contact.
+struct Standing {
+  ContactStatus status = ContactStatus::kActive;
+  std::optional<Uuid> merged_into;
+  int64_t version = 0;
+};
+
 // One identifier that a contact has, with when it was first seen.
 struct HeldIdentifier {
   Identifier identifier;
@@ -69,6 +76,8 @@ class ContactWork : public journal::Work {
 
   // ---- Before Load.
   void NeedContact(const EntityKey& key);
+  // Its standing alone, at a fraction of the cost.
+  void NeedStanding(const EntityKey& key);
   // Who has it, and whether it is erased.
   void NeedIdentifier(const std::string& tenant, const Identifier& identifier);
   // The attribute definitions of a tenant.
@@ -86,6 +95,8 @@ class ContactWork : public journal::Work {
   // ---- After Load: what is stored, with what this transaction has staged.
   // nullptr when there is none.
   const Contact* FindContact(const EntityKey& key) const;
+  // nullopt when there is no such contact.
+  std::optional<Standing> FindStanding(const EntityKey& key) const;
   std::optional<Uuid> Owner(const std::string& tenant, const Identifier& identifier) const;
   bool IsTombstone(const std::string& tenant, const Identifier& identifier) const;
   const AttributeRegistry& Registry(const std::string& tenant) const;
@@ -210,6 +221,7 @@ class ContactWork : public journal::Work {
 
   absl::Status LoadRegistries(pg::Tx& tx);
   absl::Status LoadContacts(pg::Tx& tx);
+  absl::Status LoadStandings(pg::Tx& tx);
   absl::Status LoadIdentifiers(pg::Tx& tx);
   absl::Status LoadHeld(pg::Tx& tx);
   absl::Status LoadEvents(pg::Tx& tx);
@@ -230,6 +242,8 @@ class ContactWork : public journal::Work {
   std::vector<std::function<void()>> undo_;
 
   absl::flat_hash_map<EntityKey, Slot> contacts_;
+  // Of those that are not among contacts_.
+  absl::flat_hash_map<EntityKey, std::optional<Standing>> standings_;
   absl::flat_hash_map<TenantIdentifier, OwnerSlot> owners_;
   absl::flat_hash_map<EntityKey, std::vector<HeldIdentifier>> held_;
   absl::flat_hash_map<std::string, AttributeRegistry> registries_;

@@ -19,20 +19,32 @@ namespace {
 
 // What is recorded of one contact: one payload, or several when one would be too large.
 struct RecordedBehavior {
-  std::vector<v1::BehaviorRecorded> payloads;
-  size_t bytes = 0;  // Of the last one's events.
+  explicit RecordedBehavior(const EntityKey& key)
+      : contact(key), name(EntityName(kContacts, key)) {}
 
-  void Add(v1::BehaviorEvent event) {
+  const v1::BehaviorEvent& Add(const BehaviorEvent& event) {
     // An event is far smaller than a payload may be (kMaxPropertiesBytes).
     constexpr size_t kMaxEvents = journal::kMaxPayload - 1024;
-    const size_t size = event.ByteSizeLong() + 8;
-    if (payloads.empty() || bytes + size > kMaxEvents) {
-      payloads.emplace_back();
+    if (payloads.empty()) payloads.emplace_back().set_contact(name);
+    v1::BehaviorEvent* added = payloads.back().add_events();
+    ToProto(name, event, added);
+    const size_t size = added->ByteSizeLong() + 8;
+    if (bytes > 0 && bytes + size > kMaxEvents) {
+      v1::BehaviorEvent too_much = std::move(*added);
+      payloads.back().mutable_events()->RemoveLast();
+      payloads.emplace_back().set_contact(name);
+      added = payloads.back().add_events();
+      *added = std::move(too_much);
       bytes = 0;
     }
-    *payloads.back().add_events() = std::move(event);
     bytes += size;
+    return *added;
   }
+
+  EntityKey contact;
+  std::string name;
+  std::vector<v1::BehaviorRecorded> payloads;
+  size_t bytes = 0;  // Of the last one's events.
 };
 
 void AddResult(v1::IngestEventsResponse& response, const absl::Status& status) {
@@ -112,11 +124,9 @@ ContactPatch RoomFor(const Contact& contact, std::vector<Identifier>& learnt) {
 // Makes the contact of an item, or attaches to it the identifiers that nobody has.
 absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, ContactWork& work,
                            journal::Recorder& recorder) {
-  const Contact* contact = work.FindContact(item.target);
-  if (contact == nullptr && !item.create) {
-    return error::NotFound(EntityName(kContacts, item.target));
-  }
-  if (contact == nullptr) {
+  const std::optional<Standing> standing = work.FindStanding(item.target);
+  if (!standing && !item.create) return error::NotFound(EntityName(kContacts, item.target));
+  if (!standing) {
     for (const auto& identifier : item.hold) {
       if (const auto owner = work.Owner(batch.tenant, identifier)) return Moved(*owner);
     }
@@ -127,13 +137,17 @@ absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, Con
     CLM_ASSIGN_OR_RETURN(const Change change, Create(item.target, patch, rules, recorder.now()));
     return Commit(work, recorder, change, batch.actor, "event");
   }
-  if (contact->merged_into) return Moved(*contact->merged_into);
-  if (contact->status == ContactStatus::kErased) {
+  if (standing->merged_into) return Moved(*standing->merged_into);
+  if (standing->status == ContactStatus::kErased) {
     return error::Precondition("CONTACT_ERASED", "the contact was erased; it takes no more events");
   }
   if (item.hold.empty()) return absl::OkStatus();
   CLM_ASSIGN_OR_RETURN(auto learnt, Learnt(batch, item, work, recorder.now()));
-  if (const ContactPatch patch = RoomFor(*contact, learnt); patch != ContactPatch()) {
+  const Contact* const contact = work.FindContact(item.target);
+  // Nothing was to be learnt when the batch was resolved, so the record was not loaded.
+  if (!learnt.empty() && contact == nullptr) return Moved(item.target.id);
+  const ContactPatch patch = learnt.empty() ? ContactPatch() : RoomFor(*contact, learnt);
+  if (patch != ContactPatch()) {
     ContactRules rules;
     rules.registry = &work.Registry(batch.tenant);
     CLM_ASSIGN_OR_RETURN(const Change change, Update(*contact, patch, rules, recorder.now()));
@@ -378,7 +392,11 @@ journal::ShardSet ShardsOf(const IngestBatch& batch) {
 void DeclareIngest(const IngestBatch& batch, ContactWork& work) {
   for (const IngestItem& item : batch.items) {
     if (!item.status.ok()) continue;
-    work.NeedContact(item.target);
+    if (item.create || item.learns) {
+      work.NeedContact(item.target);
+    } else {
+      work.NeedStanding(item.target);
+    }
     work.NeedEvent(batch.tenant, item.event.event_id);
     if (item.learns) work.NeedHeld(item.target);
     for (const auto& identifier : item.hold) work.NeedIdentifier(batch.tenant, identifier);
@@ -388,7 +406,10 @@ void DeclareIngest(const IngestBatch& batch, ContactWork& work) {
 absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, ContactWork& work,
                                                      journal::Recorder& recorder) {
   v1::IngestEventsResponse response;
-  std::map<EntityKey, RecordedBehavior> recorded;
+  response.mutable_results()->Reserve(static_cast<int>(batch.items.size()));
+  // In the order in which the contacts first appear.
+  std::vector<RecordedBehavior> recorded;
+  absl::flat_hash_map<EntityKey, size_t> place;
   for (const IngestItem& item : batch.items) {
     if (!item.status.ok()) {
       AddResult(response, item.status);
@@ -409,25 +430,28 @@ absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, C
     }
     BehaviorEvent event = item.event;
     event.receive_time = recorder.now();
-    recorded[item.target].Add(ToProto(item.target, event));
+    const auto [at, first] = place.try_emplace(item.target, recorded.size());
+    if (first) recorded.emplace_back(item.target);
+    RecordedBehavior& behavior = recorded[at->second];
+    const v1::BehaviorEvent& added = behavior.Add(event);
     auto* result = response.add_results();
-    result->set_event_id(event.event_id.ToString());
-    result->set_contact(EntityName(kContacts, item.target));
+    result->set_event_id(added.event_id());
+    result->set_contact(behavior.name);
     for (const auto& violation : item.violations) {
       work.AddViolation(item.target, {violation, event.event_id, event.receive_time, 1});
     }
     work.AddEvent(item.target, std::move(event));
   }
-  for (auto& [key, behavior] : recorded) {
-    const Contact* contact = work.FindContact(key);
-    for (v1::BehaviorRecorded& payload : behavior.payloads) {
-      payload.set_contact(EntityName(kContacts, key));
+  for (const RecordedBehavior& behavior : recorded) {
+    const EntityKey& key = behavior.contact;
+    const std::optional<Standing> standing = work.FindStanding(key);
+    for (const v1::BehaviorRecorded& payload : behavior.payloads) {
       journal::Entry entry;
       entry.shard = ShardOf(key.tenant, key.id);
       entry.tenant = key.tenant;
-      entry.subject = payload.contact();
+      entry.subject = behavior.name;
       entry.type = v1::BehaviorRecorded::descriptor()->full_name();
-      entry.subject_version = contact == nullptr ? 0 : contact->version;
+      entry.subject_version = standing ? standing->version : 0;
       entry.occur_time = FromProto(payload.events(0).occur_time());
       entry.payload = payload.SerializeAsString();
       recorder.Record(std::move(entry));
