@@ -573,7 +573,8 @@ TEST_F(LanesTest, ShardsThatAreFreeAtCommitDoNotWaitForWhatComesAfterIt) {
   first.join();
   event::v1::ShardRecords records;
   const int shard = ShardOf("acme", "n");
-  ASSERT_TRUE(recent.Read(shard, 0, 10, nullptr, &records));
+  ByteBudget budget(1 << 20);
+  ASSERT_TRUE(recent.Read(shard, 0, 10, nullptr, &budget, &records));
   EXPECT_EQ(records.records_size(), 2);
   EXPECT_EQ(told.Beyond(shard, 0), 2);
   lanes.Drain();
