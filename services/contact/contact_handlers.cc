@@ -116,14 +116,15 @@ void ContactHandlers::GetContact(const rpc::Call& call, const v1::GetContactRequ
   const auto freshness = FreshnessOf(call, request);
   if (!freshness.ok()) return reply(freshness.status());
   if (request.consistency() == v1::CONSISTENCY_STRONG) {
-    return parts_.reader->GetAsync(key, call.deadline,
-                                   [key, reply = std::move(reply)](
-                                       absl::StatusOr<std::optional<StoredContact>> found) mutable {
-                                     if (!found.ok()) return reply(found.status());
-                                     if (!*found)
-                                       return reply(error::NotFound(EntityName(kContacts, key)));
-                                     reply(ToProto((*found)->contact, (*found)->aliases));
-                                   });
+    return parts_.reader->GetAsync(
+        key, call.deadline,
+        [key, reply = std::move(reply)](
+            absl::StatusOr<std::shared_ptr<const StoredContact>> found) mutable {
+          if (!found.ok()) return reply(found.status());
+          if (*found == nullptr) return reply(error::NotFound(EntityName(kContacts, key)));
+          ToProto((*found)->contact, (*found)->aliases, &reply.response());
+          reply.Done();
+        });
   }
   Answered(call, Answer::kContact, key, *freshness, parts_.workers, std::move(reply));
 }

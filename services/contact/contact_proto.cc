@@ -66,26 +66,30 @@ absl::StatusOr<std::optional<AttributeValue>> FromProto(absl::string_view field,
 
 v1::Contact ToProto(const Contact& contact, const std::vector<Uuid>& aliases) {
   v1::Contact out;
-  out.set_name(EntityName(kContacts, contact.key));
-  out.set_email(contact.email);
-  out.set_phone(contact.phone);
-  out.set_given_name(contact.given_name);
-  out.set_family_name(contact.family_name);
-  out.set_locale(contact.locale);
-  out.set_timezone(contact.timezone);
-  for (const auto& [type, value] : contact.external_ids)
-    (*out.mutable_external_ids())[type] = value;
-  for (const auto& [id, value] : contact.attributes)
-    ToProto(value, &(*out.mutable_attributes())[id]);
-  out.set_source(contact.source);
-  out.set_status(static_cast<v1::Contact::Status>(contact.status));
-  ToProto(contact.create_time, out.mutable_create_time());
-  ToProto(contact.update_time, out.mutable_update_time());
-  out.set_etag(Etag(contact.version));
-  for (const Uuid& alias : aliases) {
-    out.add_aliases(EntityName(kContacts, {contact.key.tenant, alias}));
-  }
+  ToProto(contact, aliases, &out);
   return out;
+}
+
+void ToProto(const Contact& contact, const std::vector<Uuid>& aliases, v1::Contact* out) {
+  out->set_name(EntityName(kContacts, contact.key));
+  out->set_email(contact.email);
+  out->set_phone(contact.phone);
+  out->set_given_name(contact.given_name);
+  out->set_family_name(contact.family_name);
+  out->set_locale(contact.locale);
+  out->set_timezone(contact.timezone);
+  for (const auto& [type, value] : contact.external_ids)
+    (*out->mutable_external_ids())[type] = value;
+  for (const auto& [id, value] : contact.attributes)
+    ToProto(value, &(*out->mutable_attributes())[id]);
+  out->set_source(contact.source);
+  out->set_status(static_cast<v1::Contact::Status>(contact.status));
+  ToProto(contact.create_time, out->mutable_create_time());
+  ToProto(contact.update_time, out->mutable_update_time());
+  out->set_etag(Etag(contact.version));
+  for (const Uuid& alias : aliases) {
+    out->add_aliases(EntityName(kContacts, {contact.key.tenant, alias}));
+  }
 }
 
 absl::StatusOr<ContactPatch> PatchFrom(absl::string_view field, const v1::Contact& contact) {

@@ -30,6 +30,8 @@ using ::clm::FromProto;
 using ::clm::ToProto;
 
 v1::Contact ToProto(const Contact& contact, const std::vector<Uuid>& aliases = {});
+// The same into an empty message.
+void ToProto(const Contact& contact, const std::vector<Uuid>& aliases, v1::Contact* out);
 // Every populated field of `contact`, as a patch; its etag becomes if_version. Field errors begin
 // with `field` ("contact").
 absl::StatusOr<ContactPatch> PatchFrom(absl::string_view field, const v1::Contact& contact);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -24,19 +25,22 @@ namespace {
   "ARRAY(SELECT a.alias_id::text FROM contact_alias a WHERE a.tenant_id = c.tenant_id "    \
   "AND a.contact_id = c.id ORDER BY a.alias_id)"
 constexpr int kAliasColumn = 16;
+constexpr int kPlaceColumn = 17;  // Of kGet: which of the ids asked for, from 1.
 // Most contacts that an id is followed through.
 constexpr int kAliasSteps = 5;
 
-constexpr pg::Statement kGet{"contact.get", "SELECT " CLM_CONTACT_COLUMNS R"sql(
-  FROM unnest($2::uuid[]) AS w (id)
+constexpr pg::Statement kGet{"contact.get", "SELECT " CLM_CONTACT_COLUMNS R"sql(, w.place
+  FROM unnest($2::uuid[]) WITH ORDINALITY AS w (id, place)
   CROSS JOIN LATERAL (SELECT * FROM contact c WHERE c.tenant_id = $1::text AND c.id = w.id
-    OFFSET 0) c)sql"};
+    OFFSET 0) c)sql",
+                             /*lookup=*/true};
 
 constexpr pg::Statement kOwners{"contact.owners", R"sql(
   SELECT w.ord, i.contact_id
   FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS w (type, value, ord)
   CROSS JOIN LATERAL (SELECT * FROM contact_identifier i WHERE i.tenant_id = $1::text
-    AND i.type = w.type AND i.value = w.value OFFSET 0) i)sql"};
+    AND i.type = w.type AND i.value = w.value OFFSET 0) i)sql",
+                                /*lookup=*/true};
 
 constexpr pg::Statement kProfiles{"contact.profiles", R"sql(
   SELECT c.id, c.create_time, i.type, i.value, i.first_seen
@@ -45,7 +49,8 @@ constexpr pg::Statement kProfiles{"contact.profiles", R"sql(
     OFFSET 0) c
   CROSS JOIN LATERAL (SELECT * FROM contact_identifier i WHERE i.tenant_id = c.tenant_id
     AND i.contact_id = c.id OFFSET 0) i
-  ORDER BY c.id, i.type, i.value)sql"};
+  ORDER BY c.id, i.type, i.value)sql",
+                                  /*lookup=*/true};
 
 constexpr pg::Statement kRegistry{"contact.registry", R"sql(
   SELECT id, type, display_name, enum_values, personal, create_time
@@ -395,12 +400,14 @@ absl::StatusOr<std::shared_ptr<const AttributeRegistry>> ContactReader::Registry
   return registry;
 }
 
-absl::StatusOr<StoredContact> ContactReader::ReadRow(const pg::Row& row, const std::string& tenant,
-                                                     absl::Time deadline) {
-  auto stored = ReadStored(row, *Cached(tenant));
+absl::StatusOr<StoredContact> ContactReader::ReadRow(
+    const pg::Row& row, const std::string& tenant, absl::Time deadline,
+    std::shared_ptr<const AttributeRegistry>& registry) {
+  if (registry == nullptr) registry = Cached(tenant);
+  auto stored = ReadStored(row, *registry);
   if (stored.status().code() != absl::StatusCode::kInternal) return stored;
   // Definitions are only ever added to, so a row that does not fit is younger than what is known.
-  CLM_ASSIGN_OR_RETURN(const auto registry, Registry(tenant, deadline));
+  CLM_ASSIGN_OR_RETURN(registry, Registry(tenant, deadline));
   return ReadStored(row, *registry);
 }
 
@@ -408,29 +415,28 @@ absl::StatusOr<ContactReader::Found> ContactReader::Find(const std::string& tena
                                                          const std::vector<Uuid>& ids,
                                                          absl::Time deadline, Execute execute) {
   Found found(ids.size());
-  absl::flat_hash_map<Uuid, std::vector<size_t>> wanted;
-  for (size_t i = 0; i < ids.size(); ++i) wanted[ids[i]].push_back(i);
+  std::vector<Uuid> keys = ids;
+  std::vector<size_t> places(ids.size());  // In `found`, of each key.
+  std::iota(places.begin(), places.end(), 0);
+  std::shared_ptr<const AttributeRegistry> registry;
   // An id that was merged leads to the survivor. Aliases are flat: a third step is taken only when
   // the survivor has just been merged itself.
-  for (int step = 0; step < kAliasSteps && !wanted.empty(); ++step) {
-    std::vector<Uuid> keys;
-    keys.reserve(wanted.size());
-    for (const auto& [id, _] : wanted) keys.push_back(id);
+  for (int step = 0; step < kAliasSteps && !keys.empty(); ++step) {
     pg::Args args;
-    args.Add(tenant).AddArray(keys);
+    args.Add(tenant).AddArray(std::exchange(keys, {}));
     CLM_ASSIGN_OR_RETURN(const pg::Result rows, execute(kGet, args));
-    absl::flat_hash_map<Uuid, std::vector<size_t>> moved;
+    std::vector<size_t> moved;
     for (int i = 0; i < rows.size(); ++i) {
-      CLM_ASSIGN_OR_RETURN(StoredContact stored, ReadRow(rows[i], tenant, deadline));
-      const std::vector<size_t>& places = wanted[stored.contact.key.id];
+      CLM_ASSIGN_OR_RETURN(StoredContact stored, ReadRow(rows[i], tenant, deadline, registry));
+      const size_t place = places[rows[i].Int(kPlaceColumn) - 1];
       if (const auto& survivor = stored.contact.merged_into) {
-        auto& further = moved[*survivor];
-        further.insert(further.end(), places.begin(), places.end());
-        continue;
+        keys.push_back(*survivor);
+        moved.push_back(place);
+      } else {
+        found[place] = std::make_shared<const StoredContact>(std::move(stored));
       }
-      for (const size_t place : places) found[place] = stored;
     }
-    wanted = std::move(moved);
+    places = std::move(moved);
   }
   return found;
 }
@@ -446,7 +452,7 @@ absl::StatusOr<ContactReader::Found> ContactReader::Get(const std::string& tenan
 
 void ContactReader::GetAsync(
     const EntityKey& contact, absl::Time deadline,
-    absl::AnyInvocable<void(absl::StatusOr<std::optional<StoredContact>>)> done) {
+    absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const StoredContact>>)> done) {
   gather_.Get(contact.tenant, contact.id, deadline, std::move(done));
 }
 
@@ -459,8 +465,9 @@ absl::StatusOr<std::vector<Contact>> ContactReader::Records(const std::string& t
   args.Add(tenant).AddArray(ids);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        pool_->Query({pg::Scope::Tenant(tenant), deadline}, kGet, args));
+  std::shared_ptr<const AttributeRegistry> registry;
   for (int i = 0; i < rows.size(); ++i) {
-    CLM_ASSIGN_OR_RETURN(StoredContact stored, ReadRow(rows[i], tenant, deadline));
+    CLM_ASSIGN_OR_RETURN(StoredContact stored, ReadRow(rows[i], tenant, deadline, registry));
     records.push_back(std::move(stored.contact));
   }
   return records;
@@ -694,6 +701,7 @@ absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& as
         around = {};
         std::vector<std::string> channels, hashes;
         EntityKey contact = asked;
+        std::shared_ptr<const AttributeRegistry> registry;
         for (int step = 0;; ++step) {
           pg::Args args;
           args.Add(contact.tenant).Add(contact.id).Add(ShardOf(contact.tenant, contact.id));
@@ -701,7 +709,7 @@ absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& as
           if (rows.empty() || step == kAliasSteps) {
             return error::NotFound(EntityName("contacts", asked));
           }
-          CLM_ASSIGN_OR_RETURN(whole.stored, ReadRow(rows[0], contact.tenant, deadline));
+          CLM_ASSIGN_OR_RETURN(whole.stored, ReadRow(rows[0], contact.tenant, deadline, registry));
           if (const auto& survivor = whole.stored.contact.merged_into) {
             contact.id = *survivor;
             continue;

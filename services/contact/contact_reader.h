@@ -48,8 +48,8 @@ class ContactReader {
  public:
   ContactReader(pg::Pool* pool, std::string secret);
 
-  // In the order asked for; nullopt where there is none.
-  using Found = std::vector<std::optional<StoredContact>>;
+  // In the order asked for; null where there is none.
+  using Found = std::vector<std::shared_ptr<const StoredContact>>;
 
   // The contacts of one tenant, found also by ids they had before a merge.
   absl::StatusOr<Found> Get(const std::string& tenant, const std::vector<Uuid>& ids,
@@ -57,8 +57,9 @@ class ContactReader {
   // Get of one without blocking, in one statement with whatever else is wanted at that moment; what
   // is committed when it is called is seen. `done` runs on a thread of the reader's and must not
   // block.
-  void GetAsync(const EntityKey& contact, absl::Time deadline,
-                absl::AnyInvocable<void(absl::StatusOr<std::optional<StoredContact>>)> done);
+  void GetAsync(
+      const EntityKey& contact, absl::Time deadline,
+      absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<const StoredContact>>)> done);
 
   // The records under these very ids, merged ones included; those that are there.
   absl::StatusOr<std::vector<Contact>> Records(const std::string& tenant,
@@ -165,10 +166,11 @@ class ContactReader {
       absl::FunctionRef<absl::StatusOr<pg::Result>(const pg::Statement&, const pg::Args&)>;
   absl::StatusOr<Found> Find(const std::string& tenant, const std::vector<Uuid>& ids,
                              absl::Time deadline, Execute execute);
-  // From the columns of a contact; fetches the definitions of its attributes where they are
-  // unknown.
+  // From the columns of a contact. `registry` is null at first, and fetched where it does not know
+  // the contact's attributes.
   absl::StatusOr<StoredContact> ReadRow(const pg::Row& row, const std::string& tenant,
-                                        absl::Time deadline);
+                                        absl::Time deadline,
+                                        std::shared_ptr<const AttributeRegistry>& registry);
   std::shared_ptr<const AttributeRegistry> Cached(const std::string& tenant);
   // The WHERE clause and arguments common to List and Count.
   absl::StatusOr<std::string> Where(const ListQuery& query, const AttributeRegistry& registry,
@@ -180,7 +182,7 @@ class ContactReader {
   absl::flat_hash_map<std::string, std::shared_ptr<const AttributeRegistry>> registries_
       ABSL_GUARDED_BY(mu_);
   // Last: its threads read through all of the above.
-  pg::Gather<Uuid, std::optional<StoredContact>> gather_;
+  pg::Gather<Uuid, std::shared_ptr<const StoredContact>> gather_;
 };
 
 std::vector<const pg::Statement*> ContactReaderStatements();
