@@ -66,6 +66,21 @@ FactPtr ShareFact(StoredFact fact) {
   return shared;
 }
 
+std::optional<int64_t> Addend(const StoredFact& event, absl::string_view property,
+                              absl::string_view currency) {
+  if (property.empty()) {
+    if (!currency.empty() && event.currency != currency) return std::nullopt;
+    return event.amount_minor;
+  }
+  const auto value = event.properties.find(std::string(property));
+  int64_t number = 0;
+  if (value == event.properties.end() || !std::holds_alternative<std::string>(value->second) ||
+      !absl::SimpleAtoi(std::get<std::string>(value->second), &number)) {
+    return std::nullopt;
+  }
+  return number;
+}
+
 bool Precedes(const FactPtr& a, const FactPtr& b) {
   return std::tie(a->fact.at, a->id) < std::tie(b->fact.at, b->id);
 }
@@ -109,39 +124,32 @@ const DynamicValue* CustomerHistory::FieldAt(absl::string_view field, const Mome
   return first == customer_->initial.end() ? nullptr : &first->second;
 }
 
-absl::StatusOr<int64_t> CustomerHistory::Count(absl::string_view type, absl::Time after,
-                                               const Moment& through) const {
+absl::Span<const StoredFact* const> CustomerHistory::Events(absl::string_view type,
+                                                            absl::Time after,
+                                                            const Moment& through) const {
   const auto events = events_.find(type);
-  if (events == events_.end()) return 0;
+  if (events == events_.end()) return {};
   const auto begin =
       std::upper_bound(events->second.begin(), events->second.end(), after,
                        [](absl::Time at, const StoredFact* fact) { return at < fact->fact.at; });
   const auto end = std::partition_point(begin, events->second.end(), [&](const StoredFact* fact) {
     return Within(fact->fact, through);
   });
-  return end - begin;
+  return absl::MakeConstSpan(events->second)
+      .subspan(begin - events->second.begin(), static_cast<size_t>(end - begin));
+}
+
+absl::StatusOr<int64_t> CustomerHistory::Count(absl::string_view type, absl::Time after,
+                                               const Moment& through) const {
+  return static_cast<int64_t>(Events(type, after, through).size());
 }
 
 absl::StatusOr<int64_t> CustomerHistory::Sum(absl::string_view type, absl::string_view property,
                                              absl::string_view currency, absl::Time after,
                                              const Moment& through) const {
-  const auto events = events_.find(type);
-  if (events == events_.end()) return 0;
   __int128 sum = 0;
-  for (const StoredFact* event : events->second) {
-    if (event->fact.at <= after) continue;
-    if (!Within(event->fact, through)) break;
-    if (property.empty()) {
-      if (!event->amount_minor || (!currency.empty() && event->currency != currency)) continue;
-      sum += *event->amount_minor;
-      continue;
-    }
-    const auto value = event->properties.find(std::string(property));
-    int64_t number = 0;
-    if (value != event->properties.end() && std::holds_alternative<std::string>(value->second) &&
-        absl::SimpleAtoi(std::get<std::string>(value->second), &number)) {
-      sum += number;
-    }
+  for (const StoredFact* event : Events(type, after, through)) {
+    sum += Addend(*event, property, currency).value_or(0);
   }
   if (sum > std::numeric_limits<int64_t>::max() || sum < std::numeric_limits<int64_t>::min()) {
     return error::Make(absl::StatusCode::kOutOfRange, "SUM_OVERFLOW",

@@ -45,6 +45,10 @@ struct StoredFact : FactDetails {
 using FactPtr = std::shared_ptr<const StoredFact>;
 
 FactPtr ShareFact(StoredFact fact);
+// What an event adds to the sum of an integer property, or of amounts when `property` is empty; of
+// one currency unless `currency` is empty. nullopt: nothing.
+std::optional<int64_t> Addend(const StoredFact& event, absl::string_view property,
+                              absl::string_view currency);
 // The order in which facts are folded.
 bool Precedes(const FactPtr& a, const FactPtr& b);
 
@@ -94,6 +98,9 @@ class CustomerHistory : public History {
   // The value of a field of the customer ("source", "attributes.plan") at `moment`: that of the
   // latest change before or at it, else the first known. Null: none.
   const DynamicValue* FieldAt(absl::string_view field, const Moment& moment) const;
+  // Events of `type` in (after, through], in order.
+  absl::Span<const StoredFact* const> Events(absl::string_view type, absl::Time after,
+                                             const Moment& through) const;
 
   absl::StatusOr<int64_t> Count(absl::string_view type, absl::Time after,
                                 const Moment& through) const override;

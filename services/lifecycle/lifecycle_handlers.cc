@@ -22,6 +22,7 @@
 #include "libs/journal/mutate.h"
 #include "libs/rpc/field_mask.h"
 #include "services/lifecycle/crosswalk.h"
+#include "services/lifecycle/evidence.h"
 #include "services/lifecycle/folding.h"
 #include "services/lifecycle/lifecycle_proto.h"
 #include "services/lifecycle/presets.h"
@@ -307,6 +308,15 @@ const Revision& RevisionAt(const ModelDefinition& definition, absl::Time at) {
   return definition.revisions[i];
 }
 
+// The rule behind a move, as it was; null when it was none.
+const Rule* RuleBehind(const ModelDefinition& definition, const LoggedTransition& logged) {
+  if (logged.cause != Cause::kRule) return nullptr;
+  for (const Rule& rule : RevisionAt(definition, logged.at).rules) {
+    if (rule.id == logged.rule_id) return &rule;
+  }
+  return nullptr;
+}
+
 std::string LabelIn(const StageModel& model, const std::string& stage) {
   if (stage.empty()) return "no stage";
   for (const Stage& s : model.stages) {
@@ -356,8 +366,22 @@ std::string FactText(const StoredFact& fact) {
   return text;
 }
 
+std::string EvidenceText(const Rule* rule, const StoredFact* fact, const Evidence& evidence) {
+  const bool silence =
+      rule != nullptr && rule->trigger.kind == Trigger::Kind::kTimeSinceEvent && fact == nullptr;
+  if (evidence.count > 1) {
+    return absl::StrCat(", satisfied by ", evidence.count, " events, the last ",
+                        FactText(*evidence.items.back().fact));
+  }
+  if (evidence.count == 1) {
+    return absl::StrCat(silence ? ", counted from " : ", satisfied by ",
+                        FactText(*evidence.items.back().fact));
+  }
+  return fact == nullptr ? "" : absl::StrCat(", satisfied by ", FactText(*fact));
+}
+
 std::string StepText(const StageModel& model, const RecordedTransition& line, const Rule* rule,
-                     const StoredFact* fact) {
+                     const StoredFact* fact, const Evidence& evidence) {
   const LoggedTransition& logged = line.logged;
   std::string text = absl::StrCat(clm::FormatTime(logged.at), ": from ",
                                   LabelIn(model, logged.from), " to ", LabelIn(model, logged.to));
@@ -372,7 +396,7 @@ std::string StepText(const StageModel& model, const RecordedTransition& line, co
         if (!rule->condition.empty()) absl::StrAppend(&text, ", if ", rule->condition);
         absl::StrAppend(&text, ")");
       }
-      if (fact != nullptr) absl::StrAppend(&text, ", satisfied by ", FactText(*fact));
+      absl::StrAppend(&text, EvidenceText(rule, fact, evidence));
       break;
     case Cause::kMove:
       absl::StrAppend(&text, " by hand, by ", line.actor);
@@ -954,21 +978,38 @@ absl::StatusOr<v1::ExplainStageResponse> LifecycleHandlers::ExplainStage(
   CLM_ASSIGN_OR_RETURN(const Customer customer, parts_.reader->FindCustomer(key, call.deadline));
   CLM_ASSIGN_OR_RETURN(const auto lines, WholeLog(customer.key, model.model, call.deadline));
   std::vector<Uuid> ids;
+  Needs needs;
+  absl::Time since = absl::InfiniteFuture();
   for (const TransitionLine& line : lines) {
-    if (const auto id = Uuid::Parse(line.transition.logged.fact_id)) ids.push_back(*id);
+    const LoggedTransition& logged = line.transition.logged;
+    if (const auto id = Uuid::Parse(logged.fact_id)) ids.push_back(*id);
+    const Rule* rule = RuleBehind(definition, logged);
+    if (rule == nullptr || logged.synthetic) continue;
+    CLM_ASSIGN_OR_RETURN(const Needs more, EvidenceNeeds(*rule));
+    if (more.event_types.empty() && more.fields.empty()) continue;
+    needs.event_types.insert(more.event_types.begin(), more.event_types.end());
+    needs.fields.insert(more.fields.begin(), more.fields.end());
+    since = std::min(since, logged.at - more.reach);
   }
   CLM_ASSIGN_OR_RETURN(std::vector<FactPtr> facts,
                        parts_.reader->Facts(customer.key, ids, call.deadline));
   facts.push_back(customer.CreatedFact());
+  std::vector<FactPtr> seen;
+  if (since != absl::InfiniteFuture()) {
+    CLM_ASSIGN_OR_RETURN(seen, parts_.reader->FactsSince(customer.key, since, needs.event_types,
+                                                         needs.fields, call.deadline));
+  }
+  const FactPtr& created = facts.back();
+  seen.insert(std::upper_bound(seen.begin(), seen.end(), created, Precedes), created);
+  EvidenceFinder finder(&customer, &seen);
 
   v1::ExplainStageResponse response;
   *response.mutable_customer_stage() =
       ToProto(customer.key, definition.model, customer.PlaceIn(model.model));
+  LoggedTransition before{.at = absl::InfinitePast()};
   for (const TransitionLine& line : lines) {
     const LoggedTransition& logged = line.transition.logged;
-    const Revision& judged_by = RevisionAt(definition, logged.at);
-    const auto rule = std::find_if(judged_by.rules.begin(), judged_by.rules.end(),
-                                   [&](const Rule& r) { return r.id == logged.rule_id; });
+    const Rule* rule = RuleBehind(definition, logged);
     const auto fact = logged.cause == Cause::kMove
                           ? facts.end()
                           : std::find_if(facts.begin(), facts.end(), [&](const FactPtr& f) {
@@ -976,14 +1017,32 @@ absl::StatusOr<v1::ExplainStageResponse> LifecycleHandlers::ExplainStage(
                             });
     auto* step = response.add_steps();
     *step->mutable_transition() = ToProto(customer.key, model.model, line.transition);
-    if (rule != judged_by.rules.end()) {
+    Evidence evidence;
+    if (rule != nullptr) {
       *step->mutable_rule() = ToProto(*rule);
       step->mutable_rule()->set_name(RuleName(key.tenant, model.model, rule->id));
+      if (!logged.synthetic) {
+        const Fact* cause = fact == facts.end() ? nullptr : &(*fact)->fact;
+        CLM_ASSIGN_OR_RETURN(
+            evidence,
+            finder.Find(*rule, {.at = logged.at,
+                                .fact = cause,
+                                .stage = logged.from,
+                                .entered_at = before.at,
+                                .episode = before.episode,
+                                .moment = {logged.at, cause == nullptr ? nullptr : &cause->id}}));
+      }
     }
     if (fact != facts.end()) *step->mutable_fact() = ToProto(**fact);
-    step->set_text(StepText(judged_by.model, line.transition,
-                            rule == judged_by.rules.end() ? nullptr : &*rule,
-                            fact == facts.end() ? nullptr : fact->get()));
+    for (const Evidence::Item& item : evidence.items) {
+      auto* event = step->add_evidence();
+      *event = ToProto(*item.fact);
+      if (item.added) event->set_added(*item.added);
+    }
+    step->set_evidence_count(evidence.count);
+    step->set_text(StepText(RevisionAt(definition, logged.at).model, line.transition, rule,
+                            fact == facts.end() ? nullptr : fact->get(), evidence));
+    before = logged;
   }
   return response;
 }

@@ -403,6 +403,100 @@ TEST_F(LifecycleHandlersTest, ExplainNamesTheRuleAndTheFact) {
   EXPECT_THAT(step.text(), HasSubstr("over 100 minor units of EUR"));
 }
 
+// "rule: type day+added ..." of every step, and how many there are if some are left out.
+std::vector<std::string> EvidenceOf(const v1::ExplainStageResponse& explained, absl::Time zero) {
+  std::vector<std::string> lines;
+  for (const auto& step : explained.steps()) {
+    std::string line = absl::StrCat(step.transition().rule(), ":");
+    for (const v1::Fact& fact : step.evidence()) {
+      absl::StrAppend(&line, " ", fact.type(), " ",
+                      absl::ToInt64Hours(FromProto(fact.occur_time()) - zero) / 24);
+      if (fact.has_added()) absl::StrAppend(&line, "+", fact.added());
+    }
+    if (step.evidence_count() != step.evidence_size()) {
+      absl::StrAppend(&line, " of ", step.evidence_count());
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+TEST_F(LifecycleHandlersTest, ExplainShowsTheVeryEventsThatSatisfiedARule) {
+  CLM_ASSERT_OK(InstallPreset("hubspot-eight", false));
+  v1::CreateRuleRequest busy = NewRule("busy", "login", "lead");
+  auto* count = busy.mutable_rule()->mutable_trigger()->mutable_event_count();
+  count->set_event_type("login");
+  count->set_at_least(3);
+  count->mutable_window()->set_seconds(30 * 86400);
+  v1::CreateRuleRequest spender = NewRule("spender", "purchase", "opportunity");
+  auto* sum = spender.mutable_rule()->mutable_trigger()->mutable_event_sum();
+  sum->set_event_type("purchase");
+  sum->set_at_least_minor(250);
+  sum->set_currency("EUR");
+  sum->mutable_window()->set_seconds(20 * 86400);
+  const v1::CreateRuleRequest asked =
+      NewRule("asked", "call", "customer", "count(\"login\", 5d) >= 2 AND amount_minor = 100");
+  for (const auto& rule : {busy, spender, asked}) {
+    CLM_ASSERT_OK(Do(&LifecycleHandlers::CreateRule, rule));
+    CLM_ASSERT_OK(Do(&LifecycleHandlers::EnableRule, RuleVerb(rule.rule_id())));
+  }
+  std::vector<Did> did = {{1, 905, "login"},    {2, 940, "login"},    {3, 950, "login"},
+                          {4, 960, "login"},    {5, 954, "purchase"}, {6, 961, "purchase"},
+                          {7, 975, "purchase"}, {8, 980, "purchase"}, {9, 985, "login"},
+                          {10, 988, "login"},   {11, 989, "call"},    {12, 990, "login"}};
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Behaved(Contact(1), did)}));
+  v1::ExplainStageRequest request;
+  request.set_contact(EntityName(kContacts, Contact(1)));
+  request.set_model(ModelName("acme", "hubspot-eight"));
+  auto explained = Do(&LifecycleHandlers::ExplainStage, request);
+  CLM_ASSERT_OK(explained);
+  // What lies before the window, or behind the event that tipped the scales, is no reason.
+  EXPECT_THAT(EvidenceOf(*explained, Day(0)),
+              ElementsAre("busy: login 940 login 950 login 960",
+                          "spender: purchase 961+100 purchase 975+100 purchase 980+100",
+                          "asked: login 985 login 988 call 989"));
+  EXPECT_THAT(explained->steps(0).text(), HasSubstr("satisfied by 3 events, the last \"login\""));
+}
+
+TEST_F(LifecycleHandlersTest, ExplainNamesTheLatestOfManyEvents) {
+  CLM_ASSERT_OK(InstallPreset("hubspot-eight", false));
+  v1::CreateRuleRequest rule = NewRule("busy", "login", "lead");
+  auto* count = rule.mutable_rule()->mutable_trigger()->mutable_event_count();
+  count->set_event_type("login");
+  count->set_at_least(30);
+  CLM_ASSERT_OK(Do(&LifecycleHandlers::CreateRule, rule));
+  CLM_ASSERT_OK(Do(&LifecycleHandlers::EnableRule, RuleVerb("busy")));
+  std::vector<Did> did;
+  for (int i = 0; i < 31; ++i) did.push_back({100 + i, 901.0 + i, "login"});
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Behaved(Contact(1), did)}));
+  v1::ExplainStageRequest request;
+  request.set_contact(EntityName(kContacts, Contact(1)));
+  request.set_model(ModelName("acme", "hubspot-eight"));
+  const auto explained = Do(&LifecycleHandlers::ExplainStage, request);
+  CLM_ASSERT_OK(explained);
+  ASSERT_THAT(explained->steps(), SizeIs(1));
+  EXPECT_EQ(explained->steps(0).evidence_count(), 30);
+  ASSERT_THAT(explained->steps(0).evidence(), SizeIs(20));
+  EXPECT_EQ(explained->steps(0).evidence(0).event_id(), Id(110).ToString());
+  EXPECT_EQ(explained->steps(0).evidence(19).event_id(), Id(129).ToString());
+}
+
+TEST_F(LifecycleHandlersTest, ExplainShowsWhatASilenceIsCountedFrom) {
+  CLM_ASSERT_OK(InstallPreset("non-contractual", true));
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 800), Behaved(Contact(1), {{1, 850}, {2, 885}})}));
+  Settle();
+  v1::ExplainStageRequest request;
+  request.set_contact(EntityName(kContacts, Contact(1)));
+  request.set_model(ModelName("acme", "non-contractual"));
+  const auto explained = Do(&LifecycleHandlers::ExplainStage, request);
+  CLM_ASSERT_OK(explained);
+  ASSERT_THAT(explained->steps(), SizeIs(3));
+  EXPECT_THAT(explained->steps(2).evidence(), SizeIs(1));
+  EXPECT_EQ(explained->steps(2).evidence(0).event_id(), Id(2).ToString());
+  EXPECT_FALSE(explained->steps(2).has_fact());
+  EXPECT_THAT(explained->steps(2).text(), HasSubstr("counted from \"purchase\" of"));
+}
+
 TEST_F(LifecycleHandlersTest, StageTimesAddUp) {
   CLM_ASSERT_OK(InstallPreset("non-contractual", true));
   CLM_ASSERT_OK(Deliver({Created(Contact(1), 800), Behaved(Contact(1), {{1, 890}, {2, 985}})}));

@@ -268,7 +268,7 @@ constexpr pg::Statement kAppendLog{"lifecycle.append_log", R"sql(
   FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[],
               $7::timestamptz[], $8::timestamptz[], $9::smallint[], $10::smallint[], $11::text[],
               $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::boolean[],
-              $18::int[], $19::int[])
+              $18::int[], $19::int[], $20::uuid[])
     AS w (tenant_id, contact_id, model_id, sequence, from_stage, to_stage, effective_time,
           record_time, cause, direction, rule_id, fact_id, fact_type, actor, reason, skipped,
           synthetic, model_version, episode))sql"};
@@ -1617,6 +1617,21 @@ absl::StatusOr<std::vector<FactPtr>> LifecycleReader::Facts(const EntityKey& key
   args.Add(key.tenant).Add(key.id).AddArray(ids);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        pool_->Query(For(key.tenant, deadline), kFactsById, args));
+  std::vector<FactPtr> facts;
+  for (int i = 0; i < rows.size(); ++i) facts.push_back(FactFrom(rows[i]));
+  return facts;
+}
+
+absl::StatusOr<std::vector<FactPtr>> LifecycleReader::FactsSince(
+    const EntityKey& key, absl::Time since, const std::set<std::string>& event_types,
+    const std::set<std::string>& fields, absl::Time deadline) {
+  pg::Args args;
+  AddKeys(args, {key});
+  args.AddArray(std::vector<absl::Time>{since});
+  args.AddArray(std::vector<std::string>(event_types.begin(), event_types.end()));
+  args.AddArray(std::vector<std::string>(fields.begin(), fields.end()));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query(For(key.tenant, deadline), kSomeFacts, args));
   std::vector<FactPtr> facts;
   for (int i = 0; i < rows.size(); ++i) facts.push_back(FactFrom(rows[i]));
   return facts;

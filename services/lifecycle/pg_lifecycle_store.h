@@ -310,6 +310,11 @@ class LifecycleReader {
                                                           int limit, absl::Time deadline);
   absl::StatusOr<std::vector<FactPtr>> Facts(const EntityKey& key, const std::vector<Uuid>& ids,
                                              absl::Time deadline);
+  // Events of these types and changes of these fields after `since`, in order.
+  absl::StatusOr<std::vector<FactPtr>> FactsSince(const EntityKey& key, absl::Time since,
+                                                  const std::set<std::string>& event_types,
+                                                  const std::set<std::string>& fields,
+                                                  absl::Time deadline);
   struct InStage {
     EntityKey contact;
     Place place;

@@ -59,6 +59,12 @@ TEST_F(StagesTest, AnEventMovesItsCustomerAndTheReasonCanBeRead) {
   ASSERT_EQ(steps.size(), 1u);
   EXPECT_EQ(steps[0].at("transition").value("rule", ""), "first-purchase");
 
+  // Of a silence, the event that it is counted from.
+  Ingest("purchase", "bob@example.com", "100d");
+  ASSERT_TRUE(Reaches("bob@example.com", "at_risk"));
+  EXPECT_THAT(Clm({"explain", "stage", "bob@example.com"}).out,
+              HasSubstr("counted from \"purchase\" of"));
+
   // The same by the API, and in what a frontend reads.
   lifecycle::v1::GetCustomerStagesRequest request;
   request.set_contact(ada);
@@ -138,6 +144,17 @@ TEST_F(StagesTest, ARuleDoesWhatItsDryRunShowed) {
   Json({"rules", "disable", "non-contractual", "impatient"});
   Json({"rules", "delete", "non-contractual", "impatient"});
   EXPECT_EQ(StageOf("a@example.com"), "at_risk");
+
+  // A rule that counts shows what it counted.
+  Json({"rules", "create", "non-contractual", "busy", "--to", "won_back", "--on", "login",
+        "--count", "2", "--from-stage", "at_risk"});
+  Json({"rules", "enable", "non-contractual", "busy"});
+  Ingest("login", "a@example.com");
+  Ingest("login", "a@example.com");
+  ASSERT_TRUE(Reaches("a@example.com", "won_back"));
+  const json steps = Json({"explain", "stage", "a@example.com"}).at("steps");
+  EXPECT_EQ(steps.back().value("evidence_count", ""), "2") << steps;
+  EXPECT_THAT(Clm({"explain", "stage", "a@example.com"}).out, HasSubstr("satisfied by 2 events"));
 
   EXPECT_THAT(Clm({"rules", "create", "non-contractual", "odd", "--to", "nowhere", "--on", "x"}),
               FailedWith(kUsage, HasSubstr("to_stage")));

@@ -186,6 +186,18 @@ absl::Status Times(Cli& cli, const StageFlags& flags) {
   });
 }
 
+std::string EvidenceText(const lifecycle::v1::Fact& fact) {
+  std::string text = absl::StrCat("  ", fact.type());
+  if (fact.has_amount_minor()) {
+    absl::StrAppend(&text, ", ", terminal::MoneyText(fact.amount_minor(), fact.currency()));
+  }
+  // A sum of amounts adds what is there to be read already.
+  if (fact.has_added() && (!fact.has_amount_minor() || fact.added() != fact.amount_minor())) {
+    absl::StrAppend(&text, ", adds ", fact.added());
+  }
+  return text;
+}
+
 absl::Status Explain(Cli& cli, const StageFlags& flags) {
   lifecycle::v1::ExplainStageRequest request;
   CLM_ASSIGN_OR_RETURN(*request.mutable_contact(), cli.ContactName(flags.contact));
@@ -206,13 +218,28 @@ absl::Status Explain(Cli& cli, const StageFlags& flags) {
                              : "")))
               << "\n\n";
   }
+  const bool people = format == terminal::Format::kTable || format == terminal::Format::kWide;
   return cli.PrintReport(response, [&] {
-    terminal::Table table({{"time"}, {"from_stage", "FROM"}, {"to_stage", "TO"}, {"text", "WHY"}});
+    terminal::Table table({{"time"},
+                           {"from_stage", "FROM"},
+                           {"to_stage", "TO"},
+                           {"text", "WHY"},
+                           {"evidence_count", "EVENTS", true}});
     table.set_empty_text("nothing has moved this customer");
     for (const auto& step : response.steps()) {
       const Transition& t = step.transition();
       table.Add({TimeCell(t.has_effective_time(), t.effective_time()), TextCell(t.from_stage()),
-                 TextCell(t.to_stage()), TextCell(step.text())});
+                 TextCell(t.to_stage()), TextCell(step.text()), step.evidence_count()});
+      // A single event is named in the sentence.
+      if (!people || step.evidence_count() < 2) continue;
+      if (const int64_t more = step.evidence_count() - step.evidence_size(); more > 0) {
+        table.Add({terminal::Cell(), terminal::Cell(), terminal::Cell(),
+                   absl::StrCat("  ", more, " earlier ones"), terminal::Cell()});
+      }
+      for (const lifecycle::v1::Fact& fact : step.evidence()) {
+        table.Add({TimeCell(fact.has_occur_time(), fact.occur_time()), terminal::Cell(),
+                   terminal::Cell(), EvidenceText(fact), terminal::Cell()});
+      }
     }
     return table;
   });
