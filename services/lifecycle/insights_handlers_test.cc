@@ -642,6 +642,166 @@ TEST_F(KpiTest, MetricsOfAStageNeedOneThatExists) {
   EXPECT_THAT(Listed(), IsEmpty());
 }
 
+TEST_F(KpiTest, AnUpdateChangesWhatTheMaskNamesOfWhatWasRead) {
+  InstallShop();
+  const auto made = Create("repeat", v1::Kpi::METRIC_STAGE_COUNT, 10, "repeat", "ada");
+  CLM_ASSERT_OK(made);
+  v1::UpdateKpiRequest update;
+  update.mutable_kpi()->set_name(made->name());
+  update.mutable_kpi()->set_etag(made->etag());
+  update.mutable_kpi()->set_target(20);
+  update.mutable_kpi()->set_owner("bob");
+  update.mutable_update_mask()->add_paths("target");
+  const auto updated = Do(&InsightsHandlers::UpdateKpi, update);
+  CLM_ASSERT_OK(updated);
+  EXPECT_EQ(updated->target(), 20);
+  EXPECT_EQ(updated->owner(), "ada");
+  EXPECT_EQ(updated->stage(), "repeat");
+  EXPECT_NE(updated->etag(), made->etag());
+  // Somebody else was faster.
+  EXPECT_THAT(Do(&InsightsHandlers::UpdateKpi, update), StatusIs(absl::StatusCode::kAborted));
+  v1::DeleteKpiRequest remove;
+  remove.set_name(made->name());
+  remove.set_etag(made->etag());
+  EXPECT_THAT(Do(&InsightsHandlers::DeleteKpi, remove), StatusIs(absl::StatusCode::kAborted));
+  // The whole is checked, with what the mask leaves alone.
+  update.mutable_kpi()->set_etag(updated->etag());
+  update.mutable_kpi()->set_stage("nowhere");
+  update.mutable_update_mask()->add_paths("stage");
+  EXPECT_THAT(Do(&InsightsHandlers::UpdateKpi, update),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("kpi.stage")));
+  // What changes nothing writes nothing.
+  update.mutable_update_mask()->Clear();
+  update.mutable_update_mask()->add_paths("target");
+  const auto same = Do(&InsightsHandlers::UpdateKpi, update);
+  CLM_ASSERT_OK(same);
+  EXPECT_EQ(same->etag(), updated->etag());
+  v1::ListKpisRequest list;
+  list.set_parent("tenants/acme");
+  const auto kpis = Do(&InsightsHandlers::ListKpis, list);
+  CLM_ASSERT_OK(kpis);
+  EXPECT_EQ(kpis->kpis(0).etag(), updated->etag());
+  remove.set_etag(updated->etag());
+  CLM_ASSERT_OK(Do(&InsightsHandlers::DeleteKpi, remove));
+}
+
+TEST_F(KpiTest, MoneyIsMeasuredInTheCurrencyOfTheKpi) {
+  contact::v1::BehaviorRecorded recorded;
+  recorded.set_contact(EntityName(kContacts, Contact(1)));
+  for (int i = 0; i < 3; ++i) {
+    auto* event = recorded.add_events();
+    event->set_event_id(Id(i).ToString());
+    event->set_type("purchase");
+    ToProto(Day(40 + i), event->mutable_occur_time());
+    event->set_amount_minor(100);
+    event->set_currency(i == 0 ? "JPY" : "EUR");
+  }
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 3), Envelope(Contact(1), recorded)}));
+  CLM_ASSERT_OK(Create("main", v1::Kpi::METRIC_REVENUE, 1));
+  v1::CreateKpiRequest yen;
+  yen.set_parent("tenants/acme");
+  yen.set_kpi_id("yen");
+  yen.mutable_kpi()->set_metric(v1::Kpi::METRIC_REVENUE);
+  yen.mutable_kpi()->set_owner("ada");
+  yen.mutable_kpi()->set_currency("JPY");
+  CLM_ASSERT_OK(Do(&InsightsHandlers::CreateKpi, yen));
+  EXPECT_THAT(Scores(59), ElementsAre("main 200 yes", "yen 100 yes"));
+  v1::GetScorecardRequest request;
+  request.set_parent("tenants/acme");
+  const auto card = Do(&InsightsHandlers::GetScorecard, request);
+  CLM_ASSERT_OK(card);
+  EXPECT_EQ(card->scores(0).currency(), "EUR");
+  EXPECT_EQ(card->scores(1).currency(), "JPY");
+  yen.set_kpi_id("count");
+  yen.mutable_kpi()->set_metric(v1::Kpi::METRIC_NEW_CONTACTS);
+  EXPECT_THAT(Do(&InsightsHandlers::CreateKpi, yen),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("kpi.currency")));
+}
+
+TEST_F(KpiTest, TheLeadRateIsOfTheContactsOfThePeriod) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({
+      Created(Contact(1), 31), Behaved(Contact(1), {{1, 40}}), Created(Contact(2), 33),
+      Behaved(Contact(2), {{2, 61}}),  // After the end.
+      Created(Contact(3), 34), Created(Contact(4), 36), Behaved(Contact(4), {{3, 37}, {4, 38}}),
+      Created(Contact(5), 3), Behaved(Contact(5), {{5, 40}}),  // Of another month.
+  }));
+  CLM_ASSERT_OK(Create("leads", v1::Kpi::METRIC_LEAD_RATE, 500'000, "first_purchase"));
+  EXPECT_THAT(Scores(59.9), ElementsAre("leads 500000 yes"));
+}
+
+TEST_F(KpiTest, TheReadyCatalogueFitsTheStagesByTheirMeaning) {
+  InstallShop();
+  StageModel model = OpenModel(
+      "sales", {"reach", "acquisition", "conversion", "retention", "loyalty", "advocacy", "gone"});
+  using C = CanonicalStage;
+  const C meanings[] = {C::kAwareness, C::kAcquisition, C::kConversion, C::kRetention,
+                        C::kLoyalty,   C::kAdvocacy,    C::kRetention};
+  for (size_t i = 0; i < model.stages.size(); ++i) model.stages[i].canonical = meanings[i];
+  model.stages.back().kind = StageKind::kNegative;
+  Install(model, {});
+  v1::ListReadyKpisRequest request;
+  request.set_model(ModelNameOf("sales"));
+  const auto ready = Do(&InsightsHandlers::ListReadyKpis, request);
+  CLM_ASSERT_OK(ready);
+  std::vector<std::string> ids;
+  for (const auto& one : ready->kpis()) {
+    ids.push_back(absl::StrCat(one.stage(), " ", one.kpi_id()));
+    // Each is one that CreateKpi takes, given an owner.
+    v1::CreateKpiRequest create;
+    create.set_parent("tenants/acme");
+    create.set_kpi_id(one.kpi_id());
+    *create.mutable_kpi() = one.kpi();
+    create.mutable_kpi()->set_owner("ada");
+    CLM_EXPECT_OK(Do(&InsightsHandlers::CreateKpi, create)) << one.kpi_id();
+  }
+  EXPECT_THAT(ids, ElementsAre("reach new-contacts", "acquisition lead-rate-acquisition",
+                               "conversion conversion-rate-conversion",
+                               "conversion acquisition-cost", "retention retention-rate-retention",
+                               "retention repeat-rate", "loyalty customer-value"));
+}
+
+TEST_F(KpiTest, AStageThatAKpiMeasuresCannotGo) {
+  InstallShop();
+  CLM_ASSERT_OK(Create("won-back", v1::Kpi::METRIC_STAGE_COUNT, 5, "won_back"));
+  LifecycleHandlers models({.pool = node_->pool.get(),
+                            .lanes = &node_->lanes,
+                            .reader = &node_->reader,
+                            .contact_feed = &node_->handler,
+                            .tokens = &tokens_});
+  v1::PublishStageModelRequest publish;
+  *publish.mutable_stage_model() = ToProto(NonContractualModel());
+  publish.mutable_stage_model()->set_name(ModelNameOf("non-contractual"));
+  auto* stages = publish.mutable_stage_model()->mutable_stages();
+  for (int i = 0; i < stages->size(); ++i) {
+    if (stages->Get(i).id() == "won_back") stages->DeleteSubrange(i, 1);
+  }
+  publish.mutable_stage_model()->clear_edges();
+  publish.mutable_stage_model()->set_policy(v1::StageModel::POLICY_FREE);
+  const auto published = [&] {
+    absl::StatusOr<v1::PublishStageModelResponse> result;
+    absl::Notification done;
+    rpc::Call call;
+    call.now = clock_.Now();
+    call.method = "/clm.lifecycle.v1.LifecycleService/Test";
+    models.PublishStageModel(call, publish,
+                             rpc::Reply<v1::PublishStageModelResponse>::To([&](auto answer) {
+                               result = std::move(answer);
+                               done.Notify();
+                             }));
+    done.WaitForNotification();
+    return result;
+  };
+  const auto refused = published();
+  EXPECT_THAT(refused, ReasonIs("STAGE_IN_USE"));
+  EXPECT_THAT(error::MetadataValue(refused.status(), "referrers"),
+              HasSubstr("kpi tenants/acme/kpis/won-back (won_back)"));
+  v1::DeleteKpiRequest remove;
+  remove.set_name("tenants/acme/kpis/won-back");
+  CLM_ASSERT_OK(Do(&InsightsHandlers::DeleteKpi, remove));
+  CLM_ASSERT_OK(published());
+}
+
 TEST_F(KpiTest, TheScorecardMeasuresEveryMetric) {
   InstallShop();
   const absl::CivilDay feb(2020, 2, 1);

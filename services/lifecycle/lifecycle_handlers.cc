@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "clm/lifecycle/v1/insights_service.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
@@ -461,6 +462,19 @@ absl::StatusOr<Preset> PresetFrom(const v1::InstallPresetRequest& request) {
   return preset;
 }
 
+// The KPIs that measure a stage of the model. No KPI changes while the caller holds all shards.
+absl::Status AddKpiReferrers(LifecycleWork& work, const ModelKey& key,
+                             std::vector<Referrer>& referrers) {
+  CLM_ASSIGN_OR_RETURN(const std::vector<std::string> bodies, work.Kpis(key.tenant));
+  for (const std::string& body : bodies) {
+    v1::Kpi kpi;
+    if (!kpi.ParseFromString(body)) return error::Internal("a stored KPI does not parse");
+    if (kpi.model() != ModelName(key.tenant, key.model)) continue;
+    referrers.push_back({"kpi", kpi.name(), kpi.stage()});
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<ModelDefinition> LifecycleHandlers::FindModel(const ModelKey& key,
@@ -619,6 +633,7 @@ void LifecycleHandlers::PublishStageModel(const rpc::Call& call,
         if (from != kNoStage) referrers.push_back({"rule", name, from});
       }
     }
+    CLM_RETURN_IF_ERROR(AddKpiReferrers(work, key, referrers));
     CLM_ASSIGN_OR_RETURN(const auto counts, work.CountByStage(key.tenant, key.model));
     CLM_ASSIGN_OR_RETURN(const MigrationPlan plan,
                          PlanMigration(definition.model, model, mapping, counts, referrers));

@@ -335,6 +335,9 @@ constexpr pg::Statement kCountByStage{"lifecycle.count_by_stage", R"sql(
 constexpr pg::Statement kHasCustomers{"lifecycle.has_customers", R"sql(
   SELECT EXISTS (SELECT 1 FROM customer WHERE tenant_id = $1::text))sql"};
 
+constexpr pg::Statement kKpis{"lifecycle.kpis", R"sql(
+  SELECT body FROM kpi WHERE tenant_id = $1::text ORDER BY id COLLATE "C")sql"};
+
 constexpr pg::Statement kCustomersAfter{"lifecycle.customers_after", R"sql(
   SELECT contact_id FROM customer
   WHERE tenant_id = $1::text AND contact_id > $2::uuid AND merged_into IS NULL
@@ -1129,6 +1132,15 @@ absl::StatusOr<bool> LifecycleWork::HasCustomers(const std::string& tenant) {
   return rows[0].Bool(0);
 }
 
+absl::StatusOr<std::vector<std::string>> LifecycleWork::Kpis(const std::string& tenant) {
+  pg::Args args;
+  args.Add(tenant);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_->Exec(kKpis, args));
+  std::vector<std::string> kpis;
+  for (int i = 0; i < rows.size(); ++i) kpis.push_back(rows[i].Bytes(0));
+  return kpis;
+}
+
 void LifecycleWork::SaveRule(const std::string& tenant, RuleRecord record) {
   TouchTenant(tenant).definitions[record.rule.model_id].rules[record.rule.id] = record;
   pending_.rules.push_back({tenant, std::move(record), false});
@@ -1867,6 +1879,7 @@ std::vector<const pg::Statement*> LifecycleStatements() {
           &kClaimJob,
           &kAdvanceJob,
           &kHasCustomers,
+          &kKpis,
           &kJobProgress};
 }
 

@@ -135,6 +135,8 @@ class LifecycleWork : public journal::Work {
   absl::StatusOr<std::map<std::string, int64_t>> CountByStage(const std::string& tenant,
                                                               const std::string& model);
   absl::StatusOr<bool> HasCustomers(const std::string& tenant);
+  // Serialized clm.lifecycle.v1.Kpi of the tenant, by id, as committed.
+  absl::StatusOr<std::vector<std::string>> Kpis(const std::string& tenant);
   // Stages a changed model: compiles it, so that later mutations of this transaction fold by it,
   // and has the tenant's customers folded again in the background (`anew`: from their first fact
   // on).

@@ -119,6 +119,37 @@ TEST_F(InsightsTest, KpisHaveOwnersTargetsAndAScore) {
   const Answer card = Clm({"insights", "scorecard", "--owner", "Mira"});
   EXPECT_THAT(card, Succeeded());
   EXPECT_THAT(card.out, HasSubstr("lapsed-few"));
+  Json({"insights", "update-kpi", "lapsed-few", "--target", "9", "--owner", "Jonas"});
+  const json changed = Json({"insights", "kpis"})[0];
+  EXPECT_EQ(changed.value("target", ""), "9") << changed;
+  EXPECT_EQ(changed.value("owner", ""), "Jonas");
+  EXPECT_EQ(changed.value("stage", ""), "lapsed");
+  EXPECT_THAT(Clm({"insights", "update-kpi", "lapsed-few"}),
+              FailedWith(kUsage, HasSubstr("--target")));
+  EXPECT_THAT(Clm({"insights", "update-kpi", "lapsed-few", "--target", "8", "--etag", "MQ"}),
+              Not(Succeeded()));
+  // Money is in the digits of its currency.
+  Json({"insights", "add-kpi", "yen", "--metric", "revenue", "--target", "123450", "--owner",
+        "Mira", "--currency", "JPY"});
+  EXPECT_THAT(Clm({"insights", "kpis"}).out, HasSubstr("at least 123,450 JPY"));
+  EXPECT_THAT(Clm({"insights", "ready-kpis", "non-contractual"}).out,
+              HasSubstr("retention-rate-repeat"));
+  EXPECT_THAT(Clm({"insights", "delete-kpi", "yen"}), Succeeded());
+  EXPECT_THAT(Clm({"insights", "delete-kpi", "yen"}), FailedWith(kNotFound, HasSubstr("yen")));
+  // A stage that is measured does not go without a word.
+  json model = Json({"models", "get", "non-contractual"});
+  json stages = json::array();
+  for (const auto& stage : model.at("stages")) {
+    if (stage.value("id", "") != "lapsed") stages.push_back(stage);
+  }
+  model["stages"] = stages;
+  model.erase("edges");
+  model["policy"] = "POLICY_FREE";
+  EXPECT_THAT(
+      Clm({"models", "publish", "--from", suite().Write(tenant() + "-model.json", model.dump()),
+           "--map", "lapsed=at_risk"}),
+      FailedWith(kConflict, HasSubstr("lapsed-few")));
+
   EXPECT_THAT(
       Clm({"insights", "add-kpi", "odd", "--metric", "smiles", "--target", "1", "--owner", "Mira"}),
       FailedWith(kUsage, HasSubstr("metric")));
