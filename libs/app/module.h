@@ -45,6 +45,8 @@ class Runtime {
                                                                  int connections = 0) = 0;
   // How long the answers to requests are kept for those who repeat them.
   virtual absl::Duration answer_retention() const = 0;
+  // From one comparison of running totals with a recount to the next; zero: never.
+  virtual absl::Duration totals_check_interval() const = 0;
   // Empty: there is no Redis.
   virtual const std::string& redis_url() const = 0;
 

@@ -50,6 +50,8 @@ ABSL_FLAG(absl::Duration, answer_retention, absl::Hours(7 * 24),
           "how long answers are kept for repeated requests, 24h or more");
 ABSL_FLAG(int32_t, near_cache_mb, 16,
           "memory for answers to callers who allow a max_staleness; 0: off");
+ABSL_FLAG(absl::Duration, totals_check_interval, absl::Hours(24),
+          "how often running totals are compared with a recount; 0: never");
 ABSL_FLAG(std::string, metrics_listen, "", "address of /metrics, host:port; empty: off");
 ABSL_FLAG(absl::Duration, drain_delay, absl::Seconds(5),
           "how long calls are still accepted after health says NOT_SERVING");
@@ -65,11 +67,19 @@ namespace {
 constexpr int64_t kMinRpcMemory = 64 << 20;
 
 constexpr const char* kFlags[] = {
-    "listen",        "socket",        "secret_file",      "pg_admin_dsn",  "access_dsn",
-    "contact_dsn",   "lifecycle_dsn", "access_peer",      "contact_peer",  "lifecycle_peer",
-    "redis_url",     "migrate",       "pg_pool_size",     "workers",       "streams",
-    "max_in_flight", "reflection",    "metrics_listen",   "drain_delay",   "shutdown_timeout",
-    "log_format",    "log_level",     "answer_retention", "near_cache_mb", "rpc_memory",
+    "listen",           "socket",
+    "secret_file",      "pg_admin_dsn",
+    "access_dsn",       "contact_dsn",
+    "lifecycle_dsn",    "access_peer",
+    "contact_peer",     "lifecycle_peer",
+    "redis_url",        "migrate",
+    "pg_pool_size",     "workers",
+    "streams",          "max_in_flight",
+    "reflection",       "metrics_listen",
+    "drain_delay",      "shutdown_timeout",
+    "log_format",       "log_level",
+    "answer_retention", "near_cache_mb",
+    "rpc_memory",       "totals_check_interval",
 };
 
 int Complain(const char* name, const std::string& text) {
@@ -151,6 +161,7 @@ ServerOptions OptionsFromFlags(const char* name) {
   options.reflection = absl::GetFlag(FLAGS_reflection);
   options.answer_retention = absl::GetFlag(FLAGS_answer_retention);
   options.near_cache_mb = absl::GetFlag(FLAGS_near_cache_mb);
+  options.totals_check_interval = absl::GetFlag(FLAGS_totals_check_interval);
   options.metrics_listen = absl::GetFlag(FLAGS_metrics_listen);
   options.drain_delay = absl::GetFlag(FLAGS_drain_delay);
   options.shutdown_timeout = absl::GetFlag(FLAGS_shutdown_timeout);

@@ -160,6 +160,7 @@ class Server::Impl final : public Runtime {
   const std::string& secret() const override { return options_.secret; }
   absl::Duration answer_retention() const override { return options_.answer_retention; }
   int64_t near_cache_bytes() const override { return int64_t{options_.near_cache_mb} << 20; }
+  absl::Duration totals_check_interval() const override { return options_.totals_check_interval; }
   const std::string& redis_url() const override { return options_.redis_url; }
   const rpc::ClientIdentity& identity() const override { return identity_; }
 
@@ -245,6 +246,9 @@ class Server::Impl final : public Runtime {
     }
     if (options_.near_cache_mb < 0) {
       return BadOption("--near-cache-mb must be 0 or more");
+    }
+    if (options_.totals_check_interval < absl::ZeroDuration()) {
+      return BadOption("--totals-check-interval must not be negative; 0 means never");
     }
     if (options_.socket.size() >= sizeof(sockaddr_un::sun_path)) {
       return BadOption("the path of --socket is too long for a Unix socket");

@@ -54,6 +54,8 @@ struct ServerOptions {
   absl::Duration answer_retention = absl::Hours(7 * 24);
   // Memory for answers to callers who allow some staleness; 0: none.
   int near_cache_mb = 16;
+  // How often services compare the totals that they keep with a recount; zero: never.
+  absl::Duration totals_check_interval = absl::Hours(24);
   // Where /metrics is served, "127.0.0.1:9091"; empty: nowhere.
   std::string metrics_listen;
   // How long calls are still accepted after health says NOT_SERVING, and how long calls in progress

@@ -209,6 +209,12 @@ TEST_F(ServerTest, ARetentionThatForgetsAnswersTooSoonIsRefused) {
   EXPECT_THAT(std::string(Start(options).status().message()), HasSubstr("--answer-retention"));
 }
 
+TEST_F(ServerTest, ANegativeIntervalOfComparisonsIsRefused) {
+  ServerOptions options = Options();
+  options.totals_check_interval = -absl::Seconds(1);
+  EXPECT_THAT(std::string(Start(options).status().message()), HasSubstr("--totals-check-interval"));
+}
+
 TEST_F(ServerTest, ACallInProgressIsFinishedAtStop) {
   absl::Notification inside;
   absl::Notification release;

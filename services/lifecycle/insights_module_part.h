@@ -40,6 +40,7 @@ class InsightsModulePart {
     return std::make_unique<InsightsBinding>(host, handlers_);
   }
   InsightsHandlers& handlers() { return handlers_; }
+  InsightsStore& store() { return store_; }
   void Drain() { kpi_lanes_.Drain(); }
 
  private:

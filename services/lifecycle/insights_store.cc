@@ -375,7 +375,9 @@ constexpr pg::Statement kMedian{"insights.median", R"sql(
     AND until < $5::timestamptz)sql"};
 
 constexpr pg::Statement kKpis{"insights.kpis", R"sql(
-  SELECT body FROM kpi WHERE tenant_id = $1::text ORDER BY id COLLATE "C")sql"};
+  SELECT body, row_version FROM kpi WHERE tenant_id = $1::text ORDER BY id COLLATE "C")sql"};
+
+constexpr pg::Statement kBackend{"insights.backend", "SELECT pg_backend_pid()::bigint"};
 
 // $2 how many differences. One row without a total when all is well.
 constexpr pg::Statement kRecount{"insights.recount", R"sql(
@@ -678,6 +680,11 @@ absl::StatusOr<Recount> InsightsQueries::RecountTotals() {
   return recount;
 }
 
+absl::StatusOr<int64_t> InsightsQueries::Backend() {
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_.Exec(kBackend));
+  return rows[0].Int(0);
+}
+
 absl::Status InsightsStore::Read(const std::string& tenant, absl::Time deadline,
                                  absl::FunctionRef<absl::Status(InsightsQueries&)> ask) {
   return pool_->Read(
@@ -691,10 +698,10 @@ absl::Status InsightsStore::Read(const std::string& tenant, absl::Time deadline,
 }
 
 std::vector<const pg::Statement*> InsightsStatements() {
-  return {&kPlanForMany,  &kBoard,       &kFlows,        &kFunnel,    &kInStages,
-          &kBoughtWithin, &kCohorts,     &kMainCurrency, &kValues,    &kCustomerValues,
-          &kVelocity,     &kNewContacts, &kStageEntries, &kConverted, &kBuyers,
-          &kRevenue,      &kCost,        &kMedian,       &kKpis,      &kRecount};
+  return {&kPlanForMany,  &kBoard,        &kFlows,  &kFunnel,         &kInStages, &kBoughtWithin,
+          &kCohorts,      &kMainCurrency, &kValues, &kCustomerValues, &kVelocity, &kNewContacts,
+          &kStageEntries, &kConverted,    &kBuyers, &kRevenue,        &kCost,     &kMedian,
+          &kKpis,         &kRecount,      &kBackend};
 }
 
 }  // namespace clm::lifecycle

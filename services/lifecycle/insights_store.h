@@ -186,6 +186,8 @@ class InsightsQueries {
   absl::StatusOr<std::vector<std::string>> Kpis();
 
   absl::StatusOr<Recount> RecountTotals();
+  // The database's process behind the transaction, for whoever wants to break it off.
+  absl::StatusOr<int64_t> Backend();
 
  private:
   pg::Tx& tx_;

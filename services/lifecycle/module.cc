@@ -23,6 +23,7 @@
 #include "services/lifecycle/lifecycle_proto.h"
 #include "services/lifecycle/lifecycle_service.h"
 #include "services/lifecycle/pg_lifecycle_store.h"
+#include "services/lifecycle/totals_check.h"
 
 namespace clm::lifecycle {
 namespace {
@@ -179,6 +180,32 @@ class LifecycleModule : public app::Module {
     consumer_->Start();
     timers_->Start();
     expiry_->Start();
+    if (runtime.totals_check_interval() > absl::ZeroDuration()) {
+      TotalsCheck::Options totals;
+      totals.pool = pool_.get();
+      totals.store = &insights_->store();
+      totals.clock = &runtime.clock();
+      totals.interval = runtime.totals_check_interval();
+      totals.on_difference = [](const std::string& tenant, const Recount& recount) {
+        const Recount::Difference& first = recount.differences.front();
+        obs::Error("running totals differ from the log",
+                   {{"tenant", tenant},
+                    {"differing", static_cast<int64_t>(recount.differences.size())},
+                    {"total", first.total},
+                    {"running", first.running},
+                    {"recounted", first.recounted}});
+      };
+      totals.on_trouble = [](const absl::Status& status) {
+        obs::Warn("the comparison of running totals is held up", {{"error", status}});
+      };
+      totals_ = std::make_unique<TotalsCheck>(std::move(totals));
+      totals_differ_ = runtime.metrics().WatchGauge(
+          "clm_totals_differ",
+          "Running totals that differed from a recount of the log at the last comparison; must be "
+          "0. 0 where another process compares.",
+          {{"service", kName}}, [this] { return static_cast<double>(totals_->differing()); });
+      totals_->Start();
+    }
     if (hash_ != nullptr) {
       cache::CacheFollower::Options cache;
       cache.service = kName;
@@ -198,14 +225,17 @@ class LifecycleModule : public app::Module {
   void Drain() override {
     if (timers_ != nullptr) timers_->Stop();
     if (expiry_ != nullptr) expiry_->Stop();
+    if (totals_ != nullptr) totals_->Stop();
     if (consumer_ != nullptr) consumer_->Stop();
   }
 
   void Stop() override {
     Drain();
     lag_.reset();
+    totals_differ_.reset();
     consumer_.reset();
     expiry_.reset();
+    totals_.reset();
     if (lanes_ != nullptr) lanes_->Drain();
     if (insights_ != nullptr) insights_->Drain();
     cache_follower_.reset();
@@ -242,7 +272,8 @@ class LifecycleModule : public app::Module {
   std::unique_ptr<InsightsModulePart> insights_;
   std::unique_ptr<journal::RemoteFeed> contact_events_;
   std::unique_ptr<journal::Consumer> consumer_;
-  std::shared_ptr<void> lag_;
+  std::unique_ptr<TotalsCheck> totals_;
+  std::shared_ptr<void> lag_, totals_differ_;
 };
 
 }  // namespace

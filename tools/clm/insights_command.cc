@@ -98,7 +98,57 @@ absl::Status Board(Cli& cli, const Flags& flags) {
     CLM_ASSIGN_OR_RETURN(const absl::Time start, ParseMoment("--start", flags.start, absl::Now()));
     request.set_start_date(FormatDay(absl::ToCivilDay(start, absl::UTCTimeZone())));
   }
-  CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Stub::GetStageBoard, request, kReport));
+  return cli.Call(&Stub::GetStageBoard, request, kReport);
+}
+
+// Boards of several models side by side: a row per meaning, and the customers in each model.
+absl::Status Boards(Cli& cli, const Flags& flags) {
+  std::vector<GetStageBoardResponse> boards;
+  std::vector<terminal::Column> columns = {{"name", "CANONICAL STAGE"}};
+  for (const std::string& model : flags.models) {
+    CLM_ASSIGN_OR_RETURN(boards.emplace_back(), GetBoard(cli, flags, model));
+    columns.push_back({LastPart(model)});
+  }
+  return cli.Print(Pointers(boards), true, [&] {
+    std::map<int, std::vector<int64_t>> rows;
+    std::vector<int64_t> totals(boards.size());
+    for (size_t i = 0; i < boards.size(); ++i) {
+      for (const auto& s : boards[i].stages()) {
+        // What is not mapped comes last.
+        const int rank = s.canonical_stage() == lifecycle::v1::CANONICAL_STAGE_UNSPECIFIED
+                             ? lifecycle::v1::CanonicalStage_MAX + 1
+                             : static_cast<int>(s.canonical_stage());
+        auto& row = rows[rank];
+        row.resize(boards.size());
+        row[i] = s.count();
+        totals[i] += s.count();
+      }
+    }
+    terminal::Table table(columns);
+    for (const auto& [rank, counts] : rows) {
+      std::vector<terminal::Cell> cells = {
+          rank > lifecycle::v1::CanonicalStage_MAX
+              ? "not mapped"
+              : CanonicalText(static_cast<lifecycle::v1::CanonicalStage>(rank))};
+      cells.insert(cells.end(), counts.begin(), counts.end());
+      table.Add(std::move(cells));
+    }
+    std::vector<terminal::Cell> sums = {"in all"};
+    sums.insert(sums.end(), totals.begin(), totals.end());
+    table.Add(std::move(sums));
+    return table;
+  });
+}
+
+absl::Status Board(Cli& cli, const Flags& flags) {
+  if (flags.models.size() > 1) {
+    if (!flags.canonical) {
+      return error::InvalidField("--canonical", "stages of several models need it to be compared");
+    }
+    return Boards(cli, flags);
+  }
+  CLM_ASSIGN_OR_RETURN(const GetStageBoardResponse response,
+                       GetBoard(cli, flags, flags.models.front()));
   CLM_ASSIGN_OR_RETURN(const bool people, ForPeople(cli));
   if (!people) {
     return cli.PrintReport(response, [&] {

@@ -1,0 +1,154 @@
+#include "services/lifecycle/totals_check.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "libs/base/error.h"
+#include "libs/base/status_macros.h"
+#include "libs/base/uuid.h"
+
+namespace clm::lifecycle {
+namespace {
+
+constexpr char kLease[] = "totals-check";
+constexpr absl::Duration kShort = absl::Seconds(10);
+
+// $1 what was compared before then is due. Those that never were come first.
+constexpr pg::Statement kDueTenant{"totals.due_tenant", R"sql(
+  SELECT m.tenant_id FROM (SELECT DISTINCT tenant_id FROM stage_model) AS m
+  LEFT JOIN totals_check c ON c.tenant_id = m.tenant_id
+  WHERE c.check_time IS NULL OR c.check_time <= $1::timestamptz
+  ORDER BY c.check_time NULLS FIRST, m.tenant_id LIMIT 1)sql"};
+
+constexpr pg::Statement kChecked{"totals.checked", R"sql(
+  INSERT INTO totals_check (tenant_id, check_time, differing)
+  VALUES ($1::text, $2::timestamptz, $3::bigint)
+  ON CONFLICT (tenant_id) DO UPDATE SET
+    (check_time, differing) = (excluded.check_time, excluded.differing))sql"};
+
+constexpr pg::Statement kDiffering{"totals.differing", R"sql(
+  SELECT coalesce(sum(differing), 0)::bigint FROM totals_check)sql"};
+
+constexpr pg::Statement kCancel{"totals.cancel", "SELECT pg_cancel_backend($1::int)"};
+
+pg::TxOptions SuiteTx() { return {pg::Scope::Suite(), absl::Now() + kShort}; }
+
+}  // namespace
+
+TotalsCheck::TotalsCheck(Options options)
+    : options_(std::move(options)),
+      leases_(options_.pool, kLease, Uuid::V7(absl::Now()), options_.lease_ttl, 1) {}
+
+void TotalsCheck::Start() {
+  thread_ = std::thread([this] { Loop(); });
+}
+
+void TotalsCheck::Stop() {
+  {
+    absl::MutexLock lock(&mu_);
+    stop_ = true;
+    // Under the lock, so that the recount is not over, and its connection somebody else's.
+    if (backend_ != 0) {
+      pg::Args args;
+      args.Add(backend_);
+      options_.pool->Query(SuiteTx(), kCancel, args).status().IgnoreError();
+    }
+  }
+  if (!thread_.joinable()) return;
+  thread_.join();
+  // Without the database the lease ends by itself.
+  leases_.Leave().IgnoreError();
+}
+
+absl::StatusOr<int> TotalsCheck::RunOnce() { return Pass(); }
+
+int64_t TotalsCheck::differing() const {
+  absl::MutexLock lock(&mu_);
+  return differing_;
+}
+
+absl::StatusOr<bool> TotalsCheck::Owner() {
+  if (absl::Now() < renew_at_) return owner_;
+  owner_ = false;
+  CLM_ASSIGN_OR_RETURN(const auto owned, leases_.Refresh());
+  owner_ = !owned.empty();
+  // The lease covers the longest recount that begins on it.
+  renew_at_ = absl::Now() + std::min(options_.poll, options_.lease_ttl - options_.timeout) / 2;
+  return owner_;
+}
+
+absl::StatusOr<int64_t> TotalsCheck::Compare(const std::string& tenant) {
+  Recount recount;
+  CLM_RETURN_IF_ERROR(options_.store->Read(
+      tenant, absl::Now() + options_.timeout, [&](InsightsQueries& queries) -> absl::Status {
+        CLM_ASSIGN_OR_RETURN(const int64_t backend, queries.Backend());
+        {
+          absl::MutexLock lock(&mu_);
+          if (stop_) {
+            return error::Make(absl::StatusCode::kCancelled, "STOPPING", "the process stops");
+          }
+          backend_ = backend;
+        }
+        auto counted = queries.RecountTotals();
+        absl::MutexLock lock(&mu_);
+        backend_ = 0;
+        CLM_ASSIGN_OR_RETURN(recount, std::move(counted));
+        return absl::OkStatus();
+      }));
+  if (!recount.differences.empty() && options_.on_difference) {
+    options_.on_difference(tenant, recount);
+  }
+  return static_cast<int64_t>(recount.differences.size());
+}
+
+absl::StatusOr<int> TotalsCheck::Pass() {
+  for (int compared = 0;; ++compared) {
+    CLM_ASSIGN_OR_RETURN(const bool owner, Owner());
+    int64_t differing = 0;
+    std::optional<std::string> tenant;
+    if (owner) {
+      CLM_ASSIGN_OR_RETURN(const pg::Result sum, options_.pool->Query(SuiteTx(), kDiffering));
+      differing = sum[0].Int(0);
+      pg::Args due;
+      due.Add(options_.clock->Now() - options_.interval);
+      CLM_ASSIGN_OR_RETURN(const pg::Result next, options_.pool->Query(SuiteTx(), kDueTenant, due));
+      if (!next.empty()) tenant = std::string(next[0].Text(0));
+    }
+    {
+      absl::MutexLock lock(&mu_);
+      differing_ = differing;
+      if (stop_) return compared;
+    }
+    if (!tenant) return compared;
+    const absl::Time now = options_.clock->Now();
+    CLM_ASSIGN_OR_RETURN(const int64_t found, Compare(*tenant));
+    pg::Args checked;
+    checked.Add(*tenant).Add(now).Add(found);
+    CLM_RETURN_IF_ERROR(options_.pool->Transact(SuiteTx(), [&](pg::Tx& tx) -> absl::Status {
+      return tx.Exec(kChecked, checked).status();
+    }));
+  }
+}
+
+bool TotalsCheck::Sleep(absl::Duration time) {
+  absl::MutexLock lock(&mu_);
+  const auto stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_; };
+  return !mu_.AwaitWithTimeout(absl::Condition(&stopped), time);
+}
+
+void TotalsCheck::Loop() {
+  do {
+    const absl::Status status = Pass().status();
+    if (status.ok() || !options_.on_trouble) continue;
+    absl::MutexLock lock(&mu_);
+    if (!stop_) options_.on_trouble(status);
+  } while (Sleep(options_.poll));
+}
+
+std::vector<const pg::Statement*> TotalsCheckStatements() {
+  return {&kDueTenant, &kChecked, &kDiffering, &kCancel};
+}
+
+}  // namespace clm::lifecycle
