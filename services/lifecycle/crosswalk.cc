@@ -1,6 +1,7 @@
 #include "services/lifecycle/crosswalk.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace clm::lifecycle {
 namespace {
@@ -23,13 +24,6 @@ std::vector<std::string> StagesWith(const StageModel& model, CanonicalStage cano
   std::vector<std::string> ids;
   for (const Stage* stage : found) ids.push_back(stage->id);
   return ids;
-}
-
-CanonicalStage CanonicalOf(const StageModel& model, absl::string_view id) {
-  for (const Stage& stage : model.stages) {
-    if (stage.id == id) return stage.canonical;
-  }
-  return CanonicalStage::kUnspecified;
 }
 
 }  // namespace
@@ -97,18 +91,24 @@ std::vector<CrosswalkRow> CompareModels(absl::Span<const StageModel* const> mode
   return rows;
 }
 
-std::vector<std::string> Translate(const StageModel& from, absl::string_view stage,
-                                   const StageModel& to) {
-  const CanonicalStage canonical = CanonicalOf(from, stage);
-  if (canonical == CanonicalStage::kUnspecified) return {};
-  return StagesWith(to, canonical);
+CanonicalStage CanonicalOf(const StageModel& model, absl::string_view stage) {
+  for (const Stage& one : model.stages) {
+    if (one.id == stage) return one.canonical;
+  }
+  return CanonicalStage::kUnspecified;
 }
 
-std::map<CanonicalStage, int64_t> CountByCanonical(const StageModel& model,
-                                                   const std::map<std::string, int64_t>& counts) {
-  std::map<CanonicalStage, int64_t> sums;
-  for (const auto& [stage, count] : counts) sums[CanonicalOf(model, stage)] += count;
-  return sums;
+std::vector<CanonicalStep> CanonicalSteps(const StageModel& model) {
+  StageModel normal;
+  for (const Stage& stage : model.stages) {
+    if (stage.kind == StageKind::kNormal) normal.stages.push_back(stage);
+  }
+  std::vector<CanonicalStep> steps;
+  for (const CanonicalStage canonical : kAll) {
+    std::vector<std::string> stages = StagesWith(normal, canonical);
+    if (!stages.empty()) steps.push_back({canonical, std::move(stages)});
+  }
+  return steps;
 }
 
 }  // namespace clm::lifecycle

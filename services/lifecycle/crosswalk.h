@@ -4,8 +4,6 @@
 #ifndef CLM_SERVICES_LIFECYCLE_CROSSWALK_H_
 #define CLM_SERVICES_LIFECYCLE_CROSSWALK_H_
 
-#include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,15 +37,19 @@ struct CrosswalkRow {
 // stages that are not mapped come last. Every stage of every model is in exactly one row.
 std::vector<CrosswalkRow> CompareModels(absl::Span<const StageModel* const> models);
 
-// The stages of `to` with the canonical stage that `stage` has in `from`; empty if there are none
-// or it is not mapped.
-std::vector<std::string> Translate(const StageModel& from, absl::string_view stage,
-                                   const StageModel& to);
+// What a stage means across models; kUnspecified for an id that `model` lacks, so that sums over
+// all stages stay the same.
+CanonicalStage CanonicalOf(const StageModel& model, absl::string_view stage);
 
-// Adds up counts by stage to counts by canonical stage. Ids that `model` lacks count as
-// unspecified, so that the total stays the same.
-std::map<CanonicalStage, int64_t> CountByCanonical(const StageModel& model,
-                                                   const std::map<std::string, int64_t>& counts);
+// A step of a funnel by canonical stage: it is entered with any of these stages.
+struct CanonicalStep {
+  CanonicalStage canonical = CanonicalStage::kUnspecified;
+  std::vector<std::string> stages;  // NORMAL ones, in order of position.
+
+  bool operator==(const CanonicalStep&) const = default;
+};
+// The canonical stages of the NORMAL stages of `model`, in the order of the crosswalk.
+std::vector<CanonicalStep> CanonicalSteps(const StageModel& model);
 
 }  // namespace clm::lifecycle
 

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <numeric>
 #include <set>
 
 #include "services/lifecycle/presets.h"
@@ -12,7 +11,6 @@ namespace clm::lifecycle {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 
 TEST(CanonicalStageTest, NamesAndParsingAgree) {
   EXPECT_EQ(CanonicalStages().size(), 13u);
@@ -62,21 +60,27 @@ TEST(CompareModelsTest, StagesThatAreNotMappedComeLast) {
   EXPECT_THAT(UnmappedStages(model), ElementsAre("x"));
 }
 
-TEST(TranslateTest, FindsTheStagesOfTheSameMeaning) {
-  const StageModel& six = FindPreset("s002-04-six")->model;
-  const StageModel& five = FindPreset("s003-five")->model;
-  EXPECT_THAT(Translate(five, "retention", six), ElementsAre("retention", "retention_2"));
-  EXPECT_THAT(Translate(five, "awareness", six), IsEmpty());
-  EXPECT_THAT(Translate(five, "none", six), IsEmpty());
+TEST(CanonicalStepsTest, StagesOfOneMeaningAreOneStepInTheOrderOfTheCrosswalk) {
+  StageModel model{.id = "m"};
+  model.stages = {
+      {.id = "fan", .position = 1, .canonical = CanonicalStage::kLoyalty},
+      {.id = "kept", .position = 2, .canonical = CanonicalStage::kRetention},
+      {.id = "lost",
+       .position = 3,
+       .kind = StageKind::kNegative,
+       .canonical = CanonicalStage::kRetention},
+      {.id = "renewed", .position = 4, .canonical = CanonicalStage::kRetention},
+      {.id = "unmapped", .position = 5},
+  };
+  EXPECT_THAT(CanonicalSteps(model),
+              ElementsAre(CanonicalStep{CanonicalStage::kRetention, {"kept", "renewed"}},
+                          CanonicalStep{CanonicalStage::kLoyalty, {"fan"}}));
 }
 
-TEST(CountByCanonicalTest, TotalsStayTheSame) {
-  const auto counts =
-      CountByCanonical(FindPreset("s002-04-six")->model,
-                       {{"retention", 3}, {"retention_2", 4}, {"loyalty", 5}, {"gone", 1}});
-  EXPECT_EQ(counts.at(CanonicalStage::kRetention), 7);
-  EXPECT_EQ(counts.at(CanonicalStage::kLoyalty), 5);
-  EXPECT_EQ(counts.at(CanonicalStage::kUnspecified), 1);
+TEST(CanonicalOfTest, AStageThatIsNotThereIsNotMapped) {
+  const StageModel& six = FindPreset("s002-04-six")->model;
+  EXPECT_EQ(CanonicalOf(six, "retention_2"), CanonicalStage::kRetention);
+  EXPECT_EQ(CanonicalOf(six, "gone"), CanonicalStage::kUnspecified);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "services/lifecycle/insights_handlers.h"
 
 #include <algorithm>
+#include <climits>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "libs/base/error.h"
 #include "libs/base/resource_name.h"
 #include "libs/base/shard.h"
@@ -82,10 +84,49 @@ class StageOrder {
   std::map<std::string, std::string> label_;
 };
 
+std::string LabelOf(CanonicalStage stage) {
+  return stage == CanonicalStage::kUnspecified
+             ? "not mapped"
+             : absl::StrReplaceAll(absl::AsciiStrToLower(Name(stage)), {{"_", " "}});
+}
+
+// A step of a funnel: a stage of the model, or all of one meaning.
+struct FunnelStep {
+  std::string stage;  // Empty for a canonical stage.
+  std::string label;
+  CanonicalStage canonical = CanonicalStage::kUnspecified;
+  std::vector<std::string> stages;
+};
+
+absl::StatusOr<std::vector<FunnelStep>> StepsFrom(const StageModel& model,
+                                                  const v1::GetFunnelRequest& request) {
+  std::vector<std::string> named(request.steps().begin(), request.steps().end());
+  std::vector<FunnelStep> steps;
+  if (request.by_canonical_stage()) {
+    if (!named.empty()) {
+      return error::InvalidField("steps", "must be empty with by_canonical_stage");
+    }
+    for (CanonicalStep& step : CanonicalSteps(model)) {
+      steps.push_back({"", LabelOf(step.canonical), step.canonical, std::move(step.stages)});
+    }
+    if (steps.empty()) {
+      return error::Precondition("NOTHING_MAPPED",
+                                 "model: no NORMAL stage of it has a canonical stage");
+    }
+    return steps;
+  }
+  CLM_RETURN_IF_ERROR(CheckStages(model, "steps", named));
+  if (named.empty()) named = FunnelSteps(model);
+  for (const std::string& id : named) {
+    const Stage& stage = *FindStage(model, id);
+    steps.push_back({id, LabelOf(stage), stage.canonical, {id}});
+  }
+  return steps;
+}
+
 // Fills a reading of a funnel; steps without rows have no entrants.
-void FillSteps(const StageModel& model, const std::vector<std::string>& steps,
-               const std::vector<FunnelRow>& rows, bool strict,
-               google::protobuf::RepeatedPtrField<v1::GetFunnelResponse::Step>* out) {
+void FillSteps(const std::vector<FunnelStep>& steps, const std::vector<FunnelRow>& rows,
+               bool strict, google::protobuf::RepeatedPtrField<v1::GetFunnelResponse::Step>* out) {
   std::vector<FunnelRow> by_step(steps.size());
   for (const FunnelRow& row : rows) {
     if (row.strict == strict) by_step[row.step] = row;
@@ -93,8 +134,9 @@ void FillSteps(const StageModel& model, const std::vector<std::string>& steps,
   for (size_t i = 0; i < steps.size(); ++i) {
     const FunnelRow& row = by_step[i];
     auto* step = out->Add();
-    step->set_stage(steps[i]);
-    step->set_label(LabelOf(*FindStage(model, steps[i])));
+    step->set_stage(steps[i].stage);
+    step->set_label(steps[i].label);
+    step->set_canonical_stage(ToProto(steps[i].canonical));
     step->set_entrants(row.entrants);
     step->set_drop_off(row.drop_off);
     if (const auto top = Share(row.entrants, by_step[0].entrants)) step->set_from_top(*top);
@@ -105,6 +147,41 @@ void FillSteps(const StageModel& model, const std::vector<std::string>& steps,
     if (row.median_seconds) step->set_median_seconds(*row.median_seconds);
     if (row.p90_seconds) step->set_p90_seconds(*row.p90_seconds);
   }
+}
+
+// The same board with one row per meaning. Stages that the newest version of the model no longer
+// has are not mapped.
+void FillCanonicalBoard(const StageModel& model, const std::vector<BoardRow>& board,
+                        const std::vector<FlowRow>& flows, v1::GetStageBoardResponse* response) {
+  // In the order of the crosswalk, what is not mapped last.
+  const auto rank = [](CanonicalStage stage) {
+    return stage == CanonicalStage::kUnspecified ? INT_MAX : static_cast<int>(stage);
+  };
+  std::map<int, v1::GetStageBoardResponse::StageCount> rows;
+  const auto row_of = [&](const std::string& id) -> auto& {
+    const CanonicalStage canonical = CanonicalOf(model, id);
+    auto& row = rows[rank(canonical)];
+    row.set_label(LabelOf(canonical));
+    row.set_canonical_stage(ToProto(canonical));
+    return row;
+  };
+  for (const Stage& stage : model.stages) row_of(stage.id);
+  for (const BoardRow& one : board) {
+    auto& row = row_of(one.stage);
+    row.set_count(row.count() + one.count);
+    row.set_overdue_count(row.overdue_count() + one.overdue);
+  }
+  for (auto& [_, row] : rows) *response->add_stages() = std::move(row);
+  std::map<std::pair<absl::CivilDay, int>, v1::GetStageBoardResponse::DayFlow> days;
+  for (const FlowRow& one : flows) {
+    const CanonicalStage canonical = CanonicalOf(model, one.stage);
+    auto& flow = days[{one.day, rank(canonical)}];
+    flow.set_date(FormatDay(one.day));
+    flow.set_canonical_stage(ToProto(canonical));
+    flow.set_entered(flow.entered() + one.entered);
+    flow.set_left(flow.left() + one.left);
+  }
+  for (auto& [_, flow] : days) *response->add_flows() = std::move(flow);
 }
 
 // Who counts as a customer, checked and ready to be asked for.
@@ -210,6 +287,44 @@ bool NeedsStage(v1::Kpi::Metric metric) {
       return true;
     default:
       return false;
+  }
+}
+
+bool IsMoney(v1::Kpi::Metric metric) {
+  return metric == v1::Kpi::METRIC_ACQUISITION_COST || metric == v1::Kpi::METRIC_REVENUE ||
+         metric == v1::Kpi::METRIC_CUSTOMER_VALUE;
+}
+
+struct ReadyMetric {
+  v1::Kpi::Metric metric;
+  const char* id;
+  const char* name;
+};
+
+// What shows how well a stage does what it is for.
+std::vector<ReadyMetric> ReadyMetrics(CanonicalStage stage) {
+  using K = v1::Kpi;
+  switch (stage) {
+    case CanonicalStage::kAwareness:
+    case CanonicalStage::kInterest:
+      return {{K::METRIC_NEW_CONTACTS, "new-contacts", "New contacts"}};
+    case CanonicalStage::kConsideration:
+    case CanonicalStage::kAcquisition:
+      return {{K::METRIC_LEAD_RATE, "lead-rate", "Lead rate"}};
+    case CanonicalStage::kActivation:
+    case CanonicalStage::kConversion:
+      return {{K::METRIC_CONVERSION_RATE, "conversion-rate", "Conversion rate"},
+              {K::METRIC_ACQUISITION_COST, "acquisition-cost", "Acquisition cost"}};
+    case CanonicalStage::kEngagement:
+    case CanonicalStage::kRetention:
+      return {{K::METRIC_RETENTION_RATE, "retention-rate", "Retention rate"},
+              {K::METRIC_REPEAT_RATE, "repeat-rate", "Repeat rate"}};
+    case CanonicalStage::kExpansion:
+    case CanonicalStage::kLoyalty:
+    case CanonicalStage::kAdvocacy:
+      return {{K::METRIC_CUSTOMER_VALUE, "customer-value", "Customer value"}};
+    default:
+      return {};
   }
 }
 
@@ -419,6 +534,12 @@ absl::StatusOr<v1::GetStageBoardResponse> InsightsHandlers::GetStageBoard(
         return absl::OkStatus();
       }));
 
+  v1::GetStageBoardResponse response;
+  ToProto(as_of, response.mutable_as_of_time());
+  if (request.by_canonical_stage()) {
+    FillCanonicalBoard(model, board, flows, &response);
+    return response;
+  }
   const StageOrder order(model);
   std::map<std::pair<int64_t, std::string>, BoardRow> rows;
   for (const Stage& stage : model.stages) rows[order.Rank(stage.id)].stage = stage.id;
@@ -433,6 +554,7 @@ absl::StatusOr<v1::GetStageBoardResponse> InsightsHandlers::GetStageBoard(
     stage->set_label(order.Label(row.stage));
     stage->set_count(row.count);
     stage->set_overdue_count(row.overdue);
+    stage->set_canonical_stage(ToProto(CanonicalOf(model, row.stage)));
   }
   for (const FlowRow& row : flows) {
     auto* flow = response.add_flows();
@@ -440,6 +562,7 @@ absl::StatusOr<v1::GetStageBoardResponse> InsightsHandlers::GetStageBoard(
     flow->set_stage(row.stage);
     flow->set_entered(row.entered);
     flow->set_left(row.left);
+    flow->set_canonical_stage(ToProto(CanonicalOf(model, row.stage)));
   }
   ToProto(as_of, response.mutable_as_of_time());
   return response;
@@ -452,9 +575,9 @@ absl::StatusOr<v1::GetFunnelResponse> InsightsHandlers::GetFunnel(
   const absl::Time end = Or(request.has_end_time(), request.end_time(), absl::InfiniteFuture());
   if (start >= end) return error::InvalidField("end_time", "must be after start_time");
   CLM_ASSIGN_OR_RETURN(const StageModel model, FindModel(*parts_.reader, key, call.deadline));
-  std::vector<std::string> steps(request.steps().begin(), request.steps().end());
-  CLM_RETURN_IF_ERROR(CheckStages(model, "steps", steps));
-  if (steps.empty()) steps = FunnelSteps(model);
+  CLM_ASSIGN_OR_RETURN(const std::vector<FunnelStep> steps, StepsFrom(model, request));
+  std::vector<std::vector<std::string>> stages;
+  for (const FunnelStep& step : steps) stages.push_back(step.stages);
   std::vector<FunnelRow> rows;
   CLM_RETURN_IF_ERROR(
       parts_.store->Read(key.tenant, call.deadline, [&](InsightsQueries& queries) -> absl::Status {
@@ -462,8 +585,8 @@ absl::StatusOr<v1::GetFunnelResponse> InsightsHandlers::GetFunnel(
         return absl::OkStatus();
       }));
   v1::GetFunnelResponse response;
-  FillSteps(model, steps, rows, /*strict=*/true, response.mutable_strict_order());
-  FillSteps(model, steps, rows, /*strict=*/false, response.mutable_reached_at_least());
+  FillSteps(steps, rows, /*strict=*/true, response.mutable_strict_order());
+  FillSteps(steps, rows, /*strict=*/false, response.mutable_reached_at_least());
   return response;
 }
 
@@ -750,6 +873,46 @@ absl::StatusOr<v1::ListKpisResponse> InsightsHandlers::ListKpis(
       }));
   v1::ListKpisResponse response;
   for (v1::Kpi& kpi : kpis) *response.add_kpis() = std::move(kpi);
+  return response;
+}
+
+absl::StatusOr<v1::ListReadyKpisResponse> InsightsHandlers::ListReadyKpis(
+    const rpc::Call& call, const v1::ListReadyKpisRequest& request) {
+  CLM_ASSIGN_OR_RETURN(const ModelKey key, ParseModelName("model", request.model()));
+  CLM_ASSIGN_OR_RETURN(StageModel model, FindModel(*parts_.reader, key, call.deadline));
+  std::sort(model.stages.begin(), model.stages.end(),
+            [](const Stage& a, const Stage& b) { return a.position < b.position; });
+  v1::ListReadyKpisResponse response;
+  std::set<v1::Kpi::Metric> named;
+  for (const Stage& stage : model.stages) {
+    if (stage.kind == StageKind::kNegative || stage.kind == StageKind::kTerminal) continue;
+    for (const ReadyMetric& ready : ReadyMetrics(stage.canonical)) {
+      const bool of_stage = NeedsStage(ready.metric);
+      if (!of_stage && !named.insert(ready.metric).second) continue;
+      if (ready.metric == v1::Kpi::METRIC_CONVERSION_RATE &&
+          NormalStageBefore(model, stage.id) == nullptr) {
+        continue;
+      }
+      auto* out = response.add_kpis();
+      out->set_stage(stage.id);
+      std::string id = ready.id;
+      std::string name = ready.name;
+      v1::Kpi* kpi = out->mutable_kpi();
+      if (of_stage) {
+        kpi->set_model(request.model());
+        kpi->set_stage(stage.id);
+        absl::StrAppend(&id, "-", stage.id);
+        absl::StrAppend(&name, ": ", LabelOf(stage));
+      }
+      id.resize(std::min(id.size(), kMaxResourceId));
+      while (!absl::ascii_isalnum(static_cast<unsigned char>(id.back()))) id.pop_back();
+      out->set_kpi_id(id);
+      kpi->set_metric(ready.metric);
+      kpi->set_display_name(name);
+      kpi->set_period(v1::PERIOD_MONTH);
+      kpi->set_lower_is_better(ready.metric == v1::Kpi::METRIC_ACQUISITION_COST);
+    }
+  }
   return response;
 }
 

@@ -103,6 +103,62 @@ TEST_F(StageBoardTest, OverdueCountsThoseWhoseTargetHasPassedByThen) {
   EXPECT_THAT(Counts(Board(17.5, "", "care")), ElementsAre("open 1/1", "closed 1/0"));
 }
 
+// Two teams see the same customers through models of their own; by canonical stage their boards are
+// of the same things and add up to the same customers.
+TEST_F(StageBoardTest, ByCanonicalStageTheBoardsOfTwoModelsAddUp) {
+  using C = CanonicalStage;
+  StageModel marketing = OpenModel("marketing", {"reader", "lead", "buyer", "patron", "odd"});
+  const C meanings[] = {C::kAwareness, C::kInterest, C::kConversion, C::kRetention,
+                        C::kUnspecified};
+  for (size_t i = 0; i < marketing.stages.size(); ++i) marketing.stages[i].canonical = meanings[i];
+  StageModel success = OpenModel("success", {"buyer", "kept", "renewed"});
+  success.stages[0].canonical = C::kConversion;
+  success.stages[1].canonical = success.stages[2].canonical = C::kRetention;
+  Install(marketing, RulesOf(marketing));
+  Install(success, RulesOf(success));
+  CLM_ASSERT_OK(Deliver({
+      Created(Contact(1), 1),
+      Behaved(Contact(1),
+              {{1, 10, "buyer"}, {2, 11, "patron"}, {3, 11.5, "kept"}, {4, 12, "renewed"}}),
+      Created(Contact(2), 1),
+      Behaved(Contact(2), {{5, 10, "buyer"}}),
+      Created(Contact(3), 1),
+      Behaved(Contact(3), {{6, 10, "buyer"}, {7, 12, "kept"}, {8, 13, "patron"}}),
+      Created(Contact(4), 1),
+      Behaved(Contact(4), {{9, 10, "odd"}}),
+  }));
+  const auto board = [&](const std::string& model) {
+    v1::GetStageBoardRequest request;
+    request.set_model(ModelNameOf(model));
+    request.set_by_canonical_stage(true);
+    request.set_start_date("2020-01-01");
+    *request.mutable_as_of_time() = At(20);
+    auto answer = Do(&InsightsHandlers::GetStageBoard, request);
+    EXPECT_THAT(answer, clm::testing::IsOk());
+    return *std::move(answer);
+  };
+  const auto counts = [](const v1::GetStageBoardResponse& board) {
+    std::vector<std::string> rows;
+    for (const auto& row : board.stages())
+      rows.push_back(absl::StrCat(row.label(), " ", row.count()));
+    return rows;
+  };
+  const auto seen = board("marketing"), kept = board("success");
+  EXPECT_THAT(counts(seen), ElementsAre("awareness 0", "interest 0", "conversion 1", "retention 2",
+                                        "not mapped 1"));
+  EXPECT_THAT(counts(kept), ElementsAre("conversion 1", "retention 2"));
+  // in(t2) = in(t1) + entered - left, by meaning too: also when a move stays within one.
+  for (const auto& one : {seen, kept}) {
+    std::map<int, int64_t> balance;
+    for (const auto& flow : one.flows()) {
+      balance[flow.canonical_stage()] += flow.entered() - flow.left();
+    }
+    for (const auto& row : one.stages()) {
+      EXPECT_EQ(balance[row.canonical_stage()], row.count()) << row.label();
+    }
+  }
+}
+
 TEST_F(StageBoardTest, RefusesWhatItCannotAnswer) {
   v1::GetStageBoardRequest request;
   request.set_model(ModelNameOf("none"));
@@ -184,6 +240,41 @@ TEST_F(FunnelTest, DropOffIsWhoLeftOrIsOverdue) {
   Person(4, {{90, "lead"}, {91, "trial"}});  // Within it.
   Settle();
   EXPECT_THAT(Shape(Funnel().strict_order()), ElementsAre("4-1", "2-1", "0-0"));
+}
+
+TEST_F(FunnelTest, ByCanonicalStageAStepIsEnteredWithAnyStageOfItsMeaning) {
+  using C = CanonicalStage;
+  StageModel model = OpenModel("both", {"kept", "buyer", "renewed", "fan"});
+  model.stages[0].canonical = model.stages[2].canonical = C::kRetention;
+  model.stages[1].canonical = C::kConversion;
+  model.stages[3].canonical = C::kLoyalty;
+  Install(model, RulesOf(model));
+  CLM_ASSERT_OK(Deliver({
+      Created(Contact(51), 1),
+      Behaved(Contact(51), {{501, 10, "buyer"}, {502, 12, "kept"}, {503, 14, "renewed"}}),
+      Created(Contact(52), 1),
+      Behaved(Contact(52), {{504, 10, "buyer"}, {505, 16, "renewed"}}),
+      Created(Contact(53), 1),
+      Behaved(Contact(53), {{506, 10, "buyer"}}),
+  }));
+  v1::GetFunnelRequest request;
+  request.set_model(ModelNameOf("both"));
+  request.set_by_canonical_stage(true);
+  const auto funnel = Do(&InsightsHandlers::GetFunnel, request);
+  CLM_ASSERT_OK(funnel);
+  ASSERT_EQ(funnel->strict_order_size(), 3);
+  EXPECT_EQ(funnel->strict_order(0).canonical_stage(), v1::CANONICAL_STAGE_CONVERSION);
+  EXPECT_EQ(funnel->strict_order(0).stage(), "");
+  EXPECT_EQ(funnel->strict_order(0).entrants(), 3);
+  EXPECT_EQ(funnel->strict_order(0).drop_off(), 0);
+  EXPECT_EQ(funnel->strict_order(1).canonical_stage(), v1::CANONICAL_STAGE_RETENTION);
+  EXPECT_EQ(funnel->strict_order(1).entrants(), 2);
+  EXPECT_EQ(funnel->strict_order(1).median_seconds(), 2 * 86400);
+  // Who went on to another stage of the same meaning has not left the step.
+  EXPECT_EQ(funnel->strict_order(1).drop_off(), 0);
+  request.add_steps("kept");
+  EXPECT_THAT(Do(&InsightsHandlers::GetFunnel, request),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("steps")));
 }
 
 TEST_F(FunnelTest, TimesAreExactOrderStatistics) {

@@ -54,7 +54,7 @@ constexpr pg::Statement kFlows{"insights.flows", R"sql(
 // a record reaches every step it leads past.
 constexpr pg::Statement kFunnel{"insights.funnel", R"sql(
   WITH step AS (
-    SELECT stage, k::int FROM unnest($3::text[]) WITH ORDINALITY AS s (stage, k)
+    SELECT stage, k FROM unnest($3::text[], $7::int[]) AS s (stage, k)
   ), move AS MATERIALIZED (
     SELECT contact_id, to_stage, effective_time AS at, sequence, overdue_time FROM transition
     WHERE tenant_id = $1::text AND model_id = $2::text AND effective_time < $6::timestamptz
@@ -95,8 +95,9 @@ constexpr pg::Statement kFunnel{"insights.funnel", R"sql(
   SELECT t.strict, t.k - 1, count(*), percentile_disc(0.5) WITHIN GROUP (ORDER BY t.took),
          percentile_disc(0.9) WITHIN GROUP (ORDER BY t.took),
          count(*) FILTER (WHERE NOT t.advanced AND t.k < (SELECT max(k) FROM step)
-                          AND (l.to_stage <> s.stage OR l.overdue_time < $6::timestamptz))
-  FROM timed t JOIN step s ON s.k = t.k JOIN latest l ON l.contact_id = t.contact_id
+                          AND (s.k IS DISTINCT FROM t.k OR l.overdue_time < $6::timestamptz))
+  FROM timed t JOIN latest l ON l.contact_id = t.contact_id
+  LEFT JOIN step s ON s.stage = l.to_stage
   GROUP BY t.strict, t.k ORDER BY t.strict, t.k)sql"};
 
 // Spans (began, until] at whose boundaries somebody is a customer become rows by boundary. The
@@ -462,8 +463,16 @@ absl::StatusOr<std::vector<FlowRow>> InsightsQueries::Flows(const std::string& m
 absl::StatusOr<std::vector<FunnelRow>> InsightsQueries::Funnel(
     const std::string& model, const std::vector<std::string>& steps, absl::Time start,
     absl::Time end, absl::Time now) {
+  std::vector<std::string> stages;
+  std::vector<int64_t> numbers;
+  for (size_t k = 0; k < steps.size(); ++k) {
+    for (const std::string& stage : steps[k]) {
+      stages.push_back(stage);
+      numbers.push_back(static_cast<int64_t>(k) + 1);
+    }
+  }
   pg::Args args;
-  args.Add(tenant_).Add(model).AddArray(steps).Add(start).Add(end).Add(now);
+  args.Add(tenant_).Add(model).AddArray(stages).Add(start).Add(end).Add(now).AddArray(numbers);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_.Exec(kFunnel, args));
   std::vector<FunnelRow> funnel;
   for (int i = 0; i < rows.size(); ++i) {

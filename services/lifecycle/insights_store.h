@@ -138,7 +138,8 @@ class InsightsQueries {
   // Of the days from `first` on, the last one up to `as_of`; by day.
   absl::StatusOr<std::vector<FlowRow>> Flows(const std::string& model, absl::CivilDay first,
                                              absl::Time as_of);
-  // See GetFunnelResponse for the two readings. Steps are distinct.
+  // See GetFunnelResponse for the two readings. A step is entered with any of its stages; no stage
+  // is named twice.
   absl::StatusOr<std::vector<FunnelRow>> Funnel(const std::string& model,
                                                 const std::vector<std::string>& steps,
                                                 absl::Time start, absl::Time end, absl::Time now);

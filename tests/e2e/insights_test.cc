@@ -75,6 +75,23 @@ TEST_F(InsightsTest, FiguresAreTheSameForPeopleAndPrograms) {
   const json then = Json({"insights", "board", "non-contractual", "--as-of", "2024-03-10"});
   EXPECT_THAT(Column(then.at("stages"), "count"), ElementsAre("2", "2", "", "", "")) << then;
 
+  // By what stages mean, next to a model of another kind that nobody is in.
+  Json({"models", "install", "hubspot-eight"});
+  const json meanings =
+      Json({"insights", "board", "non-contractual", "--canonical", "--as-of", "2024-03-10"});
+  int64_t in_all = 0;
+  for (const auto& row : meanings.at("stages")) in_all += std::stoll(row.value("count", "0"));
+  EXPECT_EQ(in_all, 4) << meanings;
+  EXPECT_EQ(Column(meanings.at("stages"), "canonical_stage").back(), "CANONICAL_STAGE_DEACTIVATED")
+      << meanings;
+  const Answer beside =
+      Clm({"insights", "board", "non-contractual", "hubspot-eight", "--canonical", "-o", "csv"});
+  EXPECT_THAT(beside.out, HasSubstr("in all,4,0"));
+  EXPECT_THAT(Clm({"insights", "board", "non-contractual", "hubspot-eight"}),
+              FailedWith(kUsage, HasSubstr("--canonical")));
+  EXPECT_THAT(Clm({"insights", "funnel", "non-contractual", "--canonical"}).out,
+              HasSubstr("conversion"));
+
   const json cohorts = Json({"insights", "cohorts", "--start", "2024-01-01", "--end", "2024-03-01",
                              "--as-of", "2024-04-01", "--revenue"});
   ASSERT_EQ(cohorts.at("cohorts").size(), 2u) << cohorts;

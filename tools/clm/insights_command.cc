@@ -77,17 +77,34 @@ terminal::Cell OptionalSeconds(bool has, int64_t seconds) {
 
 struct Flags {
   std::string model, start, end, as_of, period, by, event_type, currency, contact, owner, reading;
-  std::vector<std::string> steps, stages;
+  std::vector<std::string> models, steps, stages;
   int days = 0;
   int64_t limit = 50;
-  bool revenue = false, per_head = false;
+  bool revenue = false, per_head = false, canonical = false;
 };
+
+// "at_risk"; "-" for a stage that is not mapped.
+std::string CanonicalText(lifecycle::v1::CanonicalStage stage) {
+  if (stage == lifecycle::v1::CANONICAL_STAGE_UNSPECIFIED) return "-";
+  return EnumText("CANONICAL_STAGE_", lifecycle::v1::CanonicalStage_Name(stage));
+}
+
+// What a row of a board or a step of a funnel is about: a stage of the model, or all of one
+// meaning.
+template <class Row>
+std::string StageText(const Row& row) {
+  return row.stage().empty() ? CanonicalText(row.canonical_stage()) : row.stage();
+}
 
 // ---- board
 
-absl::Status Board(Cli& cli, const Flags& flags) {
+using lifecycle::v1::GetStageBoardResponse;
+
+absl::StatusOr<GetStageBoardResponse> GetBoard(Cli& cli, const Flags& flags,
+                                               const std::string& model) {
   lifecycle::v1::GetStageBoardRequest request;
-  request.set_model(cli.Name("stageModels", flags.model));
+  request.set_model(cli.Name("stageModels", model));
+  request.set_by_canonical_stage(flags.canonical);
   CLM_RETURN_IF_ERROR(SetMoment(
       "--as-of", flags.as_of,
       [](void* r) {
@@ -154,15 +171,17 @@ absl::Status Board(Cli& cli, const Flags& flags) {
     return cli.PrintReport(response, [&] {
       terminal::Table table({{"name"}, {"label"}, {"count"}, {"overdue_count"}});
       for (const auto& s : response.stages()) {
-        table.Add({s.stage(), s.label(), s.count(), s.overdue_count()});
+        table.Add({StageText(s), s.label(), s.count(), s.overdue_count()});
       }
       return table;
     });
   }
   int64_t total = 0;
   for (const auto& s : response.stages()) total += s.count();
-  Title(cli, absl::StrCat(terminal::CountText(total), " customers by stage of ", flags.model,
-                          ", as of ", terminal::TimeText(ToTime(response.as_of_time()))));
+  Title(cli,
+        absl::StrCat(terminal::CountText(total), " customers by ",
+                     flags.canonical ? "canonical stage" : "stage", " of ", flags.models.front(),
+                     ", as of ", terminal::TimeText(ToTime(response.as_of_time()))));
   std::vector<terminal::Bar> bars;
   for (const auto& s : response.stages()) {
     std::string text = terminal::CountText(s.count());
@@ -186,18 +205,18 @@ absl::Status Board(Cli& cli, const Flags& flags) {
   for (const auto& f : response.flows()) {
     if (f.date() != day) ++days;
     day = f.date();
-    auto& line = entered[f.stage()];
+    auto& line = entered[StageText(f)];
     line.resize(days);
     line.back() = static_cast<double>(f.entered());
-    sums[f.stage()].first += f.entered();
-    sums[f.stage()].second += f.left();
+    sums[StageText(f)].first += f.entered();
+    sums[StageText(f)].second += f.left();
   }
   std::cout << "\n";
   terminal::Table table({{"stage"}, {"entered"}, {"left"}, {"by_day", "ENTRIES BY DAY"}});
   for (const auto& s : response.stages()) {
-    auto& line = entered[s.stage()];
+    auto& line = entered[StageText(s)];
     line.resize(days);
-    table.Add({s.label(), sums[s.stage()].first, sums[s.stage()].second,
+    table.Add({s.label(), sums[StageText(s)].first, sums[StageText(s)].second,
                terminal::Sparkline(cli.screen(), line)});
   }
   return cli.PrintTable(table);
@@ -209,6 +228,7 @@ absl::Status ShowFunnel(Cli& cli, const Flags& flags) {
   GetFunnelRequest request;
   request.set_model(cli.Name("stageModels", flags.model));
   for (const std::string& step : flags.steps) request.add_steps(step);
+  request.set_by_canonical_stage(flags.canonical);
   CLM_RETURN_IF_ERROR(SetMoment(
       "--start", flags.start,
       [](void* r) { return static_cast<GetFunnelRequest*>(r)->mutable_start_time(); }, &request));
@@ -229,7 +249,7 @@ absl::Status ShowFunnel(Cli& cli, const Flags& flags) {
                           {"p90_time", "P90 TIME"},
                           {"drop_off", "DROP-OFF"}});
     for (const auto& s : steps) {
-      rows.Add({s.stage(), s.label(), s.entrants(),
+      rows.Add({StageText(s), s.label(), s.entrants(),
                 OptionalShare(s.has_from_previous(), s.from_previous()),
                 OptionalShare(s.has_from_top(), s.from_top()),
                 OptionalSeconds(s.has_median_seconds(), s.median_seconds()),
@@ -606,6 +626,7 @@ absl::Status AddKpi(Cli& cli, const KpiFlags& flags) {
 absl::Status ShowDemoOverview(Cli& cli) {
   Flags flags;
   flags.model = kDemoModel;
+  flags.models = {kDemoModel};
   CLM_RETURN_IF_ERROR(Board(cli, flags));
   std::cout << "\n";
   // The way to the first purchase and on; who subscribes need not have bought before.
@@ -635,9 +656,13 @@ void AddInsightsCommands(Cli& cli) {
   auto board = std::make_shared<Flags>();
   CLI::App* c = command("board", "Customers per stage, and who came and left",
                         {"clm insights board subscription",
-                         "clm insights board subscription --as-of 2026-01-01 --start 30d"},
+                         "clm insights board subscription --as-of 2026-01-01 --start 30d",
+                         "clm insights board subscription hubspot-eight --canonical"},
                         &Board, board);
-  c->add_option("MODEL", board->model, "id of the stage model")->required();
+  c->add_option("MODEL", board->models, "id of the stage model; several with --canonical")
+      ->required();
+  c->add_flag("--canonical", board->canonical,
+              "by what stages mean across models, so that models can be compared");
   c->add_option("--as-of", board->as_of, kMoment);
   c->add_option("--start", board->start, "with entries and exits by day from then on");
 
@@ -645,10 +670,12 @@ void AddInsightsCommands(Cli& cli) {
   c = command("funnel", "Conversion from stage to stage, and where people are lost",
               {"clm insights funnel subscription",
                "clm insights funnel subscription --step member --step trial --step buyer "
-               "--reading strict"},
+               "--reading strict",
+               "clm insights funnel subscription --canonical"},
               &ShowFunnel, funnel);
   c->add_option("MODEL", funnel->model, "id of the stage model")->required();
   c->add_option("--step", funnel->steps, "stage; may be repeated; default: the normal stages");
+  c->add_flag("--canonical", funnel->canonical, "steps are what stages mean across models");
   c->add_option("--start", funnel->start, "who entered the first step from then on");
   c->add_option("--end", funnel->end, "and before then");
   c->add_option("--reading", funnel->reading, "reached or strict")
