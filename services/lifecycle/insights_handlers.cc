@@ -4,10 +4,12 @@
 #include <climits>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -18,6 +20,8 @@
 #include "libs/base/status_macros.h"
 #include "libs/base/time_text.h"
 #include "libs/journal/mutate.h"
+#include "libs/rpc/field_mask.h"
+#include "services/lifecycle/crosswalk.h"
 #include "services/lifecycle/insights_rules.h"
 #include "services/lifecycle/kpi_work.h"
 #include "services/lifecycle/lifecycle_proto.h"
@@ -30,6 +34,8 @@ constexpr size_t kMostPeriods = 400;
 // Cells of a cohort table: an answer of some megabytes.
 constexpr int64_t kMostCells = 100'000;
 constexpr int64_t kSecondsPerDay = 86'400;
+// The longest id that a resource may have.
+constexpr size_t kMaxResourceId = 63;
 
 std::optional<Period> PeriodFrom(v1::Period period) {
   switch (period) {
@@ -284,6 +290,7 @@ bool NeedsStage(v1::Kpi::Metric metric) {
     case v1::Kpi::METRIC_CONVERSION_RATE:
     case v1::Kpi::METRIC_RETENTION_RATE:
     case v1::Kpi::METRIC_MEDIAN_DAYS:
+    case v1::Kpi::METRIC_LEAD_RATE:
       return true;
     default:
       return false;
@@ -356,10 +363,21 @@ absl::Status CheckKpi(const v1::Kpi& kpi, const std::string& tenant, const Stage
     if (!kpi.model().empty()) errors.Add("kpi.model", "has no meaning for this metric");
     if (!kpi.stage().empty()) errors.Add("kpi.stage", "has no meaning for this metric");
   }
+  if (!kpi.currency().empty() && !IsMoney(kpi.metric())) {
+    errors.Add("kpi.currency", "has no meaning for this metric");
+  }
   return errors.ToStatus();
 }
 
 int KpiShard(const KpiKey& key) { return ShardOf(key.tenant, absl::string_view(KpiName(key))); }
+
+absl::Status CheckKpiEtag(absl::string_view field, absl::string_view etag, const KpiRow& row) {
+  CLM_ASSIGN_OR_RETURN(const int64_t sent, ParseEtag(field, etag));
+  if (sent != 0 && sent != row.row_version) {
+    return error::EtagMismatch(field, Etag(row.row_version));
+  }
+  return absl::OkStatus();
+}
 
 // Journals the change and answers with the KPI.
 std::string Tell(journal::Recorder& recorder, const KpiKey& key, const KpiRow& row, bool deleted) {
@@ -450,6 +468,11 @@ absl::StatusOr<std::optional<int64_t>> Measure(InsightsQueries& queries, const v
           const auto conversion,
           queries.Converted(model->id, before->id, kpi.stage(), start, span.until));
       return PartsPerMillion(conversion.converted, conversion.entered);
+    }
+    case v1::Kpi::METRIC_LEAD_RATE: {
+      CLM_ASSIGN_OR_RETURN(const auto leads,
+                           queries.LeadsOf(model->id, kpi.stage(), start, span.until));
+      return PartsPerMillion(leads.entered, leads.contacts);
     }
     case v1::Kpi::METRIC_RETENTION_RATE: {
       CLM_ASSIGN_OR_RETURN(const auto rows,
@@ -547,7 +570,6 @@ absl::StatusOr<v1::GetStageBoardResponse> InsightsHandlers::GetStageBoard(
   std::stable_sort(flows.begin(), flows.end(), [&](const FlowRow& a, const FlowRow& b) {
     return std::pair(a.day, order.Rank(a.stage)) < std::pair(b.day, order.Rank(b.stage));
   });
-  v1::GetStageBoardResponse response;
   for (const auto& [_, row] : rows) {
     auto* stage = response.add_stages();
     stage->set_stage(row.stage);
@@ -564,7 +586,6 @@ absl::StatusOr<v1::GetStageBoardResponse> InsightsHandlers::GetStageBoard(
     flow->set_left(row.left);
     flow->set_canonical_stage(ToProto(CanonicalOf(model, row.stage)));
   }
-  ToProto(as_of, response.mutable_as_of_time());
   return response;
 }
 
@@ -581,7 +602,7 @@ absl::StatusOr<v1::GetFunnelResponse> InsightsHandlers::GetFunnel(
   std::vector<FunnelRow> rows;
   CLM_RETURN_IF_ERROR(
       parts_.store->Read(key.tenant, call.deadline, [&](InsightsQueries& queries) -> absl::Status {
-        CLM_ASSIGN_OR_RETURN(rows, queries.Funnel(key.model, steps, start, end, call.now));
+        CLM_ASSIGN_OR_RETURN(rows, queries.Funnel(key.model, stages, start, end, call.now));
         return absl::OkStatus();
       }));
   v1::GetFunnelResponse response;
@@ -801,6 +822,7 @@ void InsightsHandlers::CreateKpi(const rpc::Call& call, const v1::CreateKpiReque
         }
         KpiRow row{.kpi = kpi, .create_time = recorder.now(), .update_time = recorder.now()};
         row.kpi.set_name(KpiName(key));
+        row.kpi.set_etag(Etag(row.row_version));
         ToProto(row.create_time, row.kpi.mutable_create_time());
         work.Put(key, row);
         return Tell(recorder, key, row, /*deleted=*/false);
@@ -812,18 +834,26 @@ void InsightsHandlers::UpdateKpi(const rpc::Call& call, const v1::UpdateKpiReque
                                  rpc::Reply<v1::Kpi> reply) {
   const auto key = ParseKpiName("kpi.name", request.kpi().name());
   if (!key.ok()) return reply(key.status());
+  auto paths = rpc::UpdatePaths("update_mask", request.update_mask(), request.kpi());
+  if (!paths.ok()) return reply(paths.status());
   ChangeKpi(
       *parts_.kpi_lanes, call, *key, request, request.kpi().model(),
-      [key = *key, kpi = request.kpi()](
+      [key = *key, paths = *std::move(paths), patch = request.kpi()](
           KpiWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
         const KpiRow* before = work.Find(key);
         if (before == nullptr) return error::NotFound(KpiName(key));
+        CLM_RETURN_IF_ERROR(CheckKpiEtag("kpi.etag", patch.etag(), *before));
+        v1::Kpi kpi = before->kpi;
+        rpc::ApplyMask(paths, patch, kpi);
         CLM_RETURN_IF_ERROR(CheckKpi(kpi, key.tenant, ModelOf(work, key, kpi)));
-        KpiRow row{.kpi = kpi,
+        if (kpi.SerializeAsString() == before->kpi.SerializeAsString()) {
+          return kpi.SerializeAsString();
+        }
+        KpiRow row{.kpi = std::move(kpi),
                    .row_version = before->row_version + 1,
                    .create_time = before->create_time,
                    .update_time = recorder.now()};
-        ToProto(row.create_time, row.kpi.mutable_create_time());
+        row.kpi.set_etag(Etag(row.row_version));
         work.Put(key, row);
         return Tell(recorder, key, row, /*deleted=*/false);
       },
@@ -836,9 +866,11 @@ void InsightsHandlers::DeleteKpi(const rpc::Call& call, const v1::DeleteKpiReque
   if (!key.ok()) return reply(key.status());
   ChangeKpi(
       *parts_.kpi_lanes, call, *key, request, "",
-      [key = *key](KpiWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+      [key = *key, etag = request.etag()](
+          KpiWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
         const KpiRow* before = work.Find(key);
         if (before == nullptr) return error::NotFound(KpiName(key));
+        CLM_RETURN_IF_ERROR(CheckKpiEtag("etag", etag, *before));
         KpiRow row = *before;
         ++row.row_version;
         work.Put(key, std::nullopt);
@@ -850,12 +882,13 @@ void InsightsHandlers::DeleteKpi(const rpc::Call& call, const v1::DeleteKpiReque
 namespace {
 
 absl::StatusOr<std::vector<v1::Kpi>> ReadKpis(InsightsQueries& queries) {
-  CLM_ASSIGN_OR_RETURN(const auto bodies, queries.Kpis());
-  std::vector<v1::Kpi> kpis(bodies.size());
-  for (size_t i = 0; i < bodies.size(); ++i) {
-    if (!kpis[i].ParseFromString(bodies[i])) {
+  CLM_ASSIGN_OR_RETURN(const auto stored, queries.Kpis());
+  std::vector<v1::Kpi> kpis(stored.size());
+  for (size_t i = 0; i < stored.size(); ++i) {
+    if (!kpis[i].ParseFromString(stored[i].body)) {
       return error::Internal("a stored KPI does not parse");
     }
+    kpis[i].set_etag(Etag(stored[i].row_version));
   }
   return kpis;
 }
@@ -926,18 +959,20 @@ absl::StatusOr<v1::GetScorecardResponse> InsightsHandlers::GetScorecard(
       parts_.store->Read(tenant, call.deadline, [&](InsightsQueries& queries) -> absl::Status {
         scores.clear();
         CLM_ASSIGN_OR_RETURN(std::vector<v1::Kpi> kpis, ReadKpis(queries));
-        CLM_ASSIGN_OR_RETURN(const std::string currency, queries.MainCurrency(kPurchaseEvent));
+        CLM_ASSIGN_OR_RETURN(const std::string main, queries.MainCurrency(kPurchaseEvent));
         for (v1::Kpi& kpi : kpis) {
           if (!request.owner().empty() && kpi.owner() != request.owner()) continue;
           const auto key = ParseModelName("model", kpi.model());
           const CompiledModel* model = key.ok() ? models->Find(key->model) : nullptr;
           const Span span = SpanOf(kpi.period(), as_of);
+          const std::string& currency = kpi.currency().empty() ? main : kpi.currency();
           CLM_ASSIGN_OR_RETURN(
               const std::optional<int64_t> actual,
               Measure(queries, kpi, model == nullptr ? nullptr : &model->newest(), span, currency));
           auto& score = scores.emplace_back();
           ToProto(span.start(), score.mutable_start_time());
           ToProto(Midnight(span.next), score.mutable_end_time());
+          if (IsMoney(kpi.metric())) score.set_currency(currency);
           if (actual) {
             score.set_actual(*actual);
             score.set_reached(kpi.lower_is_better() ? *actual <= kpi.target()

@@ -47,6 +47,8 @@ class InsightsHandlers {
                  rpc::Reply<v1::Kpi> reply);
   absl::StatusOr<v1::ListKpisResponse> ListKpis(const rpc::Call& call,
                                                 const v1::ListKpisRequest& request);
+  absl::StatusOr<v1::ListReadyKpisResponse> ListReadyKpis(const rpc::Call& call,
+                                                          const v1::ListReadyKpisRequest& request);
   absl::StatusOr<v1::GetScorecardResponse> GetScorecard(const rpc::Call& call,
                                                         const v1::GetScorecardRequest& request);
   absl::StatusOr<v1::RecountTotalsResponse> RecountTotals(const rpc::Call& call,

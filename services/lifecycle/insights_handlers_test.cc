@@ -1,9 +1,11 @@
 #include "services/lifecycle/insights_handlers.h"
 
 #include <functional>
+#include <map>
 #include <set>
 
 #include "services/lifecycle/insights_fixture.h"
+#include "services/lifecycle/lifecycle_handlers.h"
 
 namespace clm::lifecycle {
 namespace {

@@ -23,6 +23,7 @@ class InsightsBinding : public rpc::Service {
     Bind("UpdateKpi", &handlers, &H::UpdateKpi);
     Bind("DeleteKpi", &handlers, &H::DeleteKpi);
     Bind("ListKpis", &handlers, &H::ListKpis);
+    Bind("ListReadyKpis", &handlers, &H::ListReadyKpis);
     Bind("GetScorecard", &handlers, &H::GetScorecard);
     Bind("RecountTotals", &handlers, &H::RecountTotals);
   }

@@ -48,10 +48,10 @@ constexpr pg::Statement kFlows{"insights.flows", R"sql(
   GROUP BY day, stage HAVING sum(entered) <> 0 OR sum("left") <> 0
   ORDER BY day, stage)sql"};
 
-// $3 steps in order, [$4, $5) when the funnel is begun, $6 now. A customer's entries into the steps
-// are looked at from an anchor on. Those that lead further than any before are its records: a
-// strict step is a record that is just one step ahead of the last, and all records before it were;
-// a record reaches every step it leads past.
+// $3 stages and $7 the steps, from 1, that they enter, [$4, $5) when the funnel is begun, $6 now. A
+// customer's entries into the steps are looked at from an anchor on. Those that lead further than
+// any before are its records: a strict step is a record that is just one step ahead of the last,
+// and all records before it were; a record reaches every step it leads past.
 constexpr pg::Statement kFunnel{"insights.funnel", R"sql(
   WITH step AS (
     SELECT stage, k FROM unnest($3::text[], $7::int[]) AS s (stage, k)
@@ -238,15 +238,15 @@ constexpr pg::Statement kMainCurrency{"insights.main_currency", R"sql(
   "NULL::numeric AS cost, min(occur_time) FILTER (WHERE type = 'purchase') AS first "            \
   "FROM fact "                                                                                   \
   "WHERE tenant_id = $1::text AND kind = 0 AND type IN ('purchase', 'refund') "                  \
-  "AND occur_time < $3::timestamptz "                                                            \
+  "AND occur_time < $3::timestamptz) AS f "                                                      \
   "GROUP BY contact_id "                                                                         \
   "UNION ALL "                                                                                   \
-  "SELECT contact_id, NULL, 0, NULL, NULL, amount_minor, NULL FROM direct "                      \
+  "SELECT contact_id, NULL, 0, NULL, NULL, amount_minor, NULL, NULL, 0 FROM direct "             \
   "UNION ALL "                                                                                   \
   "SELECT contact_id, source, 0, NULL, NULL, "                                                   \
   "CASE WHEN n = 0 THEN amount_minor "                                                           \
   "ELSE amount_minor / n + CASE WHEN nth <= amount_minor % n THEN 1 ELSE 0 END END, "            \
-  "NULL "                                                                                        \
+  "NULL, NULL, 0 "                                                                               \
   "FROM spread "                                                                                 \
   "), person AS ( "                                                                              \
   "SELECT m.contact_id, coalesce(c.source, m.source, '') AS source, "                            \
@@ -332,6 +332,18 @@ constexpr pg::Statement kConverted{"insights.converted", R"sql(
     SELECT 1 FROM move m WHERE m.contact_id = c.contact_id AND m.to_stage = $4::text
       AND (m.effective_time, m.sequence) > (c.effective_time, c.sequence)))
   FROM came c)sql"};
+
+// $3 stage, [$4, $5) when the contacts were created.
+constexpr pg::Statement kLeads{"insights.leads", R"sql(
+  SELECT count(*), count(t.contact_id)
+  FROM customer c
+  LEFT JOIN (
+    SELECT DISTINCT contact_id FROM transition
+    WHERE tenant_id = $1::text AND model_id = $2::text AND to_stage = $3::text
+      AND supersede_time IS NULL AND effective_time < $5::timestamptz) AS t
+    ON t.contact_id = c.contact_id
+  WHERE c.tenant_id = $1::text AND c.merged_into IS NULL AND c.create_time >= $4::timestamptz
+    AND c.create_time < $5::timestamptz)sql"};
 
 constexpr pg::Statement kBuyers{"insights.buyers", R"sql(
   WITH bought AS (
@@ -461,7 +473,7 @@ absl::StatusOr<std::vector<FlowRow>> InsightsQueries::Flows(const std::string& m
 }
 
 absl::StatusOr<std::vector<FunnelRow>> InsightsQueries::Funnel(
-    const std::string& model, const std::vector<std::string>& steps, absl::Time start,
+    const std::string& model, const std::vector<std::vector<std::string>>& steps, absl::Time start,
     absl::Time end, absl::Time now) {
   std::vector<std::string> stages;
   std::vector<int64_t> numbers;
@@ -632,6 +644,15 @@ absl::StatusOr<InsightsQueries::Conversion> InsightsQueries::Converted(const std
   return Conversion{rows[0].Int(0), rows[0].Int(1)};
 }
 
+absl::StatusOr<InsightsQueries::Leads> InsightsQueries::LeadsOf(const std::string& model,
+                                                                const std::string& stage,
+                                                                absl::Time start, absl::Time end) {
+  pg::Args args;
+  args.Add(tenant_).Add(model).Add(stage).Add(start).Add(end);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_.Exec(kLeads, args));
+  return Leads{rows[0].Int(0), rows[0].Int(1)};
+}
+
 absl::StatusOr<Buyers> InsightsQueries::BuyersOf(absl::Time start, absl::Time end) {
   pg::Args args;
   args.Add(tenant_).Add(start).Add(end);
@@ -666,12 +687,12 @@ absl::StatusOr<std::optional<int64_t>> InsightsQueries::MedianSeconds(const std:
   return rows[0].OptInt(0);
 }
 
-absl::StatusOr<std::vector<std::string>> InsightsQueries::Kpis() {
+absl::StatusOr<std::vector<InsightsQueries::StoredKpi>> InsightsQueries::Kpis() {
   pg::Args args;
   args.Add(tenant_);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_.Exec(kKpis, args));
-  std::vector<std::string> kpis;
-  for (int i = 0; i < rows.size(); ++i) kpis.push_back(rows[i].Bytes(0));
+  std::vector<StoredKpi> kpis;
+  for (int i = 0; i < rows.size(); ++i) kpis.push_back({rows[i].Bytes(0), rows[i].Int(1)});
   return kpis;
 }
 

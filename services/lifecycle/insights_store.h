@@ -141,7 +141,7 @@ class InsightsQueries {
   // See GetFunnelResponse for the two readings. A step is entered with any of its stages; no stage
   // is named twice.
   absl::StatusOr<std::vector<FunnelRow>> Funnel(const std::string& model,
-                                                const std::vector<std::string>& steps,
+                                                const std::vector<std::vector<std::string>>& steps,
                                                 absl::Time start, absl::Time end, absl::Time now);
   // At each of the rising boundaries, who is in one of the stages, or has an event of the type in
   // the `days` before it.
@@ -173,6 +173,12 @@ class InsightsQueries {
   };
   absl::StatusOr<Conversion> Converted(const std::string& model, const std::string& from,
                                        const std::string& to, absl::Time start, absl::Time end);
+  struct Leads {
+    int64_t contacts = 0;  // Created in the period.
+    int64_t entered = 0;   // Of them, those that entered the stage before its end.
+  };
+  absl::StatusOr<Leads> LeadsOf(const std::string& model, const std::string& stage,
+                                absl::Time start, absl::Time end);
   absl::StatusOr<Buyers> BuyersOf(absl::Time start, absl::Time end);
   // Less refunds.
   absl::StatusOr<int64_t> Revenue(const std::string& currency, absl::Time start, absl::Time end);
@@ -183,8 +189,12 @@ class InsightsQueries {
   absl::StatusOr<std::optional<int64_t>> MedianSeconds(const std::string& model,
                                                        const std::string& stage, absl::Time start,
                                                        absl::Time end);
-  // Serialized clm.lifecycle.v1.Kpi, by id.
-  absl::StatusOr<std::vector<std::string>> Kpis();
+  struct StoredKpi {
+    std::string body;  // Serialized clm.lifecycle.v1.Kpi.
+    int64_t row_version = 0;
+  };
+  // By id.
+  absl::StatusOr<std::vector<StoredKpi>> Kpis();
 
   absl::StatusOr<Recount> RecountTotals();
   // The database's process behind the transaction, for whoever wants to break it off.

@@ -53,7 +53,11 @@ absl::Status KpiWork::Load(pg::Tx& tx) {
       if (!kpi.kpi.ParseFromString(row.Bytes(2))) {
         return error::Internal("a stored KPI does not parse");
       }
-      rows_[{std::string(row.Text(0)), std::string(row.Text(1))}] = std::move(kpi);
+      const std::string tenant(row.Text(0));
+      const auto model = ParseModelName("model", kpi.kpi.model());
+      if (model.ok() && model->tenant == tenant) NeedModel(tenant, model->model);
+      kpi.kpi.set_etag(Etag(kpi.row_version));
+      rows_[{tenant, std::string(row.Text(1))}] = std::move(kpi);
     }
   }
   if (!models_.empty()) {

@@ -38,6 +38,7 @@ class KpiWork : public journal::Work {
  public:
   // Before Load.
   void Need(const KpiKey& key) { declared_.insert(key); }
+  // The models of the KPIs that are there are loaded without being asked for.
   void NeedModel(const std::string& tenant, const std::string& model) { models_[{tenant, model}]; }
 
   absl::Status Load(pg::Tx& tx) override;

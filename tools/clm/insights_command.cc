@@ -519,7 +519,7 @@ absl::Status CustomerValue(Cli& cli, const Flags& flags) {
 // ---- KPIs
 
 // In the unit of the metric: a count, money, days or a share.
-std::string TargetText(const Kpi& kpi, int64_t value) {
+std::string TargetText(const Kpi& kpi, int64_t value, const std::string& currency) {
   switch (kpi.metric()) {
     case Kpi::METRIC_CONVERSION_RATE:
     case Kpi::METRIC_RETENTION_RATE:
@@ -529,7 +529,9 @@ std::string TargetText(const Kpi& kpi, int64_t value) {
     case Kpi::METRIC_ACQUISITION_COST:
     case Kpi::METRIC_REVENUE:
     case Kpi::METRIC_CUSTOMER_VALUE:
-      return terminal::NumberText(static_cast<double>(value) / 100);
+      // Which currency it is of is told when it is measured.
+      return currency.empty() ? absl::StrCat(terminal::CountText(value), " minor units")
+                              : terminal::MoneyText(value, currency);
     default:
       return terminal::CountText(value);
   }
@@ -545,11 +547,11 @@ terminal::Table KpiTable(const std::vector<Kpi>& kpis) {
                          {"owner"}});
   table.set_empty_text("no KPIs; clm insights add-kpi makes one");
   for (const Kpi& k : kpis) {
-    table.Add(
-        {LastPart(k.name()), TextCell(k.display_name()),
-         EnumText("METRIC_", Kpi::Metric_Name(k.metric())), TextCell(k.stage()),
-         absl::StrCat(k.lower_is_better() ? "at most " : "at least ", TargetText(k, k.target())),
-         TextCell(EnumText("PERIOD_", lifecycle::v1::Period_Name(k.period()))), k.owner()});
+    table.Add({LastPart(k.name()), TextCell(k.display_name()),
+               EnumText("METRIC_", Kpi::Metric_Name(k.metric())), TextCell(k.stage()),
+               absl::StrCat(k.lower_is_better() ? "at most " : "at least ",
+                            TargetText(k, k.target(), k.currency())),
+               TextCell(EnumText("PERIOD_", lifecycle::v1::Period_Name(k.period()))), k.owner()});
   }
   return table;
 }
@@ -580,8 +582,9 @@ absl::Status Scorecard(Cli& cli, const Flags& flags) {
           {s.kpi().owner(),
            s.kpi().display_name().empty() ? LastPart(s.kpi().name()) : s.kpi().display_name(),
            TextCell(s.kpi().stage()),
-           s.has_actual() ? terminal::Cell(TargetText(s.kpi(), s.actual())) : terminal::Cell(),
-           TargetText(s.kpi(), s.kpi().target()),
+           s.has_actual() ? terminal::Cell(TargetText(s.kpi(), s.actual(), s.currency()))
+                          : terminal::Cell(),
+           TargetText(s.kpi(), s.kpi().target(), s.currency()),
            terminal::Cell(s.reached(), s.reached() ? terminal::Tone::kGood : terminal::Tone::kBad),
            TimeCell(s.has_start_time(), s.start_time()), TimeCell(s.has_end_time(), s.end_time())});
     }
@@ -590,35 +593,108 @@ absl::Status Scorecard(Cli& cli, const Flags& flags) {
 }
 
 struct KpiFlags {
-  std::string id, name, metric, model, stage, owner, period;
+  std::string id, name, metric, model, stage, owner, period, currency, etag;
   int64_t target = 0;
-  bool lower_is_better = false;
+  bool lower_is_better = false, higher_is_better = false;
 };
+
+absl::StatusOr<Kpi::Metric> ParseMetric(const std::string& text) {
+  Kpi::Metric metric;
+  std::string name = absl::AsciiStrToUpper(text);
+  for (char& c : name) c = c == '-' ? '_' : c;
+  if (Kpi::Metric_Parse(absl::StrCat("METRIC_", name), &metric)) return metric;
+  return error::InvalidField("--metric", absl::StrCat("'", text,
+                                                      "' is not a metric such as stage-count, "
+                                                      "revenue, repeat-rate, retention-rate"));
+}
 
 absl::Status AddKpi(Cli& cli, const KpiFlags& flags) {
   lifecycle::v1::CreateKpiRequest request;
   request.set_parent(cli.tenant_name());
   request.set_kpi_id(flags.id);
   Kpi* kpi = request.mutable_kpi();
-  Kpi::Metric metric;
-  std::string name = absl::AsciiStrToUpper(flags.metric);
-  for (char& c : name) c = c == '-' ? '_' : c;
-  if (!Kpi::Metric_Parse(absl::StrCat("METRIC_", name), &metric)) {
-    return error::InvalidField("--metric", absl::StrCat("'", flags.metric,
-                                                        "' is not a metric such as stage-count, "
-                                                        "revenue, repeat-rate, retention-rate"));
-  }
+  CLM_ASSIGN_OR_RETURN(const Kpi::Metric metric, ParseMetric(flags.metric));
   kpi->set_metric(metric);
   kpi->set_display_name(flags.name);
   if (!flags.model.empty()) kpi->set_model(cli.Name("stageModels", flags.model));
   kpi->set_stage(flags.stage);
   kpi->set_owner(flags.owner);
   kpi->set_target(flags.target);
+  kpi->set_currency(flags.currency);
   kpi->set_lower_is_better(flags.lower_is_better);
   CLM_ASSIGN_OR_RETURN(const Period period, ParsePeriod(flags.period));
   kpi->set_period(period);
   CLM_ASSIGN_OR_RETURN(const Kpi made, cli.Call(&Stub::CreateKpi, request));
   return cli.Print({&made}, false, [&] { return KpiTable({made}); });
+}
+
+// Changes what was given on the line, and nothing else.
+absl::Status UpdateKpi(Cli& cli, const CLI::App& command, const KpiFlags& flags) {
+  lifecycle::v1::UpdateKpiRequest request;
+  Kpi* kpi = request.mutable_kpi();
+  kpi->set_name(cli.Name("kpis", flags.id));
+  kpi->set_etag(flags.etag);
+  const auto given = [&](const char* flag, const char* path) {
+    if (command.count(flag) == 0) return false;
+    request.mutable_update_mask()->add_paths(path);
+    return true;
+  };
+  if (given("--metric", "metric")) {
+    CLM_ASSIGN_OR_RETURN(const Kpi::Metric metric, ParseMetric(flags.metric));
+    kpi->set_metric(metric);
+  }
+  if (given("--period", "period")) {
+    CLM_ASSIGN_OR_RETURN(const Period period, ParsePeriod(flags.period));
+    kpi->set_period(period);
+  }
+  if (given("--model", "model") && !flags.model.empty()) {
+    kpi->set_model(cli.Name("stageModels", flags.model));
+  }
+  if (given("--stage", "stage")) kpi->set_stage(flags.stage);
+  if (given("--target", "target")) kpi->set_target(flags.target);
+  if (given("--owner", "owner")) kpi->set_owner(flags.owner);
+  if (given("--currency", "currency")) kpi->set_currency(flags.currency);
+  if (given("--display-name", "display_name")) kpi->set_display_name(flags.name);
+  if (given("--lower-is-better", "lower_is_better")) kpi->set_lower_is_better(true);
+  if (given("--higher-is-better", "lower_is_better")) kpi->set_lower_is_better(false);
+  if (request.update_mask().paths().empty()) {
+    return error::InvalidField("--target", "or another flag must say what is to be changed");
+  }
+  CLM_ASSIGN_OR_RETURN(const Kpi updated, cli.Call(&Stub::UpdateKpi, request));
+  return cli.Print({&updated}, false, [&] { return KpiTable({updated}); });
+}
+
+absl::Status DeleteKpi(Cli& cli, const KpiFlags& flags) {
+  lifecycle::v1::DeleteKpiRequest request;
+  request.set_name(cli.Name("kpis", flags.id));
+  request.set_etag(flags.etag);
+  CLM_ASSIGN_OR_RETURN(const Kpi deleted, cli.Call(&Stub::DeleteKpi, request));
+  return cli.Print({&deleted}, false, [&] { return KpiTable({deleted}); });
+}
+
+absl::Status ReadyKpis(Cli& cli, const Flags& flags) {
+  lifecycle::v1::ListReadyKpisRequest request;
+  request.set_model(cli.Name("stageModels", flags.model));
+  CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Stub::ListReadyKpis, request));
+  return cli.PrintReport(response, [&] {
+    terminal::Table table({{"stage"}, {"name", "KPI"}, {"metric"}, {"display_name", "NAME"}});
+    table.set_empty_text("no stage of the model is mapped to one that a ready KPI is for");
+    for (const auto& ready : response.kpis()) {
+      table.Add({ready.stage(), ready.kpi_id(),
+                 EnumText("METRIC_", Kpi::Metric_Name(ready.kpi().metric())),
+                 ready.kpi().display_name()});
+    }
+    return table;
+  });
+}
+
+void AddKpiFlags(CLI::App* c, KpiFlags& kpi) {
+  c->add_option("--model", kpi.model, "for metrics of a stage");
+  c->add_option("--stage", kpi.stage, "for metrics of a stage");
+  c->add_option("--period", kpi.period, "day, week, month or quarter; default: month");
+  c->add_option("--display-name", kpi.name, "for people");
+  c->add_option("--currency", kpi.currency,
+                "of metrics that are money; default: the one most purchases have");
 }
 
 }  // namespace
@@ -760,11 +836,36 @@ void AddInsightsCommands(Cli& cli) {
   c->add_option("--target", kpi->target, "a count, minor units, or parts per million of a share")
       ->required();
   c->add_option("--owner", kpi->owner, "who answers for it")->required();
-  c->add_option("--model", kpi->model, "for metrics of a stage");
-  c->add_option("--stage", kpi->stage, "for metrics of a stage");
-  c->add_option("--period", kpi->period, "day, week, month or quarter; default: month");
-  c->add_option("--display-name", kpi->name, "for people");
+  AddKpiFlags(c, *kpi);
   c->add_flag("--lower-is-better", kpi->lower_is_better, "the target is a most");
+  auto change = std::make_shared<KpiFlags>();
+  auto changing = std::make_shared<CLI::App*>(nullptr);
+  c = cli.AddCommand(group, "update-kpi", "Change what is given of a KPI",
+                     {"clm insights update-kpi loyal-count --target 350 --owner Jonas",
+                      "clm insights update-kpi yen-revenue --currency JPY"},
+                     [&cli, change, changing] { return UpdateKpi(cli, **changing, *change); });
+  *changing = c;
+  c->add_option("KPI", change->id, "its id")->required();
+  c->add_option("--metric", change->metric, "stage-count, revenue, repeat-rate, ...");
+  c->add_option("--target", change->target,
+                "a count, minor units, or parts per million of a share");
+  c->add_option("--owner", change->owner, "who answers for it");
+  AddKpiFlags(c, *change);
+  CLI::Option* lower =
+      c->add_flag("--lower-is-better", change->lower_is_better, "the target is a most");
+  c->add_flag("--higher-is-better", change->higher_is_better, "the target is a least")
+      ->excludes(lower);
+  c->add_option("--etag", change->etag, "change only what was read");
+  auto gone = std::make_shared<KpiFlags>();
+  c = cli.AddCommand(group, "delete-kpi", "Take a KPI out of the catalogue",
+                     {"clm insights delete-kpi loyal-count"},
+                     [&cli, gone] { return DeleteKpi(cli, *gone); });
+  c->add_option("KPI", gone->id, "its id")->required();
+  c->add_option("--etag", gone->etag, "delete only what was read");
+  auto ready = std::make_shared<Flags>();
+  c = command("ready-kpis", "List the KPIs that fit the stages of a model by their meaning",
+              {"clm insights ready-kpis subscription"}, &ReadyKpis, ready);
+  c->add_option("MODEL", ready->model, "id of the stage model")->required();
   auto score = std::make_shared<Flags>();
   c = command("scorecard", "Actual against target of every KPI",
               {"clm insights scorecard --owner Mira"}, &Scorecard, score);
