@@ -528,6 +528,11 @@ v1::GetCustomerValueResponse::Value ValueToProto(const std::string& tenant, bool
   value.set_refund_minor(row.refund_minor);
   value.set_acquisition_cost_minor(row.cost_minor);
   value.set_value_minor(HistoricValue(row.revenue_minor, row.refund_minor, row.cost_minor));
+  value.set_goods_cost_minor(row.goods_minor);
+  if (const auto margin =
+          Margin(row.revenue_minor, row.refund_minor, row.goods_minor, row.unpriced)) {
+    value.set_margin_minor(*margin);
+  }
   return value;
 }
 

@@ -141,6 +141,12 @@ int64_t HistoricValue(int64_t revenue_minor, int64_t refund_minor, int64_t acqui
   return revenue_minor - refund_minor - acquisition_cost_minor;
 }
 
+std::optional<int64_t> Margin(int64_t revenue_minor, int64_t refund_minor, int64_t goods_minor,
+                              int64_t unpriced_purchases) {
+  if (unpriced_purchases > 0) return std::nullopt;
+  return revenue_minor - refund_minor - goods_minor;
+}
+
 std::optional<double> Share(int64_t part, int64_t whole) {
   if (whole == 0) return std::nullopt;
   return static_cast<double>(part) / static_cast<double>(whole);

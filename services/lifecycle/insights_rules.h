@@ -69,6 +69,11 @@ std::optional<double> LifeExpectancy(double retention_rate);
 // customer cost.
 int64_t HistoricValue(int64_t revenue_minor, int64_t refund_minor, int64_t acquisition_cost_minor);
 
+// What is left of the revenue when refunds and the goods are paid for; the acquisition cost is not
+// part of it. None while purchases do not state what their goods cost.
+std::optional<int64_t> Margin(int64_t revenue_minor, int64_t refund_minor, int64_t goods_minor,
+                              int64_t unpriced_purchases);
+
 // part / whole; none when whole is 0.
 std::optional<double> Share(int64_t part, int64_t whole);
 // amount / heads, rounded half to even; none when heads is 0.

@@ -235,7 +235,14 @@ constexpr pg::Statement kMainCurrency{"insights.main_currency", R"sql(
   "purchases, "                                                                                  \
   "sum(amount_minor) FILTER (WHERE type = 'purchase' AND currency = $2::text) AS revenue, "      \
   "sum(amount_minor) FILTER (WHERE type = 'refund' AND currency = $2::text) AS refund, "         \
-  "NULL::numeric AS cost, min(occur_time) FILTER (WHERE type = 'purchase') AS first "            \
+  "NULL::numeric AS cost, min(occur_time) FILTER (WHERE type = 'purchase') AS first, "           \
+  "sum(CASE type WHEN 'refund' THEN -goods ELSE goods END) "                                     \
+  "FILTER (WHERE currency = $2::text) AS goods, "                                                \
+  "count(*) FILTER (WHERE type = 'purchase' AND currency = $2::text AND goods IS NULL) "         \
+  "AS unpriced "                                                                                 \
+  "FROM (SELECT contact_id, type, occur_time, amount_minor, currency, "                          \
+  "CASE WHEN properties->>'cost_minor' ~ '^-?[0-9]{1,18}$' "                                     \
+  "THEN (properties->>'cost_minor')::bigint END AS goods "                                       \
   "FROM fact "                                                                                   \
   "WHERE tenant_id = $1::text AND kind = 0 AND type IN ('purchase', 'refund') "                  \
   "AND occur_time < $3::timestamptz) AS f "                                                      \
@@ -252,7 +259,8 @@ constexpr pg::Statement kMainCurrency{"insights.main_currency", R"sql(
   "SELECT m.contact_id, coalesce(c.source, m.source, '') AS source, "                            \
   "sum(m.purchases)::bigint AS purchases, coalesce(sum(m.revenue), 0)::bigint AS revenue, "      \
   "coalesce(sum(m.refund), 0)::bigint AS refund, coalesce(sum(m.cost), 0)::bigint AS cost, "     \
-  "min(m.first) AS first "                                                                       \
+  "min(m.first) AS first, coalesce(sum(m.goods), 0)::bigint AS goods, "                          \
+  "sum(m.unpriced)::bigint AS unpriced "                                                         \
   "FROM money m LEFT JOIN customer c ON c.tenant_id = $1::text AND c.contact_id = m.contact_id " \
   "WHERE $4::uuid IS NULL OR m.contact_id = $4::uuid "                                           \
   "GROUP BY 1, 2 "                                                                               \
@@ -261,21 +269,21 @@ constexpr pg::Statement kMainCurrency{"insights.main_currency", R"sql(
 // $4 only this person, $5 what a row is, $6 after this key, $7 how many.
 constexpr pg::Statement kValues{"insights.values", CLM_PERSONS R"sql(
   SELECT key, count(*) FILTER (WHERE purchases > 0), sum(purchases)::bigint, sum(revenue)::bigint,
-         sum(refund)::bigint, sum(cost)::bigint
+         sum(refund)::bigint, sum(cost)::bigint, sum(goods)::bigint, sum(unpriced)::bigint
   FROM (
     SELECT CASE $5::text
              WHEN 'total' THEN 'total'
              WHEN 'source' THEN source
              ELSE coalesce(to_char(date_trunc('month', first AT TIME ZONE 'UTC'), 'YYYY-MM-DD'),
                            'none') END COLLATE "C" AS key,
-           purchases, revenue, refund, cost
+           purchases, revenue, refund, cost, goods, unpriced
     FROM person) AS p
   WHERE $6::text IS NULL OR key > $6::text
   GROUP BY key ORDER BY key LIMIT $7::int)sql"};
 
 // $5 and $6 after this value and person, $7 how many.
 constexpr pg::Statement kCustomerValues{"insights.customer_values", CLM_PERSONS R"sql(
-  SELECT contact_id, purchases, revenue, refund, cost
+  SELECT contact_id, purchases, revenue, refund, cost, goods, unpriced
   FROM person
   WHERE contact_id IS NOT NULL
     AND ($5::bigint IS NULL OR revenue - refund - cost < $5::bigint
@@ -576,7 +584,9 @@ absl::StatusOr<std::vector<ValueRow>> InsightsQueries::Values(const ValueQuery& 
                       .purchases = row.Int(2),
                       .revenue_minor = row.Int(3),
                       .refund_minor = row.Int(4),
-                      .cost_minor = row.Int(5)});
+                      .cost_minor = row.Int(5),
+                      .goods_minor = row.Int(6),
+                      .unpriced = row.Int(7)});
   }
   return values;
 }
@@ -595,7 +605,9 @@ absl::StatusOr<std::vector<ValueRow>> InsightsQueries::CustomerValues(
                       .purchases = row.Int(1),
                       .revenue_minor = row.Int(2),
                       .refund_minor = row.Int(3),
-                      .cost_minor = row.Int(4)});
+                      .cost_minor = row.Int(4),
+                      .goods_minor = row.Int(5),
+                      .unpriced = row.Int(6)});
   }
   return values;
 }

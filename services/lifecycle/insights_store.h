@@ -23,7 +23,8 @@
 
 namespace clm::lifecycle {
 
-// The event types that carry money.
+// The event types that carry money. What their goods cost, in minor units of their own currency, is
+// the property cost_minor.
 inline constexpr char kPurchaseEvent[] = "purchase";
 inline constexpr char kRefundEvent[] = "refund";
 
@@ -93,6 +94,8 @@ struct ValueRow {
   int64_t revenue_minor = 0;
   int64_t refund_minor = 0;
   int64_t cost_minor = 0;
+  int64_t goods_minor = 0;  // As far as purchases and refunds state it.
+  int64_t unpriced = 0;     // Purchases in the currency that do not state it.
 };
 struct ValueQuery {
   std::string currency;

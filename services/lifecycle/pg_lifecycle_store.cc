@@ -301,11 +301,14 @@ constexpr pg::Statement kAddDays{"lifecycle.add_days", R"sql(
   ON CONFLICT (tenant_id, model_id, stage, day, shard) DO UPDATE SET
     entered = stage_day.entered + excluded.entered, "left" = stage_day."left" + excluded."left")sql"};
 
+// Amounts stay, and with them what the goods cost.
 constexpr pg::Statement kEraseFacts{"lifecycle.erase_facts", R"sql(
   UPDATE fact SET channel = NULL, properties = CASE kind
       WHEN 2 THEN properties - 'reason'
       WHEN 1 THEN CASE WHEN type LIKE 'attributes.%' THEN '{}' ELSE properties END
-      ELSE NULL END
+      ELSE CASE WHEN properties->>'cost_minor' ~ '^-?[0-9]{1,18}$'
+           THEN jsonb_build_object('cost_minor', properties->'cost_minor') END
+      END
   WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
 
 constexpr pg::Statement kEraseLog{"lifecycle.erase_log", R"sql(

@@ -502,13 +502,17 @@ absl::Status CustomerValue(Cli& cli, const Flags& flags) {
                            {"purchases"},
                            {"revenue"},
                            {"refunds"},
+                           {"goods_cost", "GOODS", true},
+                           {"margin"},
                            {"acquisition_cost", "COST"},
                            {"value"},
                            {"value_per_customer", "PER CUSTOMER"}});
     const auto money = [&](int64_t minor) { return terminal::Money{minor, response.currency()}; };
     for (const auto& v : response.values()) {
       table.Add({LastPart(v.key()), v.customers(), v.purchases(), money(v.revenue_minor()),
-                 money(v.refund_minor()), money(v.acquisition_cost_minor()), money(v.value_minor()),
+                 money(v.refund_minor()), money(v.goods_cost_minor()),
+                 v.has_margin_minor() ? terminal::Cell(money(v.margin_minor())) : terminal::Cell(),
+                 money(v.acquisition_cost_minor()), money(v.value_minor()),
                  v.customers() > 0 ? terminal::Cell(money(v.value_minor() / v.customers()))
                                    : terminal::Cell()});
     }
@@ -803,10 +807,13 @@ void AddInsightsCommands(Cli& cli) {
       ->check(CLI::IsMember({"cohort", "source"}));
 
   auto value = std::make_shared<Flags>();
-  c = command("value", "Historic customer lifetime value: revenue less refunds and cost",
-              {"clm insights value", "clm insights value --by source",
-               "clm insights value --by customer --limit 20"},
-              &CustomerValue, value);
+  c = command(
+      "value",
+      "Historic customer lifetime value: revenue less refunds and cost. The margin is known "
+      "where every purchase has the property cost_minor, what its goods cost",
+      {"clm insights value", "clm insights value --by source",
+       "clm insights value --by customer --limit 20"},
+      &CustomerValue, value);
   c->add_option("--by", value->by, "customer, cohort or source")
       ->check(CLI::IsMember({"customer", "cohort", "source"}));
   c->add_option("--contact", value->contact, "of one person");
