@@ -415,6 +415,165 @@ TEST_F(RecomputeTest, VelocityAndValue) {
   EXPECT_EQ(answered, expected);
 }
 
+// part / whole, rounded half to even; nothing when whole is 0.
+std::optional<int64_t> Rounded(int64_t part, int64_t whole) {
+  if (whole == 0) return std::nullopt;
+  int64_t low = part / whole;
+  if (part < 0 && low * whole != part) --low;
+  const int64_t twice = 2 * (part - low * whole);
+  return twice > whole || (twice == whole && low % 2 != 0) ? low + 1 : low;
+}
+
+TEST_F(RecomputeTest, TheScorecard) {
+  Fill(7);
+  const absl::CivilDay first(2020, 7, 1);
+  const absl::Time start = absl::FromCivil(first, absl::UTCTimeZone()), until = Day(270.5);
+  struct Spent {
+    absl::CivilDay from, to;
+    int64_t amount;
+  };
+  const std::vector<Spent> spent = {{first - 12, first + 107, 123'457},
+                                    {first + 3, first + 3, 991},
+                                    {first + 95, first + 99, 555},
+                                    {first - 90, first - 60, 777}};
+  for (size_t i = 0; i < spent.size(); ++i) {
+    CLM_ASSERT_OK(Deliver({CostOf(static_cast<int>(90'000 + i), "web", "", spent[i].from,
+                                  spent[i].to, spent[i].amount)}));
+  }
+  std::map<Uuid, absl::Time> created;
+  const pg::Result people =
+      Raw("SELECT contact_id, create_time FROM customer WHERE merged_into IS NULL");
+  for (int i = 0; i < people.size(); ++i) created[people[i].Uuid(0)] = people[i].Time(1);
+  const auto& logs = logs_["funnel"];
+  const auto within = [&](absl::Time at) { return at >= start && at < until; };
+  // Where somebody is just before an instant.
+  const auto stage_at = [](const std::vector<Move>& log, absl::Time at) {
+    std::string stage;
+    for (const Move& move : log) {
+      if (move.at < at) stage = move.to;
+    }
+    return stage;
+  };
+
+  std::map<std::string, std::optional<int64_t>> expected;
+  int64_t fresh_contacts = 0, leads = 0;
+  for (const auto& [id, time] : created) {
+    if (!within(time)) continue;
+    ++fresh_contacts;
+    const auto log = logs.find(id);
+    leads += log != logs.end() &&
+             std::any_of(log->second.begin(), log->second.end(),
+                         [&](const Move& move) { return move.to == "lead" && move.at < until; });
+  }
+  expected["new-contacts"] = fresh_contacts;
+  expected["lead-rate"] = Rounded(leads * 1'000'000, fresh_contacts);
+  int64_t entries = 0, count = 0, from = 0, converted = 0, at_start = 0, kept = 0;
+  std::vector<int64_t> visits;
+  for (const auto& [_, log] : logs) {
+    bool entered = false, came = false, went = false;
+    for (size_t i = 0; i < log.size(); ++i) {
+      const Move& move = log[i];
+      if (move.to == "trial" && !move.synthetic && i + 1 < log.size() && within(log[i + 1].at)) {
+        visits.push_back(absl::ToInt64Seconds(log[i + 1].at - move.at));
+      }
+      if (!within(move.at)) continue;
+      entered |= move.to == "buyer";
+      went |= came && move.to == "buyer";
+      came |= move.to == "trial";
+    }
+    entries += entered;
+    from += came;
+    converted += went;
+    count += stage_at(log, until) == "trial";
+    if (stage_at(log, start) == "buyer") {
+      ++at_start;
+      kept += stage_at(log, until) == "buyer";
+    }
+  }
+  expected["stage-entries"] = entries;
+  expected["stage-count"] = count;
+  expected["conversion-rate"] = Rounded(converted * 1'000'000, from);
+  expected["retention-rate"] = Rounded(kept * 1'000'000, at_start);
+  ASSERT_FALSE(visits.empty());
+  ASSERT_GT(fresh_contacts, leads);
+  expected["median-days"] = Rounded(Quantile(visits, 0.5), 86'400);
+
+  int64_t buyers = 0, again = 0, fresh = 0, ever = 0, once = 0, revenue = 0, value = 0;
+  for (auto& [_, events] : events_) {
+    std::vector<absl::Time> purchases;
+    for (const Event& e : events) {
+      const int64_t money = e.type == "purchase" ? e.amount : e.type == "refund" ? -e.amount : 0;
+      if (within(e.at)) revenue += money;
+      if (e.at < until) value += money;
+      if (e.type == "purchase" && e.at < until) purchases.push_back(e.at);
+    }
+    if (purchases.empty()) continue;
+    std::sort(purchases.begin(), purchases.end());
+    ++ever;
+    once += purchases.size() == 1;
+    buyers += within(purchases.back());
+    again += within(purchases.back()) && purchases.size() > 1;
+    fresh += within(purchases.front());
+  }
+  expected["repeat-rate"] = Rounded(again * 1'000'000, buyers);
+  expected["one-and-done"] = Rounded(once * 1'000'000, ever);
+  expected["revenue"] = revenue;
+  int64_t cost = 0;
+  const absl::CivilDay end = absl::ToCivilDay(until, absl::UTCTimeZone()) + 1;
+  for (const Spent& s : spent) {
+    const int64_t days = s.to + 1 - s.from;
+    const auto up_to = [&](absl::CivilDay day) {
+      return s.amount * std::clamp<int64_t>(day - s.from, 0, days) / days;
+    };
+    cost += up_to(end) - up_to(first);
+    if (s.from < end) value -= s.amount;
+  }
+  expected["acquisition-cost"] = Rounded(cost, fresh);
+  expected["customer-value"] = Rounded(value, ever);
+
+  const std::map<std::string, std::pair<v1::Kpi::Metric, std::string>> metrics = {
+      {"new-contacts", {v1::Kpi::METRIC_NEW_CONTACTS, ""}},
+      {"lead-rate", {v1::Kpi::METRIC_LEAD_RATE, "lead"}},
+      {"stage-entries", {v1::Kpi::METRIC_STAGE_ENTRIES, "buyer"}},
+      {"stage-count", {v1::Kpi::METRIC_STAGE_COUNT, "trial"}},
+      {"conversion-rate", {v1::Kpi::METRIC_CONVERSION_RATE, "buyer"}},
+      {"retention-rate", {v1::Kpi::METRIC_RETENTION_RATE, "buyer"}},
+      {"median-days", {v1::Kpi::METRIC_MEDIAN_DAYS, "trial"}},
+      {"repeat-rate", {v1::Kpi::METRIC_REPEAT_RATE, ""}},
+      {"one-and-done", {v1::Kpi::METRIC_ONE_AND_DONE, ""}},
+      {"revenue", {v1::Kpi::METRIC_REVENUE, ""}},
+      {"acquisition-cost", {v1::Kpi::METRIC_ACQUISITION_COST, ""}},
+      {"customer-value", {v1::Kpi::METRIC_CUSTOMER_VALUE, ""}},
+  };
+  // Each metric that there is.
+  EXPECT_EQ(metrics.size(), static_cast<size_t>(v1::Kpi::Metric_descriptor()->value_count()) - 1);
+  for (const auto& [id, metric] : metrics) {
+    v1::CreateKpiRequest create;
+    create.set_parent("tenants/acme");
+    create.set_kpi_id(id);
+    create.mutable_kpi()->set_metric(metric.first);
+    create.mutable_kpi()->set_owner("ada");
+    create.mutable_kpi()->set_period(v1::PERIOD_QUARTER);
+    if (!metric.second.empty()) {
+      create.mutable_kpi()->set_model(ModelNameOf("funnel"));
+      create.mutable_kpi()->set_stage(metric.second);
+    }
+    CLM_ASSERT_OK(Do(&InsightsHandlers::CreateKpi, create)) << id;
+  }
+  v1::GetScorecardRequest request;
+  request.set_parent("tenants/acme");
+  *request.mutable_as_of_time() = At(270.5);
+  const auto card = Do(&InsightsHandlers::GetScorecard, request);
+  CLM_ASSERT_OK(card);
+  ASSERT_EQ(card->scores_size(), static_cast<int>(metrics.size()));
+  for (const auto& score : card->scores()) {
+    const std::string id = score.kpi().name().substr(std::string("tenants/acme/kpis/").size());
+    EXPECT_EQ(FromProto(score.start_time()), start);
+    EXPECT_EQ(score.has_actual() ? std::optional(score.actual()) : std::nullopt, expected.at(id))
+        << id;
+  }
+}
+
 TEST_F(RecomputeTest, RunningTotalsEqualTheRecount) {
   Fill(6);
   v1::RecountTotalsRequest request;
