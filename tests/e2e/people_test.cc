@@ -51,6 +51,66 @@ TEST_F(PeopleTest, WhatTheApiMakesTheCommandLineShowsAndTheOtherWayRound) {
   EXPECT_THAT(csv.out, Not(HasSubstr("ada@example.com")));
 }
 
+TEST_F(PeopleTest, TopicsConsentAndSuppressionsNeedNoProgram) {
+  NewContact("ada@example.com");
+  EXPECT_THAT(Clm({"topics", "create", "news", "--display-name", "The news"}), Succeeded());
+  EXPECT_THAT(Clm({"topics", "create", "news"}), FailedWith(kConflict, HasSubstr("news")));
+  EXPECT_THAT(Clm({"topics", "create", "odd", "--opt-in", "perhaps"}),
+              FailedWith(kUsage, HasSubstr("--opt-in")));
+  EXPECT_EQ(Json({"topics", "list"})[0].value("opt_in", ""), "OPT_IN_DOUBLE");
+
+  const auto reach = [&] { return Json({"consent", "check", "ada@example.com", "news"}); };
+  EXPECT_FALSE(reach().value("allowed", false));
+  Json({"topics", "subscribe", "ada@example.com", "news", "--confirmed", "--source", "web-form"});
+  EXPECT_TRUE(reach().value("allowed", false));
+  EXPECT_THAT(Clm({"topics", "of", "ada@example.com"}).out, HasSubstr("confirmed"));
+  Json({"suppressions", "add", "ada@example.com", "--reason", "complaint"});
+  EXPECT_THAT(reach().value("reason", ""), HasSubstr("COMPLAINT"));
+  EXPECT_THAT(Clm({"suppressions", "list"}).out, HasSubstr("ada@example.com"));
+  EXPECT_THAT(Clm({"suppressions", "lift", "ada@example.com"}),
+              FailedWith(kUsage, HasSubstr("--reason")));
+  EXPECT_THAT(Clm({"suppressions", "lift", "ada@example.com", "--reason", "asked"}), Succeeded());
+  EXPECT_TRUE(reach().value("allowed", false));
+  Json({"topics", "unsubscribe", "ada@example.com", "news"});
+  EXPECT_FALSE(reach().value("allowed", false));
+
+  Json({"consent", "record", "ada@example.com", "marketing", "granted", "--source", "web-form",
+        "--at", "2024-01-05"});
+  Json({"consent", "record", "ada@example.com", "marketing", "revoked"});
+  const json acts = Json({"consent", "history", "ada@example.com"});
+  ASSERT_EQ(acts.size(), 2u);
+  EXPECT_EQ(acts[0].value("state", ""), "STATE_REVOKED");
+  EXPECT_THAT(Clm({"consent", "record", "ada@example.com", "marketing", "maybe"}),
+              FailedWith(kUsage, HasSubstr("STATE")));
+
+  // A topic made here is one that an import can name.
+  const std::string file =
+      suite().Write(tenant() + "-subscribers.csv", "email,action\ngrace@example.com,subscribe\n");
+  EXPECT_THAT(Clm({"import", "contacts", file, "--topic", "news"}), Succeeded());
+  EXPECT_THAT(Clm({"topics", "of", "grace@example.com"}).out, HasSubstr("news"));
+}
+
+TEST_F(PeopleTest, WhoIsThereTwiceAndWhatFindingPeopleCostCanBeListed) {
+  NewContact("ada@example.com");
+  NewContact("ada+news@example.com");
+  EXPECT_TRUE(Eventually([this] { return Json({"contacts", "duplicates"}).size() == 1; }));
+  EXPECT_THAT(Clm({"contacts", "duplicates"}).out, HasSubstr("similar email"));
+  EXPECT_TRUE(Json({"contacts", "duplicates", "--min-score", "100"}).empty());
+
+  Json({"costs", "add", "1200.50", "--currency", "EUR", "--source", "fair", "--start", "2024-03-01",
+        "--end", "2024-03-31"});
+  Json({"costs", "add", "15", "--currency", "JPY", "--contact", "ada@example.com", "--start",
+        "2024-03-04"});
+  const json costs = Json({"costs", "list"});
+  ASSERT_EQ(costs.size(), 2u);
+  EXPECT_EQ(costs[0].value("amount_minor", ""), "120050");
+  EXPECT_EQ(costs[1].value("amount_minor", ""), "15");
+  EXPECT_EQ(costs[1].value("end_date", ""), "2024-03-04");
+  EXPECT_THAT(Clm({"costs", "list"}).out, HasSubstr("1,200.50 EUR"));
+  EXPECT_THAT(Clm({"costs", "add", "1", "--currency", "EUR", "--start", "2024-03-04"}),
+              FailedWith(kUsage, HasSubstr("source")));
+}
+
 TEST_F(PeopleTest, EventsOfTheApiAreOnTheTimeline) {
   const std::string ada = NewContact("ada@example.com");
   contact::v1::IngestEventsRequest request;

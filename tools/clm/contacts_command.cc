@@ -287,6 +287,28 @@ absl::Status History(Cli& cli, const std::string& who, const std::string& attrib
   });
 }
 
+absl::Status Duplicates(Cli& cli, int32_t min_score, int64_t limit) {
+  contact::v1::ListDuplicateCandidatesRequest request;
+  request.set_parent(cli.tenant_name());
+  request.set_min_score(min_score);
+  CLM_ASSIGN_OR_RETURN(const std::vector<contact::v1::DuplicateCandidate> candidates,
+                       cli.List(&Stub::ListDuplicateCandidates, request,
+                                &contact::v1::ListDuplicateCandidatesResponse::candidates, limit));
+  return cli.Print(Pointers(candidates), true, [&] {
+    terminal::Table table({{"score"},
+                           {"name", "CONTACT"},
+                           {"duplicate"},
+                           {"reasons", "BECAUSE OF"},
+                           {"find_time", "FOUND", true}});
+    table.set_empty_text("nobody is there twice, as far as the scan has come");
+    for (const auto& c : candidates) {
+      table.Add({static_cast<int64_t>(c.score()), LastPart(c.contact()), LastPart(c.duplicate()),
+                 absl::StrJoin(c.reasons(), ", "), TimeCell(c.has_find_time(), c.find_time())});
+    }
+    return table;
+  });
+}
+
 // Everything that is held about a person. Always a message: a table would leave things out.
 absl::Status Export(Cli& cli, const std::string& who) {
   contact::v1::ExportContactRequest request;
@@ -460,6 +482,18 @@ void AddContactsCommands(Cli& cli) {
   command->add_option("PRIMARY", merge->first, "survives")->required();
   command->add_option("DUPLICATE", merge->second, "becomes an alias")->required();
   command->add_flag("--choose", *choose, "let the earlier one survive, whatever the order");
+
+  auto score = std::make_shared<int32_t>(0);
+  auto pairs = std::make_shared<int64_t>(50);
+  command = cli.AddCommand(group, "duplicates", "List who may be there twice, the likeliest first",
+                           {"clm contacts duplicates --min-score 80"},
+                           [&cli, score, pairs] { return Duplicates(cli, *score, *pairs); });
+  command->add_option("--min-score", *score, "least likeness, 0 to 100")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
+  command->add_option("--limit", *pairs, "most to show; 0: all")
+      ->check(kLimit)
+      ->capture_default_str();
 
   auto lookup = std::make_shared<std::pair<std::string, std::string>>();
   command = cli.AddCommand(
