@@ -6,20 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "tools/clm/access_command.h"
-#include "tools/clm/bench_command.h"
 #include "tools/clm/cli.h"
-#include "tools/clm/contacts_command.h"
-#include "tools/clm/demo_command.h"
-#include "tools/clm/events_command.h"
-#include "tools/clm/import_command.h"
-#include "tools/clm/insights_command.h"
+#include "tools/clm/commands.h"
 #include "tools/clm/live_values.h"
-#include "tools/clm/models_command.h"
-#include "tools/clm/operate_command.h"
-#include "tools/clm/rules_command.h"
-#include "tools/clm/stages_command.h"
-#include "tools/clm/up_command.h"
 #include "tools/terminal/completion.h"
 #include "tools/terminal/outcome.h"
 
@@ -47,30 +36,7 @@ int main(int argc, char** argv) {
       "Exit codes: 0 done, 1 failure, 2 wrong usage, 3 not found, 4 conflict, 5 unavailable (worth "
       "a retry), 6 not permitted.\nclm COMMAND --help shows examples.");
   clm::cli::Cli cli(app);
-  clm::cli::AddUpCommands(app, cli);
-  clm::cli::AddDemoCommand(app, cli);
-  clm::cli::AddOperateCommands(app, cli);
-  clm::cli::AddBenchCommand(app, cli);
-  clm::cli::AddContactsCommands(cli);
-  clm::cli::AddEventsCommands(cli);
-  clm::cli::AddImportCommands(cli);
-  clm::cli::AddModelsCommands(cli);
-  clm::cli::AddRulesCommands(cli);
-  clm::cli::AddStagesCommands(cli);
-  clm::cli::AddInsightsCommands(cli);
-  clm::cli::AddAccessCommands(cli);
-  std::string shell;
-  cli.AddCommand(&app, "completion", "Print a script that completes clm's words in a shell",
-                 {"source <(clm completion bash)", "clm completion zsh > ~/.zsh/_clm",
-                  "clm completion fish > ~/.config/fish/completions/clm.fish"},
-                 [&app, &shell]() -> absl::Status {
-                   const auto script =
-                       clm::terminal::CompletionScript(app, "clm", shell, clm::cli::LiveNames());
-                   if (script.ok()) std::cout << *script;
-                   return script.status();
-                 })
-      ->add_option("SHELL", shell, "bash, zsh or fish")
-      ->required();
+  clm::cli::AddCommands(app, cli);
   std::vector<std::string> words(argv + 1, argv + argc);
   // What completion scripts ask: the values that the last word can have.
   const bool completing = !words.empty() && words.front() == "__complete";
