@@ -34,6 +34,7 @@ RecordedTransition Record(const LoggedTransition& logged, absl::Span<const FactP
     recorded.fact_type = fact->fact.type;
     recorded.actor = fact->actor;
     recorded.reason = fact->fact.move.reason;
+    recorded.request_id = fact->request_id;
     break;
   }
   return recorded;

@@ -41,6 +41,7 @@ struct StoredFact : FactDetails {
   std::string channel;
   DynamicValues properties;  // kAttribute: the new value under "value", none when it was cleared.
   std::string actor;         // kMove only.
+  std::string request_id;    // kMove only: a UUID, or empty.
 };
 using FactPtr = std::shared_ptr<const StoredFact>;
 
@@ -67,6 +68,7 @@ struct RecordedTransition {
   std::string fact_type;
   std::string actor;
   std::string reason;
+  std::string request_id;  // Of a move by hand: a UUID, or empty.
   std::optional<absl::Time> overdue_time;
   std::optional<absl::Time> supersede_time;
 };

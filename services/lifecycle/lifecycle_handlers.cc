@@ -241,6 +241,7 @@ absl::StatusOr<std::string> ApplyHandMove(const HandMove& hand, LifecycleWork& w
   fact.fact.type = hand.model;
   fact.fact.move = hand.move;
   fact.actor = hand.actor;
+  fact.request_id = hand.info.request_id;
   const FactPtr shared = ShareFact(std::move(fact));
   CLM_ASSIGN_OR_RETURN(const FoldDecision decision,
                        DecideFold(work, {.customer = key, .facts = {shared}}, now));

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/synchronization/notification.h"
 #include "libs/testing/at_once.h"
 #include "services/lifecycle/lifecycle_fixture.h"
@@ -213,6 +214,45 @@ TEST_F(LifecycleHandlersTest, ARepeatedRequestIsAnsweredNotRepeated) {
   EXPECT_EQ(Journaled("StageChanged", Contact(1)), 1);
   request.set_to_stage("customer");
   EXPECT_THAT(Do(&LifecycleHandlers::MoveCustomer, request), ReasonIs("REQUEST_ID_REUSED"));
+}
+
+TEST_F(LifecycleHandlersTest, TheLogHoldsTheRequestThatAskedForAMove) {
+  CLM_ASSERT_OK(InstallPreset("hubspot-eight", false));
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900)}));
+  const std::string first = Id(501).ToString(), second = Id(502).ToString();
+  v1::MoveCustomerRequest move = Move(Contact(1), "lead");
+  move.set_request_id(absl::AsciiStrToUpper(first));
+  const auto lead = Do(&LifecycleHandlers::MoveCustomer, move);
+  CLM_ASSERT_OK(lead);
+  const auto requests = [&] {
+    v1::ListTransitionsRequest list;
+    list.set_parent(EntityName(kContacts, Contact(1)));
+    const auto log = Do(&LifecycleHandlers::ListTransitions, list);
+    EXPECT_THAT(log, clm::testing::IsOk());
+    std::vector<std::string> ids;
+    for (const v1::Transition& t : log->transitions()) ids.push_back(t.request_id());
+    return ids;
+  };
+  EXPECT_THAT(requests(), ElementsAre(first));
+  EXPECT_EQ(Count("SELECT count(*) FROM transition WHERE request_id = '" + first + "'"), 1);
+
+  // A move in the past folds the customer again: each line keeps its own request.
+  move = Move(Contact(1), "subscriber", lead->etag());
+  move.set_request_id(second);
+  ToProto(Day(950), move.mutable_effective_time());
+  const auto subscriber = Do(&LifecycleHandlers::MoveCustomer, move);
+  CLM_ASSERT_OK(subscriber);
+  EXPECT_THAT(Path(Contact(1)), ElementsAre("950 >subscriber", "1000 subscriber>lead"));
+  EXPECT_THAT(requests(), ElementsAre(second, first));
+
+  // Who gives none has none.
+  v1::ClearStageRequest clear;
+  clear.set_contact(move.contact());
+  clear.set_model(move.model());
+  clear.set_etag(subscriber->etag());
+  clock_.Advance(absl::Hours(1));
+  CLM_ASSERT_OK(Do(&LifecycleHandlers::ClearStage, clear));
+  EXPECT_THAT(requests(), ElementsAre(second, first, ""));
 }
 
 TEST_F(LifecycleHandlersTest, AMoveInThePastIsJudgedWhereItBelongs) {

@@ -315,6 +315,7 @@ v1::Transition ToProto(const EntityKey& contact, absl::string_view model,
   if (logged.cause != Cause::kMove) out.set_event_type(transition.fact_type);
   out.set_actor(transition.actor);
   out.set_reason(transition.reason);
+  out.set_request_id(transition.request_id);
   for (const std::string& skipped : logged.skipped) out.add_skipped_stages(skipped);
   out.set_model_version(logged.model_version);
   out.set_episode(logged.episode);

@@ -159,7 +159,7 @@ constexpr pg::Statement kFactsById{"lifecycle.facts_by_id", "SELECT " CLM_FACT_C
   "t.tenant_id, t.contact_id, t.model_id, t.sequence, t.from_stage, t.to_stage, "              \
   "t.effective_time, t.record_time, t.cause, t.direction, t.rule_id, t.fact_id, t.fact_type, " \
   "t.actor, t.reason, t.skipped, t.synthetic, t.model_version, t.episode, t.overdue_time, "    \
-  "t.supersede_time "
+  "t.supersede_time, t.request_id "
 
 constexpr pg::Statement kLog{"lifecycle.log", "SELECT " CLM_LOG_COLUMNS R"sql(
   FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, contact_id)
@@ -261,17 +261,17 @@ constexpr pg::Statement kSavePlaces{"lifecycle.save_places", R"sql(
 constexpr pg::Statement kAppendLog{"lifecycle.append_log", R"sql(
   INSERT INTO transition (tenant_id, contact_id, model_id, sequence, from_stage, to_stage,
                           effective_time, record_time, cause, direction, rule_id, fact_id, fact_type,
-                          actor, reason, skipped, synthetic, model_version, episode)
+                          actor, reason, skipped, synthetic, model_version, episode, request_id)
   SELECT tenant_id, contact_id, model_id, sequence, from_stage, to_stage, effective_time,
          record_time, cause, direction, rule_id, fact_id, fact_type, actor, reason,
-         string_to_array(skipped, ','), synthetic, model_version, episode
+         string_to_array(skipped, ','), synthetic, model_version, episode, request_id
   FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[],
               $7::timestamptz[], $8::timestamptz[], $9::smallint[], $10::smallint[], $11::text[],
               $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::boolean[],
               $18::int[], $19::int[], $20::uuid[])
     AS w (tenant_id, contact_id, model_id, sequence, from_stage, to_stage, effective_time,
           record_time, cause, direction, rule_id, fact_id, fact_type, actor, reason, skipped,
-          synthetic, model_version, episode))sql"};
+          synthetic, model_version, episode, request_id))sql"};
 
 constexpr pg::Statement kSupersede{"lifecycle.supersede", R"sql(
   UPDATE transition t SET supersede_time = w.supersede_time
@@ -430,6 +430,7 @@ DynamicValues PropertiesOf(const StoredFact& fact) {
                           {"to", move.to},
                           {"reason", move.reason},
                           {"actor", fact.actor}};
+  if (!fact.request_id.empty()) values["request_id"] = fact.request_id;
   if (move.allow_regress) values["allow_regress"] = std::string("true");
   if (move.has_role) values["has_role"] = std::string("true");
   return values;
@@ -464,6 +465,7 @@ FactPtr FactFrom(const pg::Row& row) {
   if (fact.fact.kind == Fact::Kind::kMove) {
     fact.fact.move = MoveFrom(fact.properties);
     fact.actor = TextOf(fact.properties, "actor");
+    fact.request_id = TextOf(fact.properties, "request_id");
     fact.properties.clear();
   }
   return ShareFact(std::move(fact));
@@ -490,6 +492,7 @@ RecordedTransition LineFrom(const pg::Row& row) {
   logged.episode = static_cast<int32_t>(row.Int(18));
   line.overdue_time = row.OptTime(19);
   line.supersede_time = row.OptTime(20);
+  if (const auto request = row.OptUuid(21)) line.request_id = request->ToString();
   return line;
 }
 
@@ -1392,7 +1395,7 @@ absl::Status LifecycleWork::FlushLog(pg::Tx& tx) {
     std::vector<Uuid> contacts;
     std::vector<int64_t> sequences, causes, directions, versions, episodes;
     std::vector<absl::Time> times, record_times;
-    std::vector<std::optional<Uuid>> facts;
+    std::vector<std::optional<Uuid>> facts, requests;
     std::vector<bool> synthetic;
     for (const Line& line : pending_.appended) {
       const RecordedTransition& t = line.transition;
@@ -1412,6 +1415,7 @@ absl::Status LifecycleWork::FlushLog(pg::Tx& tx) {
       fact_types.push_back(t.fact_type);
       actors.push_back(t.actor);
       reasons.push_back(t.reason);
+      requests.push_back(Uuid::Parse(t.request_id));
       skipped.push_back(absl::StrJoin(t.logged.skipped, ","));
       synthetic.push_back(t.logged.synthetic);
       versions.push_back(t.logged.model_version);
@@ -1422,6 +1426,7 @@ absl::Status LifecycleWork::FlushLog(pg::Tx& tx) {
     args.AddArray(to).AddArray(times).AddArray(record_times).AddArray(causes).AddArray(directions);
     args.AddArray(rules).AddArray(facts).AddArray(fact_types).AddArray(actors).AddArray(reasons);
     args.AddArray(skipped).AddArray(synthetic).AddArray(versions).AddArray(episodes);
+    args.AddArray(requests);
     CLM_RETURN_IF_ERROR(tx.Exec(kAppendLog, args).status());
   }
   if (!pending_.overdue.empty()) {

@@ -183,6 +183,7 @@ TEST_F(StagesTest, MovesByHandKeepTheRulesOfTheModel) {
               FailedWith(kUsage, HasSubstr("to_stage")));
   EXPECT_THAT(move({"lead", "--model", "no-such"}), FailedWith(kNotFound, HasSubstr("no-such")));
   EXPECT_THAT(Moves(ada), ElementsAre("lead", "customer", "lead"));
+  EXPECT_THAT(Clm({"stages", "history", ada, "-o", "csv"}).out, HasSubstr("request_id"));
   EXPECT_THAT(Clm({"explain", "stage", ada, "--model", "hubspot-eight"}).out,
               HasSubstr("met at the fair"));
 

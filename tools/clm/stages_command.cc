@@ -94,6 +94,7 @@ terminal::Table TransitionTable(const std::vector<Transition>& transitions) {
                          {"supersede_time", "UNTRUE SINCE"},
                          {"record_time", "", true},
                          {"event_id", "", true},
+                         {"request_id", "", true},
                          {"episode", "", true},
                          {"model_version", "", true}});
   table.set_empty_text("never moved");
@@ -105,7 +106,8 @@ terminal::Table TransitionTable(const std::vector<Transition>& transitions) {
                t.to_stage().empty() ? terminal::Cell() : terminal::Cell(t.to_stage(), tone),
                TextCell(CauseText(t)), TimeCell(t.has_supersede_time(), t.supersede_time()),
                TimeCell(t.has_record_time(), t.record_time()), TextCell(t.event_id()),
-               static_cast<int64_t>(t.episode()), static_cast<int64_t>(t.model_version())});
+               TextCell(t.request_id()), static_cast<int64_t>(t.episode()),
+               static_cast<int64_t>(t.model_version())});
   }
   return table;
 }
