@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,6 +39,8 @@ enum Figure : int {
   kGetFresh,
   kGetCached,
   kContextCached,
+  kGetNear,
+  kContextNear,
   kCreate,
   kMove,
   kEvents,
@@ -58,8 +61,10 @@ struct About {
 constexpr About kAbout[kFigures] = {
     {"skeleton", "empty method through the whole skeleton", "raw gRPC echo", {0.80, 0.93}},
     {"get-fresh", "GetContact from the database", "pgbench -S", {0.55, 1.0}},
-    {"get-cached", "GetContact from the cache", "raw gRPC echo", {0.60, 0.92}},
-    {"context-cached", "GetCustomerContext from the cache", "raw gRPC echo", {0.60, 0.92}},
+    {"get-cached", "GetContact from Redis", "raw gRPC echo", {0.60, 0.92}},
+    {"context-cached", "GetCustomerContext from Redis", "raw gRPC echo", {0.60, 0.92}},
+    {"get-near", "GetContact from the cache in process", "raw gRPC echo", {0.60, 0.92}},
+    {"context-near", "GetCustomerContext from the cache in process", "raw gRPC echo", {0.60, 0.92}},
     {"create", "CreateContact, durable, 256 in flight", "pgbench, same rows, one each", {1.5, 3.0}},
     {"move", "transition, 256 in flight", "pgbench, same rows, one each", {1.5, 3.0}},
     {"events", "events, 100 per request", "COPY of the same rows", {0.25, 0.60}},
@@ -131,14 +136,11 @@ class Figures {
     CLM_RETURN_IF_ERROR(StartEchoes());
     if (Wanted(kSkeleton)) CLM_RETURN_IF_ERROR(Skeleton());
     if (Wanted(kGetFresh)) CLM_RETURN_IF_ERROR(GetFresh());
-    if (Wanted(kGetCached)) {
-      CLM_RETURN_IF_ERROR(Cached(kGetCached, kGetContact, traffic_->GetEveryContact(),
-                                 traffic_->GetContact(false), contact_));
-    }
-    if (Wanted(kContextCached)) {
-      CLM_RETURN_IF_ERROR(Cached(kContextCached, kGetCustomerContext,
-                                 traffic_->GetEveryCustomerContext(),
-                                 traffic_->GetCustomerContext(), context_));
+    for (const auto& [figure, context, from] :
+         {std::tuple{kGetCached, false, From::kRedis},
+          std::tuple{kContextCached, true, From::kRedis}, std::tuple{kGetNear, false, From::kNear},
+          std::tuple{kContextNear, true, From::kNear}}) {
+      if (Wanted(figure)) CLM_RETURN_IF_ERROR(Cached(figure, context, from));
     }
     if (Wanted(kCreate)) CLM_RETURN_IF_ERROR(Create());
     if (Wanted(kMove)) CLM_RETURN_IF_ERROR(Move());
@@ -224,7 +226,7 @@ class Figures {
     // As many rows as there are contacts, at least.
     CLM_RETURN_IF_ERROR(PreparePgbench(*stand_, static_cast<int>(1 + options_.contacts / 100'000)));
     CLM_ASSIGN_OR_RETURN(const auto generator, Generator(stand_->contact_socket(), kGetContact));
-    const Work work = traffic_->GetContact(true);
+    const Work work = traffic_->GetContact(From::kDatabase);
     CLM_RETURN_IF_ERROR(generator->Run(work, kReadsInFlight, absl::Seconds(1)).status());
     CLM_ASSIGN_OR_RETURN(const Rounds rounds,
                          Measure({SuiteSide(*generator, work, kReadsInFlight), CeilingSide([this] {
@@ -235,8 +237,12 @@ class Figures {
     return absl::OkStatus();
   }
 
-  absl::Status Cached(Figure figure, const std::string& method, const Work& warm, const Work& work,
-                      const std::string& echoed) {
+  absl::Status Cached(Figure figure, bool context, From from) {
+    const std::string method = context ? kGetCustomerContext : kGetContact;
+    const std::string& echoed = context ? context_ : contact_;
+    const Work warm =
+        context ? traffic_->GetEveryCustomerContext(from) : traffic_->GetEveryContact(from);
+    const Work work = context ? traffic_->GetCustomerContext(from) : traffic_->GetContact(from);
     CLM_ASSIGN_OR_RETURN(const auto suite, Generator(stand_->contact_socket(), method));
     CLM_ASSIGN_OR_RETURN(const auto echo, Generator(raw_socket_, method));
     Work echo_work = work;

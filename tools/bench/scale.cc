@@ -60,8 +60,9 @@ class Scale {
       CLM_ASSIGN_OR_RETURN(place.traffic, Traffic::Prepare(*place.stand, options_.client, size));
       places_.push_back(std::move(place));
     }
-    CLM_RETURN_IF_ERROR(Compare(kGetP50, kGetContact, kReadsInFlight,
-                                [](Place& place) { return place.traffic->GetContact(true); }));
+    CLM_RETURN_IF_ERROR(Compare(kGetP50, kGetContact, kReadsInFlight, [](Place& place) {
+      return place.traffic->GetContact(From::kDatabase);
+    }));
     CLM_RETURN_IF_ERROR(Compare(kCreateCpu, kCreateContact, kWritesInFlight,
                                 [](Place& place) { return place.traffic->CreateContact(); }));
     return Rules();

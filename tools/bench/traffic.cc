@@ -32,6 +32,8 @@ constexpr int kContactsPerRequest = 500;
 constexpr int kBulkInFlight = 8;
 // Zipf's exponent; the distribution wants more than 1.
 constexpr double kZipf = 1.01;
+// What callers of the near cache allow.
+constexpr int kStalenessSeconds = 5;
 
 absl::BitGen& Random() {
   thread_local absl::BitGen random;
@@ -147,21 +149,25 @@ absl::Status Traffic::MakeContacts(int64_t contacts) {
 
 size_t Traffic::AnyName() const { return absl::Zipf<size_t>(Random(), names_.size() - 1, kZipf); }
 
-Work Traffic::Reads(std::function<bool(int slot, size_t* name)> pick, bool context, bool strong) {
+Work Traffic::Reads(std::function<bool(int slot, size_t* name)> pick, bool context, From from) {
+  const auto fill = [from](const std::string& name, auto* request, std::string* bytes) {
+    request->Clear();
+    request->set_name(name);
+    if (from == From::kDatabase) request->set_consistency(cv1::CONSISTENCY_STRONG);
+    if (from == From::kNear) request->mutable_max_staleness()->set_seconds(kStalenessSeconds);
+    return request->SerializeToString(bytes);
+  };
   Work work;
-  work.next = [this, pick = std::move(pick), context, strong](int slot, std::string* bytes) {
+  work.next = [this, fill, pick = std::move(pick), context](int slot, std::string* bytes) {
     size_t name = 0;
     if (!pick(slot, &name)) return false;
     asked_[slot] = name;
     if (context) {
       thread_local cv1::GetCustomerContextRequest request;
-      request.set_name(names_[name]);
-      return request.SerializeToString(bytes);
+      return fill(names_[name], &request, bytes);
     }
     thread_local cv1::GetContactRequest request;
-    request.set_name(names_[name]);
-    request.set_consistency(strong ? cv1::CONSISTENCY_STRONG : cv1::CONSISTENCY_UNSPECIFIED);
-    return request.SerializeToString(bytes);
+    return fill(names_[name], &request, bytes);
   };
   work.check = [this, context](int slot, absl::string_view bytes) {
     if (context) {
@@ -174,43 +180,25 @@ Work Traffic::Reads(std::function<bool(int slot, size_t* name)> pick, bool conte
   return work;
 }
 
-Work Traffic::GetContact(bool strong) {
-  return Reads(
-      [this](int, size_t* name) {
-        *name = AnyName();
-        return true;
-      },
-      false, strong);
+std::function<bool(int slot, size_t* name)> Traffic::Any() {
+  return [this](int, size_t* name) {
+    *name = AnyName();
+    return true;
+  };
 }
 
-Work Traffic::GetCustomerContext() {
-  return Reads(
-      [this](int, size_t* name) {
-        *name = AnyName();
-        return true;
-      },
-      true, false);
-}
-
-Work Traffic::GetEveryContact() {
+std::function<bool(int slot, size_t* name)> Traffic::Every() {
   auto next = std::make_shared<std::atomic<size_t>>(0);
-  return Reads(
-      [this, next](int, size_t* name) {
-        *name = (*next)++;
-        return *name < names_.size();
-      },
-      false, false);
+  return [this, next](int, size_t* name) {
+    *name = (*next)++;
+    return *name < names_.size();
+  };
 }
 
-Work Traffic::GetEveryCustomerContext() {
-  auto next = std::make_shared<std::atomic<size_t>>(0);
-  return Reads(
-      [this, next](int, size_t* name) {
-        *name = (*next)++;
-        return *name < names_.size();
-      },
-      true, false);
-}
+Work Traffic::GetContact(From from) { return Reads(Any(), false, from); }
+Work Traffic::GetCustomerContext(From from) { return Reads(Any(), true, from); }
+Work Traffic::GetEveryContact(From from) { return Reads(Every(), false, from); }
+Work Traffic::GetEveryCustomerContext(From from) { return Reads(Every(), true, from); }
 
 Work Traffic::CreateContact() {
   Work work;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,13 @@ inline constexpr int kEventsPerRequest = 100;
 // The tenant's id, also of the models' names: "tenants/bench".
 inline constexpr char kTenant[] = "bench";
 
+// Where an answer may come from.
+enum class From {
+  kDatabase,
+  kRedis,  // Or the database, when it is not there.
+  kNear,   // The memory of the process, or as above.
+};
+
 // A Work refers to its Traffic, which must outlive it. Not thread-safe, but for the functions of a
 // Work, as closed_loop.h says.
 class Traffic {
@@ -41,12 +49,12 @@ class Traffic {
   // In an order that has nothing to do with that of their making.
   const std::vector<std::string>& names() const { return names_; }
 
-  // Reads of contacts whose popularity follows Zipf's law. `strong`: from the database.
-  Work GetContact(bool strong);
-  Work GetCustomerContext();
-  // Of every contact once: afterwards they are all in the cache.
-  Work GetEveryContact();
-  Work GetEveryCustomerContext();
+  // Reads of contacts whose popularity follows Zipf's law.
+  Work GetContact(From from);
+  Work GetCustomerContext(From from);
+  // Of every contact once: afterwards they are all in the caches that may answer.
+  Work GetEveryContact(From from);
+  Work GetEveryCustomerContext(From from);
   Work CreateContact();
   // Each slot moves a customer of its own to and fro, with the etag that the last move told.
   Work MoveCustomer();
@@ -67,7 +75,9 @@ class Traffic {
   absl::Status MakeTenant();
   absl::Status MakeContacts(int64_t contacts);
   size_t AnyName() const;
-  Work Reads(std::function<bool(int slot, size_t* name)> pick, bool context, bool strong);
+  Work Reads(std::function<bool(int slot, size_t* name)> pick, bool context, From from);
+  std::function<bool(int slot, size_t* name)> Any();
+  std::function<bool(int slot, size_t* name)> Every();
 
   struct Mover {
     std::string etag;
