@@ -220,10 +220,40 @@ absl::Status Merge(Cli& cli, const std::string& primary, const std::string& dupl
   return Show(cli, response.contact());
 }
 
-absl::Status ShowContext(Cli& cli, const std::string& who, bool strong) {
+// What a reader allows, of --strong and --max-staleness.
+struct FreshnessFlags {
+  bool strong = false;
+  std::string max_staleness;
+};
+
+void AddStalenessFlag(CLI::App* command, FreshnessFlags& flags) {
+  command
+      ->add_option("--max-staleness", flags.max_staleness,
+                   "also from the server's memory, if that was true so long ago; at most 60s")
+      ->type_name("SPAN");
+}
+
+template <class Request>
+absl::Status SetStaleness(const FreshnessFlags& flags, Request* request) {
+  if (flags.max_staleness.empty()) return absl::OkStatus();
+  CLM_ASSIGN_OR_RETURN(const absl::Duration span,
+                       ParseSpan("--max-staleness", flags.max_staleness));
+  request->mutable_max_staleness()->set_seconds(absl::ToInt64Seconds(span));
+  return absl::OkStatus();
+}
+
+absl::Status Get(Cli& cli, const std::string& who, const FreshnessFlags& flags) {
+  contact::v1::GetContactRequest request;
+  CLM_ASSIGN_OR_RETURN(*request.mutable_name(), cli.ContactName(who));
+  CLM_RETURN_IF_ERROR(SetStaleness(flags, &request));
+  return Show(cli, cli.Call(&Stub::GetContact, request));
+}
+
+absl::Status ShowContext(Cli& cli, const std::string& who, const FreshnessFlags& flags) {
   contact::v1::GetCustomerContextRequest request;
   CLM_ASSIGN_OR_RETURN(*request.mutable_name(), cli.ContactName(who));
-  if (strong) request.set_consistency(contact::v1::CONSISTENCY_STRONG);
+  CLM_RETURN_IF_ERROR(SetStaleness(flags, &request));
+  if (flags.strong) request.set_consistency(contact::v1::CONSISTENCY_STRONG);
   CLM_ASSIGN_OR_RETURN(const contact::v1::CustomerContext context,
                        cli.Call(&Stub::GetCustomerContext, request));
   return cli.Print({&context}, false, [&] {
@@ -382,13 +412,12 @@ void AddContactsCommands(Cli& cli) {
     return one;
   };
 
-  about_one("get", "Show a contact",
-            {"clm contacts get ada@example.com", "clm contacts get user_id:1042 -o yaml"},
-            [&cli](const std::string& who) -> absl::Status {
-              contact::v1::GetContactRequest request;
-              CLM_ASSIGN_OR_RETURN(*request.mutable_name(), cli.ContactName(who));
-              return Show(cli, cli.Call(&Stub::GetContact, request));
-            });
+  auto get = std::make_shared<FreshnessFlags>();
+  AddStalenessFlag(
+      about_one("get", "Show a contact",
+                {"clm contacts get ada@example.com", "clm contacts get user_id:1042 -o yaml"},
+                [&cli, get](const std::string& who) { return Get(cli, who, *get); }),
+      *get);
 
   auto create = std::make_shared<ContactFlags>();
   command = cli.AddCommand(
@@ -458,11 +487,13 @@ void AddContactsCommands(Cli& cli) {
   about_one("export", "Print everything that is held about a person, as JSON",
             {"clm contacts export ada@example.com > ada.json"},
             [&cli](const std::string& who) { return Export(cli, who); });
-  auto strong = std::make_shared<bool>(false);
-  about_one("context", "Show what a frontend needs to know at once: profile, stages, consent",
-            {"clm contacts context ada@example.com"},
-            [&cli, strong](const std::string& who) { return ShowContext(cli, who, *strong); })
-      ->add_flag("--strong", *strong, "from the database, not from the cache");
+  auto context = std::make_shared<FreshnessFlags>();
+  command = about_one(
+      "context", "Show what a frontend needs to know at once: profile, stages, consent",
+      {"clm contacts context ada@example.com"},
+      [&cli, context](const std::string& who) { return ShowContext(cli, who, *context); });
+  command->add_flag("--strong", context->strong, "from the database, not from the cache");
+  AddStalenessFlag(command, *context);
   auto attribute = std::make_shared<std::string>();
   auto history_limit = std::make_shared<int64_t>(50);
   command = about_one("history", "Show what fields and attributes were before",
