@@ -1,3 +1,4 @@
+-- runs from: 3
 -- When each tenant's running totals were last compared with a recount of the log, and how many
 -- differed. Derived: without a row the comparison is due.
 CREATE TABLE totals_check (
