@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "clm/contact/v1/contact_service.grpc.pb.h"
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
 #include "tests/chaos/contact_load.h"
 #include "tests/chaos/crash_points.h"

@@ -307,7 +307,7 @@ TEST_F(CdnowTest, TheMasterLogIsOneTable) {
   InsightsStore store(pool_.get());
   std::vector<FunnelRow> funnel;
   CLM_ASSERT_OK(store.Read("cdnow", absl::InfiniteFuture(), [&](InsightsQueries& queries) {
-    auto rows = queries.Funnel("depth", {"n1", "n2", "n3", "n4"}, absl::InfinitePast(),
+    auto rows = queries.Funnel("depth", {{"n1"}, {"n2"}, {"n3"}, {"n4"}}, absl::InfinitePast(),
                                absl::InfiniteFuture(), clock_.Now());
     if (rows.ok()) funnel = *std::move(rows);
     return rows.status();
