@@ -1830,7 +1830,13 @@ absl::StatusOr<LifecycleReader::Progress> LifecycleReader::JobProgress(const std
 pg::Schema LifecycleDatabase() {
   pg::Schema schema = LifecycleSchema();
   schema.migrations.insert(schema.migrations.begin(), journal::JournalMigration());
-  schema.migrations.insert(schema.migrations.begin() + 2, journal::ConsumerMigration(3));
+  // It has the number that the files leave out.
+  int at = 0;
+  while (at < static_cast<int>(schema.migrations.size()) &&
+         schema.migrations[at].number == at + 1) {
+    ++at;
+  }
+  schema.migrations.insert(schema.migrations.begin() + at, journal::ConsumerMigration(at + 1));
   return schema;
 }
 
