@@ -84,9 +84,18 @@ absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const I
   for (const auto& held : work.Identifiers(item.target)) {
     profile.identifiers.push_back({held.identifier, held.first_seen});
   }
+  std::vector<Identifier> told = item.hold;
+  // Of strangers that the batch made one, this event alone need not know the others' identifiers.
+  const bool one_of_many = item.create || item.joined;
+  if (one_of_many && !profile.identifiers.empty()) {
+    told.push_back(profile.identifiers.front().identifier);
+  }
   const IdentityDecision decision =
-      ResolveIdentity(item.hold, {profile}, IdentityPolicy(), NormalizeOptions(), now);
-  if (decision.kind != IdentityDecision::Kind::kAdd) return Moved(item.target.id);
+      ResolveIdentity(told, {profile}, IdentityPolicy(), NormalizeOptions(), now);
+  if (decision.kind != IdentityDecision::Kind::kAdd) {
+    if (!one_of_many) return Moved(item.target.id);
+    return std::vector<Identifier>();
+  }
   learnt.erase(std::remove_if(learnt.begin(), learnt.end(),
                               [&](const Identifier& i) {
                                 return std::find(decision.identifiers.begin(),
@@ -373,7 +382,9 @@ absl::Status ResolveIngest(const ContactParts& parts, IngestBatch& batch) {
   }
   // A later item may have shown who an earlier one was.
   for (IngestItem& item : batch.items) {
-    item.target.id = people.Find(item.target.id);
+    const Uuid found = people.Find(item.target.id);
+    item.joined = found != item.target.id;
+    item.target.id = found;
     const auto begin = people.BeginOfNew(item.target.id);
     item.create = begin.has_value();
     if (begin) item.begin = *begin;

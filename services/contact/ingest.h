@@ -28,6 +28,7 @@ struct IngestItem {
   absl::Time begin;                     // When its relationship began, then.
   std::vector<Identifier> hold;         // What the target is to have afterwards.
   bool learns = false;                  // Some of it is new.
+  bool joined = false;                  // Only a later item shows that it is the target's.
   std::vector<IdentityViolation> violations;
 };
 

@@ -464,7 +464,7 @@ TEST_F(TimelineTest, ACostWhoseIdTheCallerChoseIsRecordedOnce) {
               ReasonIs("CONTACT_ERASED"));
   cost.set_name(absl::StrCat(kGlobex, "/acquisitionCosts/", kEventId));
   EXPECT_THAT(Call(*main_.timeline, &Timeline::CreateAcquisitionCost, request),
-              StatusIs(StatusCode::kInvalidArgument, HasSubstr("acquisition_cost.name")));
+              StatusIs(StatusCode::kNotFound));
 }
 
 TEST_F(TimelineTest, CostsArePagedInTheOrderRecorded) {
