@@ -74,8 +74,8 @@ TEST_F(PeopleTest, TopicsConsentAndSuppressionsNeedNoProgram) {
   Json({"topics", "unsubscribe", "ada@example.com", "news"});
   EXPECT_FALSE(reach().value("allowed", false));
 
-  Json({"consent", "record", "ada@example.com", "marketing", "granted", "--source", "web-form",
-        "--at", "2024-01-05"});
+  Json({"consent", "record", "ada@example.com", "marketing", "granted", "--legal-basis", "consent",
+        "--source", "web-form", "--at", "2024-01-05"});
   Json({"consent", "record", "ada@example.com", "marketing", "revoked"});
   const json acts = Json({"consent", "history", "ada@example.com"});
   ASSERT_EQ(acts.size(), 2u);

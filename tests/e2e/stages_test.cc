@@ -60,6 +60,7 @@ TEST_F(StagesTest, AnEventMovesItsCustomerAndTheReasonCanBeRead) {
   EXPECT_EQ(steps[0].at("transition").value("rule", ""), "first-purchase");
 
   // Of a silence, the event that it is counted from.
+  NewContact("bob@example.com");
   Ingest("purchase", "bob@example.com", "100d");
   ASSERT_TRUE(Reaches("bob@example.com", "at_risk"));
   EXPECT_THAT(Clm({"explain", "stage", "bob@example.com"}).out,

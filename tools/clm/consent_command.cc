@@ -383,7 +383,8 @@ void AddConsentCommands(Cli& cli) {
       cli.AddGroup("consent", "What people agreed to, and whether they may be told");
   flags = std::make_shared<Flags>();
   command = add(consent, "record", "Record an act of consent, or of its withdrawal",
-                {"clm consent record ada@example.com marketing granted --source web-form "
+                {"clm consent record ada@example.com marketing granted --legal-basis consent "
+                 "--source web-form "
                  "--text-version v3",
                  "clm consent record ada@example.com marketing revoked --channel email"},
                 &RecordConsent, flags);
@@ -393,7 +394,8 @@ void AddConsentCommands(Cli& cli) {
   command->add_option("STATE", flags->state, "granted, denied or revoked")->required();
   command->add_option("--channel", flags->channel, "only on this channel; default: all")
       ->check(kChannels);
-  command->add_option("--legal-basis", flags->basis, "consent, contract, legitimate-interest, ...");
+  command->add_option("--legal-basis", flags->basis,
+                      "consent, contract, legitimate-interest, ...; required for an agreement");
   command->add_option("--source", flags->source, "where it was said: web-form, phone");
   command->add_option("--text-version", flags->text_version, "of the text that was shown");
   command->add_option("--at", flags->at, "when it was said; default: now");
