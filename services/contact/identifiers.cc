@@ -308,4 +308,11 @@ IdentityDecision ResolveIdentity(const std::vector<Identifier>& identifiers,
   }
 }
 
+bool ExceedsLimits(const std::vector<KnownIdentifier>& held, const std::vector<Identifier>& added,
+                   const IdentityPolicy& policy, absl::Time now) {
+  IdentityProfile profile;
+  profile.identifiers = held;
+  return BrokenLimit({&profile}, added, policy, now).has_value();
+}
+
 }  // namespace clm::contact

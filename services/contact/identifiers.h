@@ -152,6 +152,10 @@ IdentityDecision ResolveIdentity(const std::vector<Identifier>& identifiers,
                                  const IdentityPolicy& policy, const NormalizeOptions& options,
                                  absl::Time now);
 
+// Whether a person who has `held` may not have `added` besides.
+bool ExceedsLimits(const std::vector<KnownIdentifier>& held, const std::vector<Identifier>& added,
+                   const IdentityPolicy& policy, absl::Time now);
+
 }  // namespace clm::contact
 
 #endif  // CLM_SERVICES_CONTACT_IDENTIFIERS_H_

@@ -277,6 +277,12 @@ TEST(ResolveIdentityTest, WhatIsToldOfARefusedIdentifierCanBeStored) {
   EXPECT_EQ(decision.violations[0].identifier.value, "x " + std::string(253, 'y'));
 }
 
+TEST(ExceedsLimitsTest, CountsWhatIsHeldAndWhatIsAdded) {
+  const std::vector<KnownIdentifier> held = {{kAdaUser, kNow}, {kAdaMail, kNow}};
+  EXPECT_FALSE(ExceedsLimits(held, {kAdaUser, kBrowser}, IdentityPolicy(), kNow));
+  EXPECT_TRUE(ExceedsLimits(held, {kBrowser, kBobUser}, IdentityPolicy(), kNow));
+}
+
 TEST(ResolveIdentityTest, RepeatedIdentifiersCountOnce) {
   const auto decision = Resolve({kAdaUser, {"user_id", " ada "}}, {});
   EXPECT_EQ(decision.kind, Kind::kNewProfile);

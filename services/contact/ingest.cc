@@ -72,9 +72,11 @@ ContactPatch PatchOf(const std::vector<Identifier>& identifiers) {
 absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const IngestItem& item,
                                                const ContactWork& work, absl::Time now) {
   std::vector<Identifier> learnt;
+  bool known = false;
   for (const auto& identifier : item.hold) {
     const auto owner = work.Owner(batch.tenant, identifier);
     if (owner && *owner != item.target.id) return Moved(*owner);
+    known |= owner.has_value();
     if (!owner && !work.IsTombstone(batch.tenant, identifier)) learnt.push_back(identifier);
   }
   if (learnt.empty()) return learnt;
@@ -84,18 +86,16 @@ absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const I
   for (const auto& held : work.Identifiers(item.target)) {
     profile.identifiers.push_back({held.identifier, held.first_seen});
   }
-  std::vector<Identifier> told = item.hold;
-  // Of strangers that the batch made one, this event alone need not know the others' identifiers.
-  const bool one_of_many = item.create || item.joined;
-  if (one_of_many && !profile.identifiers.empty()) {
-    told.push_back(profile.identifiers.front().identifier);
+  if (!known && (item.create || item.joined)) {
+    // It is a later item of the batch that shows whose they are.
+    if (ExceedsLimits(profile.identifiers, learnt, IdentityPolicy(), now)) {
+      return Moved(item.target.id);
+    }
+    return learnt;
   }
   const IdentityDecision decision =
-      ResolveIdentity(told, {profile}, IdentityPolicy(), NormalizeOptions(), now);
-  if (decision.kind != IdentityDecision::Kind::kAdd) {
-    if (!one_of_many) return Moved(item.target.id);
-    return std::vector<Identifier>();
-  }
+      ResolveIdentity(item.hold, {profile}, IdentityPolicy(), NormalizeOptions(), now);
+  if (decision.kind != IdentityDecision::Kind::kAdd) return Moved(item.target.id);
   learnt.erase(std::remove_if(learnt.begin(), learnt.end(),
                               [&](const Identifier& i) {
                                 return std::find(decision.identifiers.begin(),
