@@ -229,7 +229,10 @@ class People {
       ids.push_back(*owners[i]);
     }
     CLM_ASSIGN_OR_RETURN(auto profiles, parts.reader->Profiles(batch.tenant, ids, batch.deadline));
-    for (auto& profile : profiles) people.profiles_[profile.id] = {std::move(profile), true};
+    for (auto& profile : profiles) {
+      const Uuid id = profile.id;
+      people.profiles_[id] = {std::move(profile), true};
+    }
     return people;
   }
 
@@ -316,7 +319,7 @@ absl::Status Join(const ContactParts& parts, const IngestBatch& batch,
   const std::vector<Uuid> stored = people.Stored(decision.profiles);
   const Uuid survivor = stored.empty() ? decision.profiles[0] : stored[0];
   item.target = {batch.tenant, survivor};
-  const absl::Status merged = MergeProfiles(parts, batch, stored);
+  absl::Status merged = MergeProfiles(parts, batch, stored);
   if (error::IsTransient(merged)) return merged;
   if (!merged.ok()) {
     // Two that disagree for good (two user ids) stay two; the event goes to the oldest.
