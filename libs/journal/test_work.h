@@ -14,6 +14,7 @@
 #include "libs/journal/lanes.h"
 #include "libs/journal/mutation.h"
 #include "libs/journal/schema.h"
+#include "libs/pg/key_args.h"
 #include "libs/pg/migrate.h"
 
 namespace clm::journal {
@@ -58,14 +59,7 @@ class CounterWork : public Work {
   }
 
   absl::Status Load(pg::Tx& tx) override {
-    std::vector<std::string> tenants, names;
-    for (const auto& [key, _] : values_) {
-      tenants.push_back(key.first);
-      names.push_back(key.second);
-    }
-    pg::Args args;
-    args.AddArray(tenants).AddArray(names);
-    CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadCounters, args));
+    CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadCounters, pg::KeyArgs(values_)));
     for (int i = 0; i < rows.size(); ++i) {
       values_[{std::string(rows[i].Text(0)), std::string(rows[i].Text(1))}] = rows[i].Int(2);
     }

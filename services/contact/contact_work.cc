@@ -13,6 +13,7 @@
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
+#include "libs/pg/key_args.h"
 #include "nlohmann/json.hpp"
 #include "services/contact/contact_proto.h"
 
@@ -829,15 +830,7 @@ absl::Status ContactWork::LoadRegistries(pg::Tx& tx) {
 
 absl::Status ContactWork::LoadContacts(pg::Tx& tx) {
   if (contacts_.empty()) return absl::OkStatus();
-  std::vector<std::string> tenants;
-  std::vector<Uuid> ids;
-  for (const auto& [key, _] : contacts_) {
-    tenants.push_back(key.tenant);
-    ids.push_back(key.id);
-  }
-  pg::Args args;
-  args.AddArray(tenants).AddArray(ids);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadContacts, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadContacts, pg::KeyArgs(contacts_)));
   for (int i = 0; i < rows.size(); ++i) {
     CLM_ASSIGN_OR_RETURN(Contact contact,
                          ReadContact(rows[i], Registry(std::string(rows[i].Text(0)))));
@@ -902,15 +895,7 @@ absl::Status ContactWork::LoadIdentifiers(pg::Tx& tx) {
 
 absl::Status ContactWork::LoadHeld(pg::Tx& tx) {
   if (held_.empty()) return absl::OkStatus();
-  std::vector<std::string> tenants;
-  std::vector<Uuid> ids;
-  for (const auto& [key, _] : held_) {
-    tenants.push_back(key.tenant);
-    ids.push_back(key.id);
-  }
-  pg::Args args;
-  args.AddArray(tenants).AddArray(ids);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadHeld, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadHeld, pg::KeyArgs(held_)));
   for (int i = 0; i < rows.size(); ++i) {
     const auto row = rows[i];
     held_[EntityKey{std::string(row.Text(0)), row.Uuid(1)}].push_back(
@@ -921,15 +906,7 @@ absl::Status ContactWork::LoadHeld(pg::Tx& tx) {
 
 absl::Status ContactWork::LoadEvents(pg::Tx& tx) {
   if (events_.empty()) return absl::OkStatus();
-  std::vector<std::string> tenants;
-  std::vector<Uuid> ids;
-  for (const auto& [key, _] : events_) {
-    tenants.push_back(key.tenant);
-    ids.push_back(key.id);
-  }
-  pg::Args args;
-  args.AddArray(tenants).AddArray(ids);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadEvents, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadEvents, pg::KeyArgs(events_)));
   for (int i = 0; i < rows.size(); ++i) {
     events_[EntityKey{std::string(rows[i].Text(0)), rows[i].Uuid(1)}] = rows[i].Uuid(2);
   }
@@ -938,15 +915,7 @@ absl::Status ContactWork::LoadEvents(pg::Tx& tx) {
 
 absl::Status ContactWork::LoadCosts(pg::Tx& tx) {
   if (costs_.empty()) return absl::OkStatus();
-  std::vector<std::string> tenants;
-  std::vector<Uuid> ids;
-  for (const auto& [key, _] : costs_) {
-    tenants.push_back(key.tenant);
-    ids.push_back(key.id);
-  }
-  pg::Args args;
-  args.AddArray(tenants).AddArray(ids);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadCosts, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadCosts, pg::KeyArgs(costs_)));
   for (int i = 0; i < rows.size(); ++i) {
     const auto row = rows[i];
     AcquisitionCost cost;
@@ -965,14 +934,7 @@ absl::Status ContactWork::LoadCosts(pg::Tx& tx) {
 
 absl::Status ContactWork::LoadTopics(pg::Tx& tx) {
   if (topics_.empty()) return absl::OkStatus();
-  std::vector<std::string> tenants, ids;
-  for (const auto& [key, _] : topics_) {
-    tenants.push_back(key.first);
-    ids.push_back(key.second);
-  }
-  pg::Args args;
-  args.AddArray(tenants).AddArray(ids);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadTopics, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadTopics, pg::KeyArgs(topics_)));
   for (int i = 0; i < rows.size(); ++i) {
     Topic topic;
     topic.id = std::string(rows[i].Text(1));
@@ -988,14 +950,7 @@ absl::Status ContactWork::LoadTopics(pg::Tx& tx) {
 
 absl::Status ContactWork::LoadSurroundings(pg::Tx& tx) {
   if (surroundings_.empty()) return absl::OkStatus();
-  std::vector<std::string> tenants;
-  std::vector<Uuid> ids;
-  for (const auto& [key, _] : surroundings_) {
-    tenants.push_back(key.tenant);
-    ids.push_back(key.id);
-  }
-  pg::Args args;
-  args.AddArray(tenants).AddArray(ids);
+  const pg::Args args = pg::KeyArgs(surroundings_);
   const auto around = [this](const pg::Row& row) -> Surroundings& {
     return surroundings_[EntityKey{std::string(row.Text(0)), row.Uuid(1)}];
   };

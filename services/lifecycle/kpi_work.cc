@@ -5,6 +5,7 @@
 #include "clm/lifecycle/v1/lifecycle.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
+#include "libs/pg/key_args.h"
 #include "services/lifecycle/lifecycle_proto.h"
 
 namespace clm::lifecycle {
@@ -61,14 +62,7 @@ absl::Status KpiWork::Load(pg::Tx& tx) {
     }
   }
   if (!models_.empty()) {
-    std::vector<std::string> tenants, ids;
-    for (const auto& [key, _] : models_) {
-      tenants.push_back(key.first);
-      ids.push_back(key.second);
-    }
-    pg::Args args;
-    args.AddArray(tenants).AddArray(ids);
-    CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kModels, args));
+    CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kModels, pg::KeyArgs(models_)));
     for (int i = 0; i < rows.size(); ++i) {
       const std::string id(rows[i].Text(1));
       v1::StageModel model;
