@@ -43,32 +43,24 @@ inline constexpr pg::Statement kHeads{"journal.heads", R"sql(
 // Up to $4 bytes in all: the first record of every position, then the second of every one, and so
 // on, so that large records of one shard take no room from the others. The very first comes
 // whatever its size; where there was no room the event is null. The size of an event is known
-// without reading it.
-inline constexpr pg::Statement kFetch{"journal.fetch", R"sql(
-  SELECT shard, off, CASE WHEN total <= $4::bigint OR total = octet_length(event) THEN event END
-  FROM (
-    SELECT j.shard, j.off, j.event, j.off - p.after AS rank, p.place,
-           sum(octet_length(j.event))
-             OVER (ORDER BY j.off - p.after, p.place ROWS UNBOUNDED PRECEDING) AS total
-    FROM unnest($1::smallint[], $2::bigint[]) WITH ORDINALITY AS p (shard, after, place)
-    CROSS JOIN LATERAL (
-      SELECT shard, off, event FROM journal
-      WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j) AS r
-  ORDER BY rank, place)sql"};
+// without reading it. EVENT is what is given of a record.
+#define CLM_FETCH_SQL(EVENT)                                                                       \
+  "SELECT shard, off, CASE WHEN total <= $4::bigint OR total = octet_length(event) THEN event "    \
+  "END FROM (SELECT j.shard, j.off, j.event, j.off - p.after AS rank, p.place, "                   \
+  "sum(octet_length(j.event)) OVER (ORDER BY j.off - p.after, p.place ROWS UNBOUNDED PRECEDING) "  \
+  "AS total FROM unnest($1::smallint[], $2::bigint[]) WITH ORDINALITY AS p (shard, after, place) " \
+  "CROSS JOIN LATERAL (SELECT shard, off, " EVENT                                                  \
+  " AS event FROM journal "                                                                        \
+  "WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j) AS r "                \
+  "ORDER BY rank, place"
+
+inline constexpr pg::Statement kFetch{"journal.fetch", CLM_FETCH_SQL("event")};
 
 // Records of other types than $5 keep their place and lose their contents.
-inline constexpr pg::Statement kFetchTypes{"journal.fetch_types", R"sql(
-  SELECT shard, off, CASE WHEN total <= $4::bigint OR total = octet_length(event) THEN event END
-  FROM (
-    SELECT j.shard, j.off, j.event, j.off - p.after AS rank, p.place,
-           sum(octet_length(j.event))
-             OVER (ORDER BY j.off - p.after, p.place ROWS UNBOUNDED PRECEDING) AS total
-    FROM unnest($1::smallint[], $2::bigint[]) WITH ORDINALITY AS p (shard, after, place)
-    CROSS JOIN LATERAL (
-      SELECT shard, off, CASE WHEN type = ANY ($5::text[]) THEN event ELSE '' END AS event
-      FROM journal
-      WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j) AS r
-  ORDER BY rank, place)sql"};
+inline constexpr pg::Statement kFetchTypes{
+    "journal.fetch_types",
+    CLM_FETCH_SQL("CASE WHEN type = ANY ($5::text[]) THEN event ELSE '' END")};
+#undef CLM_FETCH_SQL
 
 // Where the records since $1 begin: the offset before the first of each shard that has some.
 inline constexpr pg::Statement kSince{"journal.since", R"sql(
