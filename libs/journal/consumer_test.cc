@@ -13,6 +13,7 @@
 #include "libs/base/error.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/test_work.h"
+#include "libs/journal/two_databases.h"
 #include "libs/testing/eventually.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
@@ -60,17 +61,8 @@ class SumHandler : public EventHandler {
   std::set<std::string> poison ABSL_GUARDED_BY(mu);
 };
 
-class ConsumerTest : public ::testing::Test {
+class ConsumerTest : public TwoDatabasesTest {
  protected:
-  ConsumerTest()
-      : source_db_(clm::testing::Postgres::Shared().CreateDatabase(CounterSchema())),
-        own_db_(clm::testing::Postgres::Shared().CreateDatabase(CounterSchema())),
-        source_pool_(pg::NewPool({.dsn = source_db_.app_dsn})),
-        own_pool_(pg::NewPool({.dsn = own_db_.app_dsn})),
-        source_lanes_(CounterLanes(source_pool_.get(), &clock_)),
-        own_lanes_(CounterLanes(own_pool_.get(), &clock_)),
-        feed_({source_pool_.get(), &heads_, absl::Milliseconds(5)}) {}
-
   Consumer::Options Options(SumHandler* handler) {
     Consumer::Options options;
     options.source = "source";
@@ -103,12 +95,6 @@ class ConsumerTest : public ::testing::Test {
     while (consumer.stats().applied < count) std::this_thread::yield();
   }
 
-  SystemClock clock_;
-  clm::testing::Database source_db_, own_db_;
-  std::unique_ptr<pg::Pool> source_pool_, own_pool_;
-  Lanes source_lanes_, own_lanes_;
-  Heads heads_;
-  Feed feed_;
   std::atomic<int> fetches_ = 0;
 };
 

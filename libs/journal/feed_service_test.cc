@@ -14,6 +14,7 @@
 #include "libs/base/error.h"
 #include "libs/journal/feed_module.h"
 #include "libs/journal/test_work.h"
+#include "libs/journal/two_databases.h"
 #include "libs/testing/eventually.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
@@ -39,16 +40,9 @@ class CountHandler : public EventHandler {
   }
 };
 
-class FeedServiceTest : public ::testing::Test {
+class FeedServiceTest : public TwoDatabasesTest {
  protected:
-  FeedServiceTest()
-      : source_db_(clm::testing::Postgres::Shared().CreateDatabase(CounterSchema())),
-        own_db_(clm::testing::Postgres::Shared().CreateDatabase(CounterSchema())),
-        source_pool_(pg::NewPool({.dsn = source_db_.app_dsn})),
-        own_pool_(pg::NewPool({.dsn = own_db_.app_dsn})),
-        source_lanes_(CounterLanes(source_pool_.get(), &clock_)),
-        own_lanes_(CounterLanes(own_pool_.get(), &clock_)),
-        feed_({source_pool_.get(), &heads_, absl::Milliseconds(5)}) {
+  FeedServiceTest() {
     auto feeds = std::make_shared<FeedHandlers>();
     feeds->Add("source", &feed_);
     std::vector<std::unique_ptr<app::Module>> modules;
@@ -113,12 +107,6 @@ class FeedServiceTest : public ::testing::Test {
   }
 
   const clm::testing::TempFolder folder_;
-  SystemClock clock_;
-  clm::testing::Database source_db_, own_db_;
-  std::unique_ptr<pg::Pool> source_pool_, own_pool_;
-  Lanes source_lanes_, own_lanes_;
-  Heads heads_;
-  Feed feed_;
   std::unique_ptr<app::Server> server_;
 };
 
