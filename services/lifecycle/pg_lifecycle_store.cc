@@ -15,6 +15,7 @@
 #include "libs/base/status_macros.h"
 #include "libs/base/time_text.h"
 #include "libs/journal/schema.h"
+#include "libs/pg/key_args.h"
 #include "services/lifecycle/lifecycle_proto.h"
 #include "services/lifecycle/schema.h"
 #include "services/lifecycle/state_codec.h"
@@ -519,16 +520,6 @@ absl::StatusOr<Place> PlaceFrom(const pg::Row& row, int state, int version, int 
   return place;
 }
 
-void AddKeys(pg::Args& args, const std::vector<EntityKey>& keys) {
-  std::vector<std::string> tenants;
-  std::vector<Uuid> ids;
-  for (const EntityKey& key : keys) {
-    tenants.push_back(key.tenant);
-    ids.push_back(key.id);
-  }
-  args.AddArray(tenants).AddArray(ids);
-}
-
 absl::Status Unreadable() {
   return error::Make(absl::StatusCode::kDataLoss, "MODEL_UNREADABLE",
                      "a stored stage model is not in a form this program can read");
@@ -704,9 +695,7 @@ absl::Status LifecycleWork::LoadUnread(pg::Tx& tx, std::vector<EntityKey>& keys)
   if (unnamed == keys.end()) return absl::OkStatus();
   const std::vector<EntityKey> wanted(unnamed, keys.end());
   keys.erase(unnamed, keys.end());
-  pg::Args args;
-  AddKeys(args, wanted);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kPresent, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kPresent, pg::KeyArgs(wanted)));
   std::vector<bool> present(wanted.size());
   for (int i = 0; i < rows.size(); ++i) present[rows[i].Int(0) - 1] = true;
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -724,9 +713,7 @@ absl::Status LifecycleWork::LoadUnread(pg::Tx& tx, std::vector<EntityKey>& keys)
 }
 
 absl::Status LifecycleWork::LoadCustomers(pg::Tx& tx, const std::vector<EntityKey>& keys) {
-  pg::Args args;
-  AddKeys(args, keys);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kCustomersInPlaces, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kCustomersInPlaces, pg::KeyArgs(keys)));
   for (const EntityKey& key : keys) {
     auto entry = std::make_unique<Entry>();
     entry->customer.key = key;
@@ -801,8 +788,7 @@ absl::Status LifecycleWork::LoadKnownIds(pg::Tx& tx) {
 
 absl::Status LifecycleWork::LoadFacts(pg::Tx& tx, const std::vector<EntityKey>& keys, Depth depth) {
   if (keys.empty()) return absl::OkStatus();
-  pg::Args args;
-  AddKeys(args, keys);
+  pg::Args args = pg::KeyArgs(keys);
   if (depth == Depth::kSome) {
     std::vector<absl::Time> since;
     std::set<std::string> types, fields;
@@ -843,9 +829,7 @@ absl::Status LifecycleWork::LoadFacts(pg::Tx& tx, const std::vector<EntityKey>& 
 
 absl::Status LifecycleWork::LoadLog(pg::Tx& tx, const std::vector<EntityKey>& keys) {
   if (keys.empty()) return absl::OkStatus();
-  pg::Args args;
-  AddKeys(args, keys);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLog, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLog, pg::KeyArgs(keys)));
   for (const EntityKey& key : keys) {
     entries_[key]->has_log = true;
     entries_[key]->log.clear();
@@ -869,9 +853,7 @@ absl::Status LifecycleWork::Load(pg::Tx& tx) {
   if (tenants_.empty()) return absl::OkStatus();
   CLM_RETURN_IF_ERROR(LoadModels(tx));
   if (!locked_.empty()) {
-    pg::Args args;
-    AddKeys(args, std::vector<EntityKey>(locked_.begin(), locked_.end()));
-    CLM_RETURN_IF_ERROR(tx.Exec(kLockCustomers, args).status());
+    CLM_RETURN_IF_ERROR(tx.Exec(kLockCustomers, pg::KeyArgs(locked_)).status());
   }
   if (declared_.empty()) return absl::OkStatus();
   std::vector<EntityKey> keys(declared_.begin(), declared_.end());
@@ -1595,8 +1577,7 @@ absl::StatusOr<Customer> LifecycleReader::FindCustomer(const EntityKey& key, abs
       [&](pg::Tx& tx) -> absl::Status {
         EntityKey at = key;
         for (;;) {
-          pg::Args args;
-          AddKeys(args, {at});
+          const pg::Args args = pg::KeyArgs({at});
           CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kCustomers, args));
           if (rows.empty()) return error::NotFound(EntityName(kContacts, key));
           found = CustomerFrom(rows[0]);
@@ -1645,8 +1626,7 @@ absl::StatusOr<std::vector<FactPtr>> LifecycleReader::Facts(const EntityKey& key
 absl::StatusOr<std::vector<FactPtr>> LifecycleReader::FactsSince(
     const EntityKey& key, absl::Time since, const std::set<std::string>& event_types,
     const std::set<std::string>& fields, absl::Time deadline) {
-  pg::Args args;
-  AddKeys(args, {key});
+  pg::Args args = pg::KeyArgs({key});
   args.AddArray(std::vector<absl::Time>{since});
   args.AddArray(std::vector<std::string>(event_types.begin(), event_types.end()));
   args.AddArray(std::vector<std::string>(fields.begin(), fields.end()));
@@ -1695,8 +1675,7 @@ absl::StatusOr<std::vector<std::pair<Customer, std::vector<FactPtr>>>> Lifecycle
         std::vector<EntityKey> keys;
         for (int i = 0; i < ids.size(); ++i) keys.push_back({tenant, ids[i].Uuid(0)});
         if (keys.empty()) return absl::OkStatus();
-        pg::Args args;
-        AddKeys(args, keys);
+        const pg::Args args = pg::KeyArgs(keys);
         std::map<EntityKey, std::pair<Customer, std::vector<FactPtr>>> by_key;
         CLM_ASSIGN_OR_RETURN(const pg::Result customers, tx.Exec(kCustomers, args));
         for (int i = 0; i < customers.size(); ++i) {
