@@ -9,7 +9,6 @@
 namespace clm::error {
 namespace {
 
-constexpr size_t kMaxViolations = 20;
 constexpr char kEtagMismatch[] = "ETAG_MISMATCH";
 
 template <class Message>
@@ -27,8 +26,8 @@ absl::Status BadRequest(const std::vector<std::pair<std::string, std::string>>& 
   std::string message;
   google::rpc::BadRequest detail;
   for (const auto& [field, what] : violations) {
-    if (static_cast<size_t>(detail.field_violations_size()) == kMaxViolations) {
-      absl::StrAppend(&message, "; and ", violations.size() - kMaxViolations, " more");
+    if (static_cast<size_t>(detail.field_violations_size()) == FieldErrors::kMostShown) {
+      absl::StrAppend(&message, "; and ", violations.size() - FieldErrors::kMostShown, " more");
       break;
     }
     absl::StrAppend(&message, message.empty() ? "" : "; ", field, field.empty() ? "" : ": ", what);

@@ -64,13 +64,19 @@ bool IsTransient(const absl::Status& status);
 // Collects every bad field of a request before refusing it, so that a caller mends them at once.
 class FieldErrors {
  public:
+  static constexpr size_t kMostShown = 20;
+
   // `field` is the proto path, as in "contact.email".
   void Add(absl::string_view field, absl::string_view what);
   // Adopts the violations of a status made by InvalidField or ToStatus, prefixing their paths.
   void AddStatus(absl::string_view prefix, const absl::Status& status);
   bool empty() const { return violations_.empty(); }
+  size_t size() const { return violations_.size(); }
+  // As many as a status shows; more are only counted.
+  bool Full() const { return violations_.size() >= kMostShown; }
   bool Names(absl::string_view field) const;
-  // OK when empty, else INVALID_ARGUMENT with reason INVALID_ARGUMENT and at most 20 violations.
+  // OK when empty, else INVALID_ARGUMENT with reason INVALID_ARGUMENT and at most kMostShown
+  // violations.
   absl::Status ToStatus() const;
 
  private:

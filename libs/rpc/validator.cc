@@ -4,6 +4,7 @@
 #include <google/protobuf/struct.pb.h>
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -73,6 +74,16 @@ struct MaskScope {
       if (path == field || path == "*") return true;
     }
     return false;
+  }
+  // True when something at `path`, or within or around it, is going to be applied.
+  bool Touches(absl::string_view path) const {
+    const auto within = [](absl::string_view inner, absl::string_view outer) {
+      return absl::StartsWith(inner, outer) &&
+             (inner.size() == outer.size() || inner[outer.size()] == '.');
+    };
+    return all || std::any_of(paths.begin(), paths.end(), [&](absl::string_view named) {
+             return named == "*" || within(path, named) || within(named, path);
+           });
   }
   MaskScope Within(absl::string_view field) const {
     if (Covers(field)) return {};
@@ -313,15 +324,15 @@ struct Validator::Walk {
   // that chooses among the fields of this very message, if any.
   void AskRules(const pb::Message& message, const Plan& plan, const Path& parent,
                 const MaskScope* mask, absl::Time now, int depth) {
-    if (depth > kMaxDepth) return;
+    // More than are shown need not be found.
+    if (depth > kMaxDepth || errors.Full()) return;
     if (const auto rules = RulesByType::Get().Find(plan.type)) {
       const std::string prefix = parent.name == nullptr ? "" : parent.ToString();
       for (const auto& [field, what] : error::FieldViolations((*rules)(message, now))) {
         const std::string path = prefix.empty()  ? field
                                  : field.empty() ? prefix
                                                  : absl::StrCat(prefix, ".", field);
-        const bool chosen =
-            mask == nullptr || mask->Covers(absl::string_view(field).substr(0, field.find('.')));
+        const bool chosen = mask == nullptr || mask->Touches(field);
         if (chosen && !errors.Names(path)) errors.Add(path, what);
       }
     }
@@ -657,11 +668,13 @@ absl::Status Validator::Check(pb::Message& message, absl::string_view tenant) co
 
 absl::Status Validator::Complete(const pb::Message& message, absl::Status refusal,
                                  absl::Time now) const {
-  if (refusal.ok() || error::FieldViolations(refusal).empty()) return refusal;
+  const size_t known = error::FieldViolations(refusal).size();
+  if (refusal.ok() || known == 0) return refusal;
   Walk walk;
   walk.errors.AddStatus("", refusal);
   walk.AskRules(message, *plan_, Path{}, nullptr, now, 1);
-  return walk.errors.ToStatus();
+  // What the refusal counts beyond those that it shows is known to itself only.
+  return walk.errors.size() == known ? refusal : walk.errors.ToStatus();
 }
 
 }  // namespace clm::rpc

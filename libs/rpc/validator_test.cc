@@ -384,13 +384,46 @@ TEST(ValidatorTest, ARefusalIsCompletedByTheRulesOfTypes) {
     return Fields(
         validator.Complete(*message, error::InvalidField(refused, "is bad"), absl::Now()));
   };
-  const std::string parts = "parts { code: 'c' } main_part { note: 'n' }";
-  EXPECT_THAT(complete("Thing", parts, "parts[0].code"), ElementsAre("parts[0].code"));
+  const std::string text = "code: 'c' inner { note: 'n' }";
+  EXPECT_THAT(complete("Part", text, "code"), ElementsAre("code"));
   Validator::AddRules(Messages::Get().file()->FindMessageTypeByName("Part"), &NotesAreBad);
   // Each field once, whoever speaks of it.
-  EXPECT_THAT(
-      complete("Thing", parts, "parts[0].code"),
-      UnorderedElementsAre("parts[0].code", "parts[0].note", "main_part.note", "main_part.code"));
+  EXPECT_THAT(complete("Part", text, "code"),
+              UnorderedElementsAre("code", "note", "inner.note", "inner.code"));
+}
+
+// The rules of a type speak of fields that an update does not touch, too.
+TEST(ValidatorTest, OfAnUpdateOnlyWhatItsMaskTouchesIsCompleted) {
+  Validator::AddRules(Messages::Get().file()->FindMessageTypeByName("Thing"),
+                      [](const pb::Message&, absl::Time) {
+                        error::FieldErrors errors;
+                        for (const char* field : {"email", "texts.ada", "texts.bob", "size"}) {
+                          errors.Add(field, "is not what the owner of the type wants");
+                        }
+                        return errors.ToStatus();
+                      });
+  const auto complete = [](const std::string& text) {
+    const auto request = Messages::Get().New("UpdateThingRequest", text);
+    return Fields(
+        Validator::For(request->GetDescriptor())
+            .Complete(*request, error::InvalidField("thing.title", "is bad"), absl::Now()));
+  };
+  EXPECT_THAT(complete("thing {} update_mask { paths: 'email' paths: 'texts.ada' }"),
+              UnorderedElementsAre("thing.title", "thing.email", "thing.texts.ada"));
+  EXPECT_THAT(complete("thing {} update_mask { paths: 'texts' }"),
+              UnorderedElementsAre("thing.title", "thing.texts.ada", "thing.texts.bob"));
+  EXPECT_EQ(complete("thing {} update_mask { paths: '*' }").size(), 5u);
+  EXPECT_EQ(complete("thing {}").size(), 5u);
+}
+
+TEST(ValidatorTest, ARefusalThatShowsAllItCanStaysAsItIs) {
+  error::FieldErrors errors;
+  for (int i = 0; i < 25; ++i) errors.Add(absl::StrCat("texts.", i), "is bad");
+  const absl::Status refused = errors.ToStatus();
+  const auto request = Messages::Get().New("UpdateThingRequest", "thing {}");
+  const Validator& validator = Validator::For(request->GetDescriptor());
+  EXPECT_EQ(validator.Complete(*request, refused, absl::Now()), refused);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("; and 5 more"));
 }
 
 TEST(ValidatorTest, TheValueIsNeverQuoted) {
