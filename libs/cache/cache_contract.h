@@ -190,6 +190,20 @@ TEST_P(CacheContract, SeveralChangesGoTogether) {
 // The races. A loader that does something before it returns is a slow load, with the interleaving
 // that matters and no other.
 
+TEST_P(CacheContract, ChangesOfSeveralTenantsGoTogether) {
+  const auto key = [](int i) {
+    return Key{i % 2 == 0 ? "acme" : "globex", "contact", absl::StrCat(i)};
+  };
+  std::vector<Change> changes;
+  for (int i = 0; i < 5; ++i) changes.push_back({key(i), 1, absl::StrCat("payload ", i)});
+  EXPECT_TRUE(cache_->Apply(changes).ok());
+  for (int i = 0; i < 5; ++i) {
+    const auto found = other_->Get(key(i), [&] { return LoadAt(0); });
+    EXPECT_EQ(*found, (Row{1, absl::StrCat("payload ", i)}));
+  }
+  EXPECT_EQ(loads_, 0);
+}
+
 TEST_P(CacheContract, ASlowFillAfterAnInvalidationIsRefused) {
   const auto slow = cache_->Get(key_, [&]() -> absl::StatusOr<Found> {
     const Found read = At(1);

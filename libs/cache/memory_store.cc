@@ -1,8 +1,10 @@
+#include <atomic>
 #include <map>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "libs/base/error.h"
 #include "libs/cache/store.h"
 
 namespace clm::cache {
@@ -81,6 +83,13 @@ class PrivateStore final : public MemoryStore {
   }
 
   void Write(std::vector<Change> changes, absl::Time now, Done<int64_t> done) override {
+    if (refuse_) return done(absl::UnavailableError("told to refuse writes"));
+    // A cluster runs no script over the keys of two tenants.
+    for (const Change& change : changes) {
+      if (change.slot.tenant != changes[0].slot.tenant) {
+        return done(error::Internal("a script of two tenants"));
+      }
+    }
     int64_t written = 0;
     {
       absl::MutexLock lock(&mu_);
@@ -111,6 +120,8 @@ class PrivateStore final : public MemoryStore {
     entries_[{slot.key, slot.field}] = std::move(bytes);
   }
 
+  void RefuseWrites(bool refuse) override { refuse_ = refuse; }
+
  private:
   struct Held {
     std::string token;
@@ -123,6 +134,7 @@ class PrivateStore final : public MemoryStore {
     return it == entries_.end() ? Bytes() : Bytes(it->second);
   }
 
+  std::atomic<bool> refuse_{false};
   absl::Mutex mu_;
   std::map<Place, std::string> entries_ ABSL_GUARDED_BY(mu_);
   std::map<Place, Held> tokens_ ABSL_GUARDED_BY(mu_);

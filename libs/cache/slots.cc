@@ -11,6 +11,10 @@ namespace {
 constexpr size_t kAtOnce = 256;
 // Of these as many run as one script, during which Redis serves nobody else.
 constexpr size_t kInScript = 32;
+// Some megabytes of what was not heard.
+constexpr size_t kMostUntold = 20000;
+// Entries made together shall not end together.
+constexpr double kTtlSpread = 0.1;
 
 absl::BitGen& Random() {
   thread_local absl::BitGen random;
@@ -44,7 +48,8 @@ Slots::Slots(std::unique_ptr<Store> owned, Store* store, Options options)
       owned_(std::move(owned)),
       store_(owned_ ? *owned_ : *store),
       clock_(options_.clock != nullptr ? *options_.clock : machine_),
-      sealer_(options_.secret) {}
+      sealer_(options_.secret),
+      untold_(options_.ttl * (1 + kTtlSpread), kMostUntold) {}
 
 Slots::~Slots() {
   absl::MutexLock lock(&mu_);
@@ -74,7 +79,7 @@ bool Slots::IsLive(const Entry& entry) const {
 
 std::optional<Entry> Slots::Usable(const Slot& slot, absl::string_view bytes) {
   std::optional<Entry> entry = Decode(slot, bytes);
-  if (entry && !IsLive(*entry)) entry.reset();
+  if (entry && (!IsLive(*entry) || untold_.Hides(slot, *entry, Now()))) entry.reset();
   return entry;
 }
 
@@ -83,7 +88,7 @@ Slots::Seen Slots::Look(const Slot& slot, const Store::Bytes& bytes) {
   if (!bytes) return seen;
   seen.bytes = *bytes;
   std::optional<Entry> entry = Decode(slot, *bytes);
-  if (!entry) {
+  if (!entry || (IsLive(*entry) && untold_.Hides(slot, *entry, Now()))) {
     seen.worthless = true;
   } else if (IsLive(*entry)) {
     seen.usable = std::move(entry);
@@ -168,13 +173,17 @@ absl::Status Slots::Apply(const std::vector<Write>& writes) {
         });
     for (const absl::StatusOr<int64_t>& one : written) first.Update(one.status());
   }
-  if (!first.ok()) ++counters_.unavailable;
+  if (first.ok()) {
+    for (const auto& [slot, entry] : writes) untold_.Settle(slot, entry.version);
+  } else {
+    ++counters_.unavailable;
+    for (const auto& [slot, entry] : writes) untold_.Add(slot, entry.version, now);
+  }
   return first;
 }
 
 Entry Slots::Payload(int64_t version, int64_t note, std::string payload) const {
-  // Entries made together shall not end together.
-  const absl::Duration ttl = options_.ttl * (0.9 + 0.2 * RandomShare());
+  const absl::Duration ttl = options_.ttl * (1 - kTtlSpread + 2 * kTtlSpread * RandomShare());
   return {version, EntryKind::kPayload, Now() + ttl, note, std::move(payload)};
 }
 

@@ -18,6 +18,7 @@
 #include "libs/cache/entry.h"
 #include "libs/cache/seal.h"
 #include "libs/cache/store.h"
+#include "libs/cache/untold.h"
 
 namespace clm::cache {
 
@@ -50,7 +51,8 @@ class Slots {
   struct Seen {
     std::optional<Entry> usable;  // A live payload or negative entry.
     std::string bytes;
-    // There are bytes that nobody can use, whatever their version says: they may be replaced.
+    // There are bytes that nobody can use, whatever their version says, or that may be older than a
+    // change of this process that was not heard: they may be replaced.
     bool worthless = false;
   };
   Seen Look(const Slot& slot, const Store::Bytes& bytes);
@@ -80,7 +82,8 @@ class Slots {
     Entry entry;
   };
   // Together, as many at a time as Redis can run within one command's timeout. The first failure,
-  // after which no more are sent.
+  // after which no more are sent. What was not heard, this process does not read from the store
+  // any more.
   absl::Status Apply(const std::vector<Write>& writes);
 
   Entry Payload(int64_t version, int64_t note, std::string payload) const;
@@ -105,6 +108,7 @@ class Slots {
   const SystemClock machine_{};
   const Clock& clock_;
   const Sealer sealer_;
+  Untold untold_;
   Counters counters_;
   absl::Mutex mu_;
   int inside_ ABSL_GUARDED_BY(mu_) = 0;

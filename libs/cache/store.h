@@ -76,6 +76,8 @@ class MemoryStore : public Store {
   virtual void Flush() = 0;
   // Changes the bytes of a slot behind everybody's back.
   virtual void Overwrite(const Slot& slot, std::string bytes) = 0;
+  // While true, every Write is UNAVAILABLE and changes nothing.
+  virtual void RefuseWrites(bool refuse) = 0;
 };
 std::unique_ptr<MemoryStore> NewMemoryStore();
 
