@@ -48,11 +48,20 @@ absl::StatusOr<event::v1::FetchResponse> Feed::Fetch(const Offsets& positions, i
   Offsets left = positions;
   std::rotate(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(first), left.end());
   ByteBudget budget(options_.max_bytes);
-  if (options_.recent != nullptr) TakeRecent(max_records, types, &left, &budget, &response);
-  if (!left.empty() && budget.left() > 0) {
-    CLM_RETURN_IF_ERROR(FetchStored(left, max_records, types, budget.left(), &response));
+  if (options_.recent != nullptr) {
+    // What is in memory must not take the room of a shard that is not, for as long as it grows.
+    const auto [shard, after] = left[0];
+    if (!options_.recent->Holds(shard, after) && options_.heads->Get(shard) > after) {
+      CLM_RETURN_IF_ERROR(FetchStored({left[0]}, max_records, types, &budget, &response));
+      left.erase(left.begin());
+    }
+    TakeRecent(max_records, types, &left, &budget, &response);
   }
-  if (budget.refused() || (!left.empty() && budget.left() <= 0)) response.set_more(true);
+  if (!left.empty() && budget.left() > 0) {
+    CLM_RETURN_IF_ERROR(FetchStored(left, max_records, types, &budget, &response));
+    left.clear();
+  }
+  if (budget.refused() || !left.empty()) response.set_more(true);
   Offsets heads;
   for (auto& s : *response.mutable_shards()) {
     const int64_t last = s.records(s.records_size() - 1).offset();
@@ -86,7 +95,7 @@ void Feed::TakeRecent(int max_records, const std::vector<std::string>* types, Of
 }
 
 absl::Status Feed::FetchStored(const Offsets& positions, int max_records,
-                               const std::vector<std::string>* types, int64_t max_bytes,
+                               const std::vector<std::string>* types, ByteBudget* budget,
                                event::v1::FetchResponse* response) {
   std::vector<int64_t> shards, after;
   for (const auto& [shard, off] : positions) {
@@ -94,14 +103,16 @@ absl::Status Feed::FetchStored(const Offsets& positions, int max_records,
     after.push_back(off);
   }
   pg::Args args;
-  args.AddArray(shards).AddArray(after).Add(max_records).Add(max_bytes);
+  args.AddArray(shards).AddArray(after).Add(max_records).Add(budget->left());
   if (types != nullptr) args.AddArray(*types);
   const pg::TxOptions tx{pg::Scope::Suite(), absl::Now() + absl::Seconds(10)};
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        options_.pool->Query(tx, types == nullptr ? kFetch : kFetchTypes, args));
   std::array<event::v1::ShardRecords*, kShards> by_shard = {};
   for (int i = 0; i < rows.size(); ++i) {
-    if (rows[i].IsNull(2)) {
+    // The very first comes whatever its size, unless memory has given something before it.
+    std::string event = rows[i].IsNull(2) ? "" : rows[i].Bytes(2);
+    if (rows[i].IsNull(2) || !budget->Take(event.size())) {
       response->set_more(true);
       continue;
     }
@@ -113,7 +124,7 @@ absl::Status Feed::FetchStored(const Offsets& positions, int max_records,
     }
     auto* record = current->add_records();
     record->set_offset(rows[i].Int(1));
-    record->set_event(rows[i].Bytes(2));
+    record->set_event(std::move(event));
   }
   return absl::OkStatus();
 }

@@ -67,7 +67,7 @@ class Feed {
   void TakeRecent(int max_records, const std::vector<std::string>* types, Offsets* positions,
                   ByteBudget* budget, event::v1::FetchResponse* response);
   absl::Status FetchStored(const Offsets& positions, int max_records,
-                           const std::vector<std::string>* types, int64_t max_bytes,
+                           const std::vector<std::string>* types, ByteBudget* budget,
                            event::v1::FetchResponse* response);
   void Poll();
 

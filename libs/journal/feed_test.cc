@@ -232,6 +232,28 @@ TEST_F(RecentFeedTest, AnAnswerFromMemoryIsBoundedInBytesToo) {
   EXPECT_EQ(served.size(), 2);
 }
 
+// A shard that is far behind, beside one that is written without end.
+TEST_F(RecentFeedTest, WhatIsInMemoryLeavesRoomForWhatIsNot) {
+  for (int i = 0; i < 9; ++i) ASSERT_THAT(Add(*near_, {}), IsOk());
+  for (int i = 0; i < 2; ++i) ASSERT_THAT(Add(lanes_, {.name = "m"}), IsOk());
+  heads_.Raise({{other_, 2}});
+  const int64_t bytes =
+      Feed({pool_.get(), &heads_}).Read({{shard_, 0}}, 1)->shards(0).records(0).event().size();
+  Feed feed(
+      {.pool = pool_.get(), .heads = &heads_, .max_bytes = 4 * bytes + 20, .recent = &recent_});
+  // By whose turn it is.
+  std::set<std::vector<int64_t>> here, stored;
+  for (int round = 0; round < 2; ++round) {
+    const auto response = feed.Read({{shard_, 0}, {other_, 0}}, 100);
+    ASSERT_THAT(response, IsOk());
+    EXPECT_TRUE(response->more());
+    here.insert(OffsetsIn(*response, shard_));
+    stored.insert(OffsetsIn(*response, other_));
+  }
+  EXPECT_THAT(here, ElementsAre(ElementsAre(1, 2), ElementsAre(1, 2, 3, 4)));
+  EXPECT_THAT(stored, ElementsAre(::testing::IsEmpty(), ElementsAre(1, 2)));
+}
+
 TEST_F(RecentFeedTest, AReaderByTypesLooksIntoEveryShard) {
   Feed feed({.pool = pool_.get(), .heads = &heads_, .poll = absl::Hours(1), .recent = &recent_});
   ASSERT_THAT(Add(lanes_, {.name = "m"}), IsOk());

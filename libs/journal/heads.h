@@ -3,6 +3,7 @@
 #define CLM_LIBS_JOURNAL_HEADS_H_
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <list>
 #include <string>
@@ -16,6 +17,8 @@
 #include "libs/base/shard.h"
 
 namespace clm::journal {
+
+using ShardSet = std::bitset<kShards>;
 
 // (shard, offset) pairs.
 using Offsets = std::vector<std::pair<int, int64_t>>;

@@ -209,7 +209,9 @@ void Lanes::RunBatch(Batch batch, ShardSet shards) {
     Failpoint("lane.committed");
     Offsets heads;
     for (const Growth& growth : attempt.grown) heads.emplace_back(growth.shard, growth.last);
-    if (options_.recent != nullptr) options_.recent->Add(attempt.grown, std::move(attempt.records));
+    if (options_.recent != nullptr) {
+      options_.recent->Add(attempt.grown, std::move(attempt.records), attempt.work->Rewritten());
+    }
     if (options_.free_at_commit) std::move(free_shards).Invoke();
     const bool heard = attempt.work->Committed(heads).ok();
     attempt.work.reset();

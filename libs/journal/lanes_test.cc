@@ -5,10 +5,14 @@
 
 #include <atomic>
 #include <latch>
+#include <map>
 #include <set>
 #include <thread>
 
+#include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/notification.h"
 #include "libs/base/clock.h"
+#include "libs/base/error.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/payload.h"
 #include "libs/journal/schema.h"
@@ -585,15 +589,43 @@ TEST_F(LanesTest, ShardsOfASplitBatchStayBusyUntilItsEnd) {
   Lanes::Options options = CounterLanes(pool_.get(), &clock_);
   options.free_at_commit = true;
   Lanes lanes(std::move(options));
-  AtOnce(8, [&](int i) {
-    for (int k = 0; k < 25; ++k) {
-      // Every fifth violates the CHECK of the table.
-      const bool bad = (i + k) % 5 == 0;
-      const auto answer = Add(lanes, {.by = bad ? 1'000'000 : 1});
-      EXPECT_EQ(answer.ok(), !bad) << answer.status();
-    }
-  });
-  EXPECT_EQ(Add(lanes, {.by = 0})->response, "160");
+  absl::BlockingCounter done(3);
+  absl::Notification late_done;
+  std::map<std::string, std::string> answers;
+  absl::Mutex mu;
+  const auto mutation = [&](const std::string& who, int64_t by,
+                            absl::AnyInvocable<void()> afterwards) {
+    const Addition add{.by = by};
+    return std::make_unique<MutationOf<CounterWork>>(
+        InfoOf(add), [add](CounterWork& work) { work.Need(add.tenant, add.name); },
+        [add](CounterWork& work, Recorder& recorder) { return ApplyAddition(add, work, recorder); },
+        [&, who, afterwards = std::move(afterwards)](absl::StatusOr<Answer> answer) mutable {
+          {
+            absl::MutexLock lock(&mu);
+            answers[who] = answer.ok() ? answer->response : error::Reason(answer.status());
+          }
+          afterwards();
+        });
+  };
+  // The first half has committed; somebody else wants the shard before the second half begins. It
+  // gets it only if it was given away.
+  const auto come_in_between = [&] {
+    lanes.Submit(mutation("late", 1, [&] { late_done.Notify(); }));
+    late_done.WaitForNotificationWithTimeout(absl::Milliseconds(200));
+    done.DecrementCount();
+  };
+  std::vector<std::unique_ptr<Mutation>> batch;
+  batch.push_back(mutation("first", 1, come_in_between));
+  // Breaks the CHECK of the table.
+  batch.push_back(mutation("bad", 1'000'000, [&] { done.DecrementCount(); }));
+  batch.push_back(mutation("last", 1, [&] { done.DecrementCount(); }));
+  lanes.Submit(std::move(batch));
+  done.Wait();
+  late_done.WaitForNotification();
+  absl::MutexLock lock(&mu);
+  EXPECT_EQ(answers["first"], "1");
+  EXPECT_EQ(answers["last"], "2");
+  EXPECT_EQ(answers["late"], "3");
 }
 
 TEST_F(LanesTest, ATenantsTransactionSeesOnlyItsRows) {

@@ -3,7 +3,6 @@
 #ifndef CLM_LIBS_JOURNAL_MUTATION_H_
 #define CLM_LIBS_JOURNAL_MUTATION_H_
 
-#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,8 +18,6 @@
 #include "libs/pg/pg.h"
 
 namespace clm::journal {
-
-using ShardSet = std::bitset<kShards>;
 
 // The unit of work of one transaction: an identity map of the rows its mutations read and change.
 // Each service has its own. Used by one thread.
@@ -41,6 +38,8 @@ class Work {
     static_cast<void>(tx);
     return absl::OkStatus();
   }
+  // The shards of whose journal Sweep has rewritten rows, also of earlier transactions.
+  virtual ShardSet Rewritten() const { return {}; }
   // After the commit, also one that was proved only afterwards, and before any Done, on the lane's
   // thread: the moment to refresh caches, briefly. `heads` are the new offsets of the shards that
   // changed: a version that grows with every change of anything on the shard. Not OK when somebody

@@ -17,26 +17,54 @@ void RecentRecords::DropFirst(Run& run) {
   ++run.before;
 }
 
-void RecentRecords::Add(const std::vector<Growth>& grown, std::vector<FreshRecord> records) {
+int64_t RecentRecords::EndOf(const Run& run) {
+  return run.before + static_cast<int64_t>(run.records.size());
+}
+
+bool RecentRecords::HasNext(const Run& run, int64_t after) {
+  return after >= run.before && after < EndOf(run);
+}
+
+void RecentRecords::Begin(Run& run, int64_t before) {
+  run.records.clear();
+  run.bytes = 0;
+  run.before = before;
+}
+
+void RecentRecords::Add(const std::vector<Growth>& grown, std::vector<FreshRecord> records,
+                        const ShardSet& rewritten) {
+  for (int shard = 0; shard < kShards && rewritten.any(); ++shard) {
+    if (!rewritten[shard]) continue;
+    Run& run = runs_[shard];
+    absl::MutexLock lock(&run.mu);
+    Begin(run, EndOf(run));
+  }
   for (const Growth& growth : grown) {
     Run& run = runs_[growth.shard];
     absl::MutexLock lock(&run.mu);
-    if (growth.before == run.before + static_cast<int64_t>(run.records.size())) continue;
-    // Somebody else's records lie in between, or a run has just begun.
-    run.records.clear();
-    run.bytes = 0;
-    run.before = growth.before;
+    if (rewritten[growth.shard]) {
+      Begin(run, growth.last);
+    } else if (growth.before != EndOf(run)) {
+      // Somebody else's records lie in between, or a run has just begun.
+      Begin(run, growth.before);
+    }
   }
   const absl::Time now = absl::Now();
   for (FreshRecord& record : records) {
     Run& run = runs_[record.shard];
     absl::MutexLock lock(&run.mu);
-    const auto end = run.before + static_cast<int64_t>(run.records.size());
-    if (record.off != end + 1) continue;
+    if (record.off != EndOf(run) + 1) continue;
     run.records.push_back({std::move(record.type), std::move(record.event), now});
     run.bytes += BytesOf(run.records.back());
     while (run.bytes > limit_) DropFirst(run);
   }
+}
+
+bool RecentRecords::Holds(int shard, int64_t after) const {
+  if (shard < 0 || shard >= kShards) return false;
+  const Run& run = runs_[shard];
+  absl::MutexLock lock(&run.mu);
+  return HasNext(run, after);
 }
 
 bool RecentRecords::Read(int shard, int64_t after, int max_records,
@@ -45,8 +73,8 @@ bool RecentRecords::Read(int shard, int64_t after, int max_records,
   if (shard < 0 || shard >= kShards) return false;
   const Run& run = runs_[shard];
   absl::MutexLock lock(&run.mu);
-  const int64_t end = run.before + static_cast<int64_t>(run.records.size());
-  if (after < run.before || after >= end) return false;
+  if (!HasNext(run, after)) return false;
+  const int64_t end = EndOf(run);
   out->set_shard(shard);
   const int64_t last = std::min(end, after + std::max(1, max_records));
   out->mutable_records()->Reserve(static_cast<int>(last - after));

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "clm/event/v1/event_feed_service.pb.h"
 #include "libs/base/shard.h"
+#include "libs/journal/heads.h"
 #include "libs/journal/told_offsets.h"
 
 namespace clm::journal {
@@ -60,8 +61,13 @@ class RecentRecords {
   explicit RecentRecords(size_t bytes = size_t{256} << 10) : limit_(bytes) {}
 
   // After a commit, in the order of the commits of a shard. `records` has every offset of `grown`,
-  // those of a shard in their order; none of them lacks the one before.
-  void Add(const std::vector<Growth>& grown, std::vector<FreshRecord> records);
+  // those of a shard in their order; none of them lacks the one before. Of shards that were
+  // `rewritten` by the commit, nothing is kept from before it and nothing of it.
+  void Add(const std::vector<Growth>& grown, std::vector<FreshRecord> records,
+           const ShardSet& rewritten = {});
+
+  // True when the record after `after` is here.
+  bool Holds(int shard, int64_t after) const;
 
   // Puts the records after `after` into `out`, `max_records` at most and as long as they fit into
   // `budget`; those of other types than `types` are empty, unless there is no `types`. False, and
@@ -86,7 +92,10 @@ class RecentRecords {
     size_t bytes ABSL_GUARDED_BY(mu) = 0;
   };
   static size_t BytesOf(const Kept& kept);
+  static int64_t EndOf(const Run& run) ABSL_SHARED_LOCKS_REQUIRED(run.mu);
+  static bool HasNext(const Run& run, int64_t after) ABSL_SHARED_LOCKS_REQUIRED(run.mu);
   static void DropFirst(Run& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run.mu);
+  static void Begin(Run& run, int64_t before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run.mu);
 
   const size_t limit_;
   std::array<Run, kShards> runs_;

@@ -78,6 +78,23 @@ TEST(RecentRecordsTest, ADatabaseThatWasSetBackBeginsAnotherRun) {
   EXPECT_THAT(Read(recent, 4), ElementsAre("database"));
 }
 
+TEST(RecentRecordsTest, OfAShardThatWasRewrittenNothingIsKept) {
+  RecentRecords recent;
+  ShardSet rewritten;
+  rewritten.set(kShard);
+  Commit(recent, 0, 2);
+  recent.Add({}, {}, rewritten);
+  EXPECT_THAT(Read(recent, 0), ElementsAre("database"));
+  Commit(recent, 2, 3);
+  EXPECT_THAT(Read(recent, 2), ElementsAre("3:event 3"));
+  // Neither what the rewriting commit itself has added.
+  recent.Add({{kShard, 3, 4}}, {{kShard, 4, "even", "event 4"}}, rewritten);
+  EXPECT_THAT(Read(recent, 2), ElementsAre("database"));
+  EXPECT_THAT(Read(recent, 3), ElementsAre("database"));
+  Commit(recent, 4, 5);
+  EXPECT_THAT(Read(recent, 4), ElementsAre("5:event 5"));
+}
+
 TEST(RecentRecordsTest, WhatIsTooMuchOrTooOldIsForgottenFromTheFront) {
   RecentRecords recent(2000);
   for (int64_t off = 1; off <= 100; ++off) Commit(recent, off - 1, off);

@@ -1382,6 +1382,7 @@ absl::Status ContactWork::Sweep(pg::Tx& tx) {
     if (!purged.anonymize_events) continue;
     CLM_RETURN_IF_ERROR(tx.Exec(kAnonymizeEvents, one).status());
     CLM_RETURN_IF_ERROR(AnonymizeJournal(tx, purged.key, ids));
+    for (const Uuid& id : ids) rewritten_.set(ShardOf(purged.key.tenant, id));
   }
   return absl::OkStatus();
 }

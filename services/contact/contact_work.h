@@ -154,6 +154,7 @@ class ContactWork : public journal::Work {
   void Discard() override;
   absl::Status Flush(pg::Tx& tx) override;
   absl::Status Sweep(pg::Tx& tx) override;
+  journal::ShardSet Rewritten() const override { return rewritten_; }
   absl::Status Committed(const journal::Offsets& heads) override;
 
   // The hash by which tombstones and suppressions of `tenant` are found.
@@ -268,6 +269,7 @@ class ContactWork : public journal::Work {
   std::vector<Purged> purged_;
   std::vector<Merged> merged_;
   absl::flat_hash_set<EntityKey> touched_;
+  journal::ShardSet rewritten_;
 };
 
 // Every statement of the unit of work, for the test that prepares them.

@@ -1,6 +1,7 @@
 #include <set>
 
 #include "clm/contact/v1/contact_event.pb.h"
+#include "clm/event/v1/event_feed_service.grpc.pb.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/payload.h"
 #include "libs/testing/at_once.h"
@@ -10,9 +11,12 @@ namespace clm::contact {
 namespace {
 
 using absl::StatusCode;
+using clm::testing::IsOk;
 using clm::testing::ReasonIs;
 using clm::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kEventId[] = "0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a";
 
@@ -400,6 +404,17 @@ TEST_F(TimelineTest, AnEraseThatAnonymizesEventsLeavesNothingOfThemButSums) {
   CLM_ASSERT_OK(Ingest({told(other.name(), "sesame")}));
   EXPECT_EQ(TablesWith("sesame"), "event journal");
   const int64_t rows = Count("SELECT count(*) FROM journal");
+  // The newest records are served from memory.
+  const auto feed = event::v1::EventFeedService::NewStub(main_.server->Channel());
+  const auto fed = [&] {
+    event::v1::FetchRequest fetch;
+    fetch.set_source("contact");
+    for (int shard = 0; shard < kShards; ++shard) fetch.add_positions()->set_shard(shard);
+    const auto answer = Call(*feed, &event::v1::EventFeedService::Stub::Fetch, fetch);
+    EXPECT_THAT(answer, IsOk());
+    return answer.ok() ? answer->SerializeAsString() : "";
+  };
+  EXPECT_THAT(fed(), HasSubstr("sesame"));
 
   v1::EraseContactRequest erase;
   erase.set_name(ada.name());
@@ -407,6 +422,7 @@ TEST_F(TimelineTest, AnEraseThatAnonymizesEventsLeavesNothingOfThemButSums) {
   CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
   EXPECT_EQ(TablesWith("sesame"), "");
   EXPECT_EQ(TablesWith("thyme"), "event journal");
+  EXPECT_THAT(fed(), AllOf(HasSubstr("thyme"), Not(HasSubstr("sesame"))));
   EXPECT_EQ(Count("SELECT count(*) FROM journal"), rows + 1);
   EXPECT_EQ(Count("SELECT sum(amount_minor) FROM event"), 4 * 1250);
   // Who reads the journal from the beginning still learns of every event.
