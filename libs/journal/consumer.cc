@@ -333,7 +333,7 @@ absl::Duration Consumer::Round() {
       const auto it = shards_.find(records.shard());
       if (it == shards_.end() || records.records().empty()) continue;
       Shard& shard = it->second;
-      if (records.records(0).offset() != shard.fetched + 1) {
+      if (!GoesOn(shard, records)) {
         // Not dense: the source was restored to an earlier state, or serves another database.
         if (options_.on_trouble) {
           options_.on_trouble(error::Make(absl::StatusCode::kDataLoss, "FEED_GAP",
@@ -369,6 +369,10 @@ absl::Duration Consumer::Round() {
   return absl::ZeroDuration();
 }
 
+bool Consumer::GoesOn(const Shard& shard, const event::v1::ShardRecords& records) {
+  return !records.records().empty() && records.records(0).offset() == shard.fetched + 1;
+}
+
 // An event whose handler ends the process would end every process, one after the other: failures
 // are counted in memory. So, of a shard whose owner died, it is written down that its next batch is
 // begun. Who comes after another death and finds that nothing has become of it applies the events
@@ -382,7 +386,7 @@ absl::StatusOr<int> Consumer::BeginTrials(const event::v1::FetchResponse& respon
     absl::MutexLock lock(&mu_);
     for (const auto& records : response.shards()) {
       const auto it = shards_.find(records.shard());
-      if (it == shards_.end() || records.records().empty()) continue;
+      if (it == shards_.end() || !GoesOn(it->second, records)) continue;
       if (it->second.orphaned) orphans.push_back(records.shard());
       any_alone = any_alone || it->second.Alone();
     }
@@ -399,12 +403,12 @@ absl::StatusOr<int> Consumer::BeginTrials(const event::v1::FetchResponse& respon
     }
   }
   int chosen = -1;
-  std::vector<int64_t> shards, offs, begun;
+  std::vector<int64_t> shards, offs, begun, fences;
   {
     absl::MutexLock lock(&mu_);
     for (const auto& records : response.shards()) {
       const auto it = shards_.find(records.shard());
-      if (it == shards_.end() || records.records().empty()) continue;
+      if (it == shards_.end() || !GoesOn(it->second, records)) continue;
       Shard& shard = it->second;
       const auto known = before.find(records.shard());
       if (shard.orphaned && known != before.end() && known->second.first == shard.applied) {
@@ -421,11 +425,12 @@ absl::StatusOr<int> Consumer::BeginTrials(const event::v1::FetchResponse& respon
       shards.push_back(records.shard());
       offs.push_back(shard.applied);
       begun.push_back(shard.begun + 1);
+      fences.push_back(shard.fence);
     }
   }
   if (!shards.empty()) {
     pg::Args args;
-    args.Add(options_.source).AddArray(shards).AddArray(offs).AddArray(begun);
+    args.Add(options_.source).AddArray(shards).AddArray(offs).AddArray(begun).AddArray(fences);
     CLM_RETURN_IF_ERROR(options_.pool->Transact(
         tx_options, [&](pg::Tx& tx) { return tx.Exec(kBeginTrials, args).status(); }));
   }
@@ -535,6 +540,8 @@ absl::StatusOr<int> Consumer::Replay(pg::Pool& pool, Lanes& lanes, EventHandler&
           recorder.Unpark(source, shard, off, tenant);
           return std::string();
         });
+    // Its effect is not there twice: that of this transaction is gone with it.
+    if (error::Reason(answer.status()) == kParkedNoMore) continue;
     if (!answer.ok()) {
       if (went > 0) return went;
       return answer.status();

@@ -119,6 +119,9 @@ class Consumer {
     bool Alone() const { return applied < alone_until; }
   };
 
+  // Records that begin right after what was fetched.
+  static bool GoesOn(const Shard& shard, const event::v1::ShardRecords& records);
+
   void Loop();
   void AwaitApplied();
   void Refresh();

@@ -14,6 +14,7 @@
 #include "libs/journal/feed.h"
 #include "libs/journal/test_work.h"
 #include "libs/journal/two_databases.h"
+#include "libs/testing/at_once.h"
 #include "libs/testing/eventually.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
@@ -218,6 +219,29 @@ TEST_F(ConsumerTest, APoisonedSubjectIsParkedAndTheOthersGoOn) {
   consumer.Stop();
 }
 
+TEST_F(ConsumerTest, WhatSeveralReplayAtOnceTakesEffectOnce) {
+  SumHandler handler;
+  handler.poison = {"counters/bad"};
+  Consumer consumer(Options(&handler));
+  consumer.Start();
+  for (int i = 0; i < 10; ++i) ASSERT_THAT(Add(source_lanes_, {.name = "bad"}), IsOk());
+  WaitFor(consumer, 10);
+  consumer.Stop();
+  {
+    absl::MutexLock lock(&handler.mu);
+    handler.poison.clear();
+  }
+  std::atomic<int> replayed = 0;
+  clm::testing::AtOnce(4, [&](int) {
+    const auto went =
+        Consumer::Replay(*own_pool_, own_lanes_, handler, "source", "acme", "counters/bad");
+    ASSERT_THAT(went, IsOk());
+    replayed += *went;
+  });
+  EXPECT_EQ(replayed, 10);
+  EXPECT_EQ(Sum("bad"), 10);
+}
+
 TEST_F(ConsumerTest, WhatAHandlerRecordedBeforeItFailedIsUndone) {
   SumHandler handler;
   handler.records = true;
@@ -254,6 +278,12 @@ TEST_F(ConsumerTest, ARecordThatIsNoEventIsParked) {
   WaitFor(consumer, 2);
   consumer.Stop();
   EXPECT_EQ(Sum("n"), 1);
+  constexpr pg::Statement kReasons{"test.reasons", "SELECT off, error_reason FROM dead_letter"};
+  const auto parked = own_pool_->Query({pg::Scope::Suite()}, kReasons);
+  ASSERT_THAT(parked, IsOk());
+  ASSERT_EQ(parked->size(), 1);
+  EXPECT_EQ((*parked)[0].Int(0), 1);
+  EXPECT_EQ((*parked)[0].Text(1), "EVENT_UNREADABLE");
 }
 
 // As if the process had died: what it owned is not given back.

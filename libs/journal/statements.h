@@ -102,8 +102,9 @@ inline constexpr pg::Statement kTrials{"consumer.trials", R"sql(
 
 inline constexpr pg::Statement kBeginTrials{"consumer.begin_trials", R"sql(
   INSERT INTO consumer_trial (source, shard, off, begun)
-  SELECT $1::text, shard, off, begun
-  FROM unnest($2::smallint[], $3::bigint[], $4::int[]) AS t (shard, off, begun)
+  SELECT $1::text, shard, t.off, begun
+  FROM unnest($2::smallint[], $3::bigint[], $4::int[], $5::bigint[]) AS t (shard, off, begun, fence)
+  JOIN consumer_shard c USING (shard, fence) WHERE c.source = $1::text
   ON CONFLICT (source, shard) DO UPDATE SET (off, begun) = (excluded.off, excluded.begun))sql"};
 
 inline constexpr pg::Statement kHoldLease{"consumer.hold_lease", R"sql(

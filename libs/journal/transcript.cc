@@ -187,7 +187,11 @@ absl::Status Transcript::WriteConsumers(pg::Tx& tx) const {
   for (const auto& [source, shard, off, tenant] : unparked_) {
     pg::Args args;
     args.Add(tenant).Add(source).Add(shard).Add(off);
-    CLM_RETURN_IF_ERROR(tx.Exec(kUnpark, args).status());
+    CLM_ASSIGN_OR_RETURN(const pg::Result gone, tx.Exec(kUnpark, args));
+    if (gone.affected() != 1) {
+      return error::Make(absl::StatusCode::kAborted, kParkedNoMore,
+                         "somebody else has dealt with the parked event");
+    }
   }
   if (advanced_.empty()) return absl::OkStatus();
   std::vector<std::string> sources;

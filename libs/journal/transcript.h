@@ -23,6 +23,9 @@
 
 namespace clm::journal {
 
+// Reason of an ABORTED transaction: a parked event that it removes is not there any more.
+inline constexpr char kParkedNoMore[] = "PARKED_NO_MORE";
+
 // Whose request it is.
 struct RequestKey {
   std::string tenant;
