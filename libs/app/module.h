@@ -42,7 +42,7 @@ class Runtime {
   // keep data safe (pg::CheckVersion, pg::CheckServer); FAILED_PRECONDITION otherwise.
   // `connections` 0: as many as configured.
   virtual absl::StatusOr<std::unique_ptr<pg::Pool>> OpenDatabase(const pg::Schema& schema,
-                                                                 int connections = 0) = 0;
+                                                                 int connections) = 0;
   // How long the answers to requests are kept for those who repeat them.
   virtual absl::Duration answer_retention() const = 0;
   // From one comparison of running totals with a recount to the next; zero: never.

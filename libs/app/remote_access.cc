@@ -14,7 +14,7 @@ std::unique_ptr<rpc::Authenticator> NewRemoteAuthenticator(std::shared_ptr<grpc:
                                                            const Clock& clock) {
   std::shared_ptr<access::v1::AccessService::Stub> stub =
       access::v1::AccessService::NewStub(std::move(channel));
-  auto introspect = [stub, identity](absl::string_view token,
+  auto introspect = [stub, identity = std::move(identity)](absl::string_view token,
                                      absl::Time deadline) -> absl::StatusOr<rpc::Caller> {
     grpc::ClientContext context;
     rpc::PrepareContext(identity, rpc::Call{.deadline = deadline}, &context);
@@ -36,7 +36,7 @@ std::unique_ptr<rpc::Tenants> NewRemoteTenants(std::shared_ptr<grpc::Channel> ch
   std::shared_ptr<access::v1::AccessService::Stub> stub =
       access::v1::AccessService::NewStub(std::move(channel));
   return std::make_unique<rpc::Tenants>(
-      [stub, identity](const std::string& tenant, absl::Time deadline) {
+      [stub, identity = std::move(identity)](const std::string& tenant, absl::Time deadline) {
         grpc::ClientContext context;
         rpc::PrepareContext(identity, rpc::Call{.deadline = deadline}, &context);
         access::v1::GetTenantRequest request;

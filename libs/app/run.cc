@@ -1,7 +1,6 @@
 #include "libs/app/run.h"
 
-#include <signal.h>
-
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>

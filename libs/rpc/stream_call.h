@@ -83,18 +83,17 @@ class ServerStreamCall final : public grpc::ServerWriteReactor<Resp>, public Wri
       absl::MutexLock lock(&mu_);
       // gRPC ends a write that the caller does not take only when the call is cancelled.
       if (!Settle()) context_->TryCancel();
-      mu_.Await(absl::Condition(
-          +[](bool* writing) { return !*writing; }, &writing_));
+      mu_.Await(absl::Condition(this, &ServerStreamCall::IsSettled));
     }
     this->Finish(session_.Close(status));
   }
 
+  bool IsSettled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !writing_; }
+
   // Waits until no write is under way; false when the stream ended instead.
   bool Settle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     while (writing_) {
-      mu_.AwaitWithTimeout(absl::Condition(
-                               +[](bool* writing) { return !*writing; }, &writing_),
-                           kStreamPoll);
+      mu_.AwaitWithTimeout(absl::Condition(this, &ServerStreamCall::IsSettled), kStreamPoll);
       if (writing_ && (context_->IsCancelled() || absl::Now() >= session_.call().deadline)) {
         return false;
       }

@@ -3,9 +3,9 @@
 #ifndef CLM_LIBS_STACK_CHILD_PROCESS_H_
 #define CLM_LIBS_STACK_CHILD_PROCESS_H_
 
-#include <signal.h>
 #include <sys/types.h>
 
+#include <csignal>
 #include <map>
 #include <memory>
 #include <optional>

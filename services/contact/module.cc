@@ -161,7 +161,7 @@ class ContactModule : public app::Module {
 
   absl::Status Start(app::Runtime& runtime) override {
     AddRequestRules();
-    CLM_ASSIGN_OR_RETURN(pool_, runtime.OpenDatabase(FullSchema()));
+    CLM_ASSIGN_OR_RETURN(pool_, runtime.OpenDatabase(FullSchema(), 0));
     if (!runtime.redis_url().empty()) {
       redis::Options options;
       options.url = runtime.redis_url();

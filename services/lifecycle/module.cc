@@ -94,7 +94,7 @@ class LifecycleModule : public app::Module {
   std::vector<pg::Schema> Schemas() const override { return {LifecycleDatabase()}; }
 
   absl::Status Start(app::Runtime& runtime) override {
-    CLM_ASSIGN_OR_RETURN(pool_, runtime.OpenDatabase(LifecycleDatabase()));
+    CLM_ASSIGN_OR_RETURN(pool_, runtime.OpenDatabase(LifecycleDatabase(), 0));
     if (!runtime.redis_url().empty()) {
       redis::Options options;
       options.url = runtime.redis_url();
