@@ -218,7 +218,8 @@ constexpr pg::Statement kInsertFacts{"lifecycle.insert_facts", CLM_INSERT_FACTS}
 // costs less than being ready for a conflict.
 constexpr pg::Statement kInsertUnread{"lifecycle.insert_unread", CLM_INSERT_FACTS R"sql(
   WHERE NOT EXISTS (SELECT FROM fact f WHERE f.tenant_id = w.tenant_id
-    AND f.contact_id = w.contact_id AND f.occur_time = w.occur_time AND f.event_id = w.event_id))sql"};
+    AND f.contact_id = w.contact_id AND f.occur_time = w.occur_time AND f.event_id = w.event_id
+    OFFSET 0))sql"};
 // Facts of an alias, which a merge may have brought to the survivor already.
 constexpr pg::Statement kRedirectFacts{"lifecycle.redirect_facts",
                                        CLM_INSERT_FACTS " ON CONFLICT DO NOTHING"};
