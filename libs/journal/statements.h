@@ -42,8 +42,8 @@ inline constexpr pg::Statement kHeads{"journal.heads", R"sql(
 
 // Up to $4 bytes in all: the first record of every position, then the second of every one, and so
 // on, so that large records of one shard take no room from the others. The very first comes
-// whatever its size; where there was no room the event is null. The size of an event is known
-// without reading it. EVENT is what is given of a record.
+// whatever its size. Of those for which there was no room the first is given with a null event, to
+// say so. The size of an event is known without reading it. EVENT is what is given of a record.
 #define CLM_FETCH_SQL(EVENT)                                                                       \
   "SELECT shard, off, CASE WHEN total <= $4::bigint OR total = octet_length(event) THEN event "    \
   "END FROM (SELECT j.shard, j.off, j.event, j.off - p.after AS rank, p.place, "                   \
@@ -52,7 +52,7 @@ inline constexpr pg::Statement kHeads{"journal.heads", R"sql(
   "CROSS JOIN LATERAL (SELECT shard, off, " EVENT                                                  \
   " AS event FROM journal "                                                                        \
   "WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j) AS r "                \
-  "ORDER BY rank, place"
+  "WHERE total - octet_length(event) <= $4::bigint ORDER BY rank, place"
 
 inline constexpr pg::Statement kFetch{"journal.fetch", CLM_FETCH_SQL("event")};
 
