@@ -148,6 +148,10 @@ absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, Con
   }
   if (standing->merged_into) return Moved(*standing->merged_into);
   if (standing->status == ContactStatus::kErased) {
+    for (const auto& identifier : item.hold) {
+      const auto owner = work.Owner(batch.tenant, identifier);
+      if (owner && *owner != item.target.id) return Moved(*owner);
+    }
     return error::Precondition("CONTACT_ERASED", "the contact was erased; it takes no more events");
   }
   if (item.hold.empty()) return absl::OkStatus();
@@ -321,6 +325,10 @@ absl::Status Join(const ContactParts& parts, const IngestBatch& batch,
   item.target = {batch.tenant, survivor};
   absl::Status merged = MergeProfiles(parts, batch, stored);
   if (error::IsTransient(merged)) return merged;
+  const std::string reason = error::Reason(merged);
+  // Somebody else merged or erased one of them meanwhile. Who has what the item says shows under
+  // the lock, where it is decided anew.
+  if (reason == "CONTACT_MERGED" || reason == "CONTACT_ERASED") return absl::OkStatus();
   if (!merged.ok()) {
     // Two that disagree for good (two user ids) stay two; the event goes to the oldest.
     item.hold.clear();

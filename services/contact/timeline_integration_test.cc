@@ -4,6 +4,7 @@
 #include "clm/event/v1/event_feed_service.grpc.pb.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/payload.h"
+#include "libs/pg/admin.h"
 #include "libs/testing/at_once.h"
 #include "services/contact/contact_fixture.h"
 
@@ -45,6 +46,33 @@ class TimelineTest : public ContactTest {
   }
   absl::StatusOr<v1::IngestEventsResponse> Ingest(std::vector<v1::BehaviorEvent> events) {
     return Call(*main_.timeline, &Timeline::IngestEvents, Batch(std::move(events)));
+  }
+
+  // A contact with one external id.
+  v1::Contact Known(const std::string& type, const std::string& id) {
+    v1::CreateContactRequest request = NewContact("");
+    (*request.mutable_contact()->mutable_external_ids())[type] = id;
+    const auto contact = Call(*main_.contacts, &Contacts::CreateContact, request);
+    CLM_EXPECT_OK(contact);
+    return contact.ok() ? *contact : v1::Contact();
+  }
+  static std::string IdOf(const v1::Contact& contact) {
+    return contact.name().substr(contact.name().rfind('/') + 1);
+  }
+  // `sql` is committed with the first merge, as if somebody else had done it between looking up and
+  // locking.
+  void AtTheFirstMerge(const std::string& sql) {
+    CLM_ASSERT_OK(pg::AdminExec(
+        database_.admin_dsn,
+        absl::StrCat("CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN "
+                     "IF (SELECT count(*) FROM merge) = 1 THEN ",
+                     sql,
+                     "; END IF; RETURN NULL; END $f$; CREATE TRIGGER meddle AFTER INSERT ON merge "
+                     "FOR EACH ROW EXECUTE FUNCTION meddle()")));
+  }
+  int64_t Identifiers(const std::string& contact_id, const std::string& type) {
+    return Count(absl::StrCat("SELECT count(*) FROM contact_identifier WHERE contact_id = '",
+                              contact_id, "' AND type LIKE '", type, "'"));
   }
 };
 
@@ -195,6 +223,37 @@ TEST_F(TimelineTest, AnEventThatJoinsAStrangerOfItsBatchWithSomebodyKnownLeavesT
                                ada.name().substr(ada.name().rfind('/') + 1), "'")),
             5);
   EXPECT_EQ(Count("SELECT count(*) FROM contact"), 2);
+}
+
+TEST_F(TimelineTest, WhatAnEventTellsIsKeptThoughSomebodyElseMergesItsPeopleMeanwhile) {
+  const v1::Contact ada = Known("crm", "1");
+  const v1::Contact browser = Known("browser", "2");
+  const v1::Contact shopper = Known("shop", "3");
+  AtTheFirstMerge(absl::StrCat("UPDATE contact SET merged_into = '", IdOf(ada),
+                               "', external_ids = '{}' WHERE id = '", IdOf(shopper),
+                               "'; INSERT INTO contact_alias VALUES ('acme', '", IdOf(ada), "', '",
+                               IdOf(shopper), "'); UPDATE contact_identifier SET contact_id = '",
+                               IdOf(ada), "' WHERE contact_id = '", IdOf(shopper), "'"));
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"crm", "1"}, {"browser", "2"}, {"shop", "3"}, {"app", "4"}})}));
+  EXPECT_EQ(response.results(0).contact(), ada.name()) << response.DebugString();
+  EXPECT_EQ(Identifiers(IdOf(ada), "%"), 4);
+}
+
+TEST_F(TimelineTest, AnEventGoesToWhomeverItNamesThoughAnotherIsErasedMeanwhile) {
+  const v1::Contact ada = Known("crm", "1");
+  const v1::Contact browser = Known("browser", "2");
+  const v1::Contact shopper = Known("shop", "3");
+  AtTheFirstMerge(absl::StrCat("UPDATE contact SET status = 4, external_ids = '{}' WHERE id = '",
+                               IdOf(ada), "'; DELETE FROM contact_identifier WHERE contact_id = '",
+                               IdOf(ada), "'"));
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"crm", "1"}, {"browser", "2"}, {"shop", "3"}, {"app", "4"}})}));
+  EXPECT_EQ(response.results(0).status().code(), 0) << response.DebugString();
+  EXPECT_EQ(response.results(0).contact(), shopper.name());
+  EXPECT_EQ(Identifiers(IdOf(shopper), "app"), 1);
 }
 
 TEST_F(TimelineTest, WhatAnEventTellsOfItsContactShowsInTheRecordWhereThereIsRoom) {
