@@ -68,16 +68,27 @@ ContactPatch PatchOf(const std::vector<Identifier>& identifiers) {
 
 // What nobody has of the item's identifiers, as far as the limits let the contact have it. Moved
 // when by the rules of identity they lead to somebody else, because the contact has become another
-// since it was looked up.
+// since it was looked up. ADDRESS_ERASED when they lead to nobody but somebody who was erased: an
+// earlier item of the batch named the contact together with them, which an erase outlives.
 absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const IngestItem& item,
                                                const ContactWork& work, absl::Time now) {
   std::vector<Identifier> learnt;
   bool known = false;
+  bool erased = false;
   for (const auto& identifier : item.hold) {
     const auto owner = work.Owner(batch.tenant, identifier);
     if (owner && *owner != item.target.id) return Moved(*owner);
     known |= owner.has_value();
-    if (!owner && !work.IsTombstone(batch.tenant, identifier)) learnt.push_back(identifier);
+    if (owner) continue;
+    if (work.IsTombstone(batch.tenant, identifier)) {
+      erased = true;
+    } else {
+      learnt.push_back(identifier);
+    }
+  }
+  if (erased && !known) {
+    return error::Precondition("ADDRESS_ERASED",
+                               "identifiers: their owner was erased and must not be brought back");
   }
   if (learnt.empty()) return learnt;
   // Limits count what the person has now: others may have added to it since.
@@ -167,15 +178,6 @@ absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, Con
     CLM_RETURN_IF_ERROR(Commit(work, recorder, change, batch.actor, "event"));
   }
   for (const auto& identifier : learnt) work.Hold(item.target, identifier, recorder.now());
-  const bool known =
-      std::any_of(item.hold.begin(), item.hold.end(), [&](const Identifier& identifier) {
-        return work.Owner(batch.tenant, identifier) == item.target.id;
-      });
-  // An earlier item of the batch named the person together with it, which an erase outlives.
-  if (!known) {
-    return error::Precondition("ADDRESS_ERASED",
-                               "identifiers: their owner was erased and must not be brought back");
-  }
   return absl::OkStatus();
 }
 

@@ -369,6 +369,26 @@ TEST_F(TimelineTest, AnErasedIdentifierOfABatchLeadsToNobody) {
   EXPECT_THAT(response.results(1).status().message(), HasSubstr("erased"));
 }
 
+// As a caller would find who sent them one after the other.
+TEST_F(TimelineTest, AnErasedIdentifierOfABatchGivesNobodyAnother) {
+  const v1::Contact gone = Known("shop", "7");
+  v1::EraseContactRequest erase;
+  erase.set_name(gone.name());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  CLM_ASSERT_OK(Create("ada@example.com"));
+  // Ada is known, Bob is not.
+  for (const char* email : {"ada@example.com", "bob@example.com"}) {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto response,
+                             Ingest({By(Purchase(), {{"email", email}}),
+                                     By(Purchase(), {{"email", email}, {"shop", "7"}}),
+                                     By(Purchase(), {{"shop", "7"}, {"crm", "9"}})}));
+    EXPECT_EQ(response.results(0).status().code(), 0) << response.DebugString();
+    EXPECT_EQ(response.results(1).contact(), response.results(0).contact());
+    EXPECT_THAT(response.results(2).status().DebugString(), HasSubstr("ADDRESS_ERASED"));
+  }
+  EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier WHERE type <> 'email'"), 0);
+}
+
 TEST_F(TimelineTest, EachEventHasItsOwnOutcome) {
   auto strange = Purchase();
   strange.set_contact(absl::StrCat(kAcme, "/contacts/", kEventId));
