@@ -1,12 +1,15 @@
 #include "services/contact/contact_proto.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_text.h"
+#include "libs/journal/payload.h"
 #include "libs/rpc/status.h"
 
 namespace clm::contact {
@@ -359,6 +362,14 @@ v1::Suppression ToProto(const Suppression& suppression) {
   return out;
 }
 
+bool SetsAttributes(const Change& change) {
+  return std::any_of(change.changed_fields.begin(), change.changed_fields.end(),
+                     [&](absl::string_view field) {
+                       return absl::ConsumePrefix(&field, "attributes.") &&
+                              change.after.attributes.contains(std::string(field));
+                     });
+}
+
 v1::ContactChanged ChangedPayload(const Change& change, const AttributeRegistry& registry) {
   v1::ContactChanged out;
   out.set_contact(EntityName(kContacts, change.after.key));
@@ -373,6 +384,7 @@ v1::ContactChanged ChangedPayload(const Change& change, const AttributeRegistry&
     ToProto(value, &(*out.mutable_attributes())[id]);
   }
   out.set_locale(change.after.locale);
+  if (out.ByteSizeLong() > journal::kMaxPayload && !SetsAttributes(change)) out.clear_attributes();
   return out;
 }
 

@@ -74,7 +74,12 @@ v1::ConsentAct ToProto(const ConsentAct& act);
 ConsentAct FromProto(const v1::ConsentAct& act, absl::Time now);
 v1::Suppression ToProto(const Suppression& suppression);
 
-// The journal's payload for a change: nothing personal in it.
+// Whether the change gives an attribute a value.
+bool SetsAttributes(const Change& change);
+
+// The journal's payload for a change: nothing personal in it. When it would be too large for the
+// journal and the change sets no attribute, the attributes are left out: whoever had too many
+// before there was a limit can still be blocked and erased.
 v1::ContactChanged ChangedPayload(const Change& change, const AttributeRegistry& registry);
 
 // A status as an element of an answer, details included.

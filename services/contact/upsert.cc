@@ -13,6 +13,13 @@
 #include "services/contact/merge.h"
 
 namespace clm::contact {
+namespace {
+
+// Leaves room for what other changes of the contact tell besides: above all the names of all the
+// attributes and ids that one of them takes away.
+constexpr size_t kMaxAttributesPayload = journal::kMaxPayload - 32 * 1024;
+
+}  // namespace
 
 std::vector<Identifier> IdentifiersIn(const ContactPatch& patch) {
   std::vector<Identifier> identifiers;
@@ -69,10 +76,10 @@ absl::Status Commit(ContactWork& work, journal::Recorder& recorder, const Change
   }
   std::string payload = ChangedPayload(change, work.Registry(key.tenant)).SerializeAsString();
   // Attributes that are not personal are all in it; nothing else of it can be so large.
-  if (payload.size() > journal::kMaxPayload) {
+  if (payload.size() > kMaxAttributesPayload && SetsAttributes(change)) {
     return error::InvalidField("contact.attributes",
                                absl::StrCat("come to ", payload.size(), " bytes together; at most ",
-                                            journal::kMaxPayload, " are possible"));
+                                            kMaxAttributesPayload, " are possible"));
   }
   work.Save(change, actor, source, reason);
   journal::Entry entry;
