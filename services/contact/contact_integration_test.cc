@@ -662,6 +662,26 @@ class TogetherTest : public ContactTest {
     item.event.channel = "ada@channel";
     return batch;
   }
+  static absl::Status EraseAll(ContactWork& work, journal::Recorder& recorder,
+                               const EntityKey& key) {
+    CLM_ASSIGN_OR_RETURN(Change change,
+                         Erase(*work.FindContact(key), ContactRules(), recorder.now()));
+    change.identifiers_removed.clear();
+    for (const auto& held : work.Identifiers(key)) {
+      change.identifiers_removed.push_back(held.identifier);
+    }
+    CLM_RETURN_IF_ERROR(Commit(work, recorder, change, "test", "api"));
+    work.Purge(key, change.identifiers_removed, true, "");
+    return absl::OkStatus();
+  }
+  static absl::Status SetEmail(ContactWork& work, journal::Recorder& recorder, const EntityKey& key,
+                               const std::string& email) {
+    ContactPatch patch;
+    patch.email = email;
+    CLM_ASSIGN_OR_RETURN(const Change change,
+                         Update(*work.FindContact(key), patch, ContactRules(), recorder.now()));
+    return Commit(work, recorder, change, "test", "api");
+  }
   // First `batch`, then `apply`, which has the surroundings of `keys`.
   void Run(const IngestBatch& batch, const std::vector<EntityKey>& keys, Apply apply) {
     std::vector<absl::Status> outcomes(2, absl::UnknownError("not told"));
@@ -707,19 +727,27 @@ TEST_F(TogetherTest, AnEraseTakesWhatItsOwnTransactionHasWritten) {
   const EntityKey ada = Key(Create("ada@example.com"));
   Run(Telling(ada, "ada@example.com"), {ada},
       [&](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
-        ContactRules rules;
-        CLM_ASSIGN_OR_RETURN(Change change, Erase(*work.FindContact(ada), rules, recorder.now()));
-        change.identifiers_removed.clear();
-        for (const auto& held : work.Identifiers(ada)) {
-          change.identifiers_removed.push_back(held.identifier);
-        }
-        CLM_RETURN_IF_ERROR(Commit(work, recorder, change, "test", "api"));
-        work.Purge(ada, change.identifiers_removed, true, "");
+        CLM_RETURN_IF_ERROR(EraseAll(work, recorder, ada));
         return std::string();
       });
   EXPECT_EQ(Count("SELECT count(*) FROM event"), 1);
   EXPECT_EQ(Count("SELECT count(*) FROM tombstone"), 2);
   EXPECT_EQ(TablesWith("ada@"), "");
+}
+
+TEST_F(TogetherTest, AnEraseTakesTheAddressThatItsOwnTransactionTookOver) {
+  const EntityKey ada = Key(Create("ada@example.com"));
+  const EntityKey bob = Key(Create("bob@example.com"));
+  Run(Telling(bob, "bob@example.com"), {ada, bob},
+      [&](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        CLM_RETURN_IF_ERROR(SetEmail(work, recorder, bob, ""));
+        CLM_RETURN_IF_ERROR(SetEmail(work, recorder, ada, "bob@example.com"));
+        CLM_RETURN_IF_ERROR(EraseAll(work, recorder, ada));
+        return std::string();
+      });
+  EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier WHERE type = 'email'"), 0);
+  EXPECT_EQ(Count("SELECT count(*) FROM contact_identifier"), 1);
+  EXPECT_THAT(Create("bob@example.com"), ReasonIs("ADDRESS_ERASED"));
 }
 
 TEST_F(TogetherTest, AMergeTakesAlongWhatItsOwnTransactionHasWritten) {

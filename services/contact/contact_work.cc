@@ -738,9 +738,10 @@ void ContactWork::AddImportProgress(ImportProgress progress) {
 void ContactWork::Purge(const EntityKey& key, const std::vector<Identifier>& identifiers,
                         bool anonymize_events, const std::string& request_id) {
   Append(purged_, Purged{key, identifiers, anonymize_events, Uuid::Parse(request_id)});
+  // Sweep removes the rows that name the contact. One that it took over in this transaction names
+  // whoever had it before.
   for (const Identifier& identifier : identifiers) {
-    Put(owners_, TenantIdentifier{key.tenant, identifier},
-        OwnerSlot{std::nullopt, false, true, absl::UnixEpoch()});
+    SetOwner({key.tenant, identifier}, std::nullopt, true, absl::UnixEpoch());
   }
   Surroundings around;
   around.consents = Consents(key);
