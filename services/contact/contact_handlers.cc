@@ -502,14 +502,14 @@ absl::StatusOr<v1::ExportContactResponse> ContactHandlers::ExportContact(
     if (static_cast<int>(page.size()) < kExportPage) break;
     after = page.back().id;
   }
-  for (std::optional<ContactReader::ViolationRow> after;;) {
+  for (std::optional<ContactReader::ViolationPlace> after;;) {
     CLM_ASSIGN_OR_RETURN(const auto page, parts_.reader->Violations(key.tenant, ids, after,
                                                                     kExportPage, call.deadline));
     for (const auto& row : page) {
-      *response.add_violations() = ToProto({key.tenant, row.contact}, row.stored);
+      *response.add_violations() = ToProto({key.tenant, row.place.contact}, row.stored);
     }
     if (static_cast<int>(page.size()) < kExportPage) break;
-    after = page.back();
+    after = page.back().place;
   }
   CLM_ASSIGN_OR_RETURN(const auto profiles,
                        parts_.reader->Profiles(key.tenant, {key.id}, call.deadline));

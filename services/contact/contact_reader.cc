@@ -68,14 +68,21 @@ constexpr pg::Statement kHistory{"contact.history", R"sql(
     AND ($4::text = '' OR changes ?| ARRAY[$4::text, 'contact.' || $4::text])
   ORDER BY version DESC LIMIT $5::int)sql"};
 
+// A row is told from others by a digest of what it holds, salted with $7: the place of a page
+// leaves the service, and what identifies a person must not.
 constexpr pg::Statement kViolations{"contact.violations", R"sql(
-  SELECT contact_id, kind, type, value, limit_type, array_to_string(profiles, ' '), event_id,
-         find_time, event_count
-  FROM identity_violation
-  WHERE tenant_id = $1::text AND ($2::uuid[] = '{}' OR contact_id = ANY ($2::uuid[]))
-    AND (contact_id, kind, type, value, limit_type)
-      > ($3::uuid, $4::smallint, $5::text, $6::text, $7::text)
-  ORDER BY contact_id, kind, type, value, limit_type LIMIT $8::int)sql"};
+  SELECT v.contact_id, v.kind, v.type, v.value, v.limit_type, array_to_string(v.profiles, ' '),
+         v.event_id, v.find_time, v.event_count, v.digest
+  FROM (
+    SELECT contact_id, kind, type, value, limit_type, profiles, event_id, find_time, event_count,
+           sha256($7::bytea || sha256(convert_to(type, 'UTF8'))
+                  || sha256(convert_to(value, 'UTF8'))
+                  || sha256(convert_to(limit_type, 'UTF8'))) AS digest
+    FROM identity_violation
+    WHERE tenant_id = $1::text AND ($2::uuid[] = '{}' OR contact_id = ANY ($2::uuid[]))
+      AND contact_id >= $3::uuid) AS v
+  WHERE (v.contact_id, v.kind, v.digest) > ($3::uuid, $4::smallint, $5::bytea)
+  ORDER BY v.contact_id, v.kind, v.digest LIMIT $6::int)sql"};
 
 // A contact with the head of its shard ($3), its last event and its addresses.
 constexpr pg::Statement kWhole{"contact.whole", "SELECT " CLM_CONTACT_COLUMNS R"sql(,
@@ -634,20 +641,18 @@ absl::StatusOr<std::vector<AcquisitionCost>> ContactReader::Costs(const std::str
 
 absl::StatusOr<std::vector<ContactReader::ViolationRow>> ContactReader::Violations(
     const std::string& tenant, const std::vector<Uuid>& contacts,
-    const std::optional<ViolationRow>& after, int limit, absl::Time deadline) {
-  const ViolationRow from = after.value_or(ViolationRow{});
-  const IdentityViolation& place = from.stored.violation;
+    const std::optional<ViolationPlace>& after, int limit, absl::Time deadline) {
+  const ViolationPlace from = after.value_or(ViolationPlace{});
   pg::Args args;
-  args.Add(tenant).AddArray(contacts).Add(from.contact);
-  args.Add(after ? static_cast<int>(place.kind) : 0);
-  args.Add(place.identifier.type).Add(place.identifier.value).Add(place.limit_type).Add(limit);
+  args.Add(tenant).AddArray(contacts).Add(from.contact).Add(from.kind).AddBytes(from.digest);
+  args.Add(limit).AddBytes(ContactWork::Hash(secret_, tenant, {"identity_violation", ""}));
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        pool_->Query({pg::Scope::Tenant(tenant), deadline}, kViolations, args));
   std::vector<ViolationRow> page;
   for (int i = 0; i < rows.size(); ++i) {
     const auto row = rows[i];
     ViolationRow out;
-    out.contact = row.Uuid(0);
+    out.place = {row.Uuid(0), static_cast<int>(row.Int(1)), row.Bytes(9)};
     IdentityViolation& v = out.stored.violation;
     v.kind = static_cast<IdentityViolation::Kind>(row.Int(1));
     v.identifier = {std::string(row.Text(2)), std::string(row.Text(3))};

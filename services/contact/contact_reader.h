@@ -101,14 +101,20 @@ class ContactReader {
                                                      std::optional<Uuid> contact, const Uuid& after,
                                                      int limit, absl::Time deadline);
 
-  struct ViolationRow {
+  // Tells a violation from others and nothing about the person.
+  struct ViolationPlace {
     Uuid contact;
+    int kind = 0;
+    std::string digest;
+  };
+  struct ViolationRow {
+    ViolationPlace place;
     StoredViolation stored;
   };
   // Of these contacts, or without any of everybody, ordered by contact; those after `after`.
   absl::StatusOr<std::vector<ViolationRow>> Violations(const std::string& tenant,
                                                        const std::vector<Uuid>& contacts,
-                                                       const std::optional<ViolationRow>& after,
+                                                       const std::optional<ViolationPlace>& after,
                                                        int limit, absl::Time deadline);
 
   struct HistoryPage {

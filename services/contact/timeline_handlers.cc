@@ -240,18 +240,14 @@ absl::StatusOr<v1::ListIdentityViolationsResponse> TimelineHandlers::ListIdentit
     const rpc::Call& call, const v1::ListIdentityViolationsRequest& request) {
   CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
   CLM_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
-  const std::vector<std::string> list = {"ListIdentityViolations", tenant};
+  const std::vector<std::string> list = {"ListIdentityViolations", tenant, "by digest"};
   CLM_ASSIGN_OR_RETURN(const auto last, parts_.tokens->Decode(list, request.page_token()));
-  std::optional<ContactReader::ViolationRow> after;
-  if (last.size() == 5) {
-    int kind = 0;
-    const auto contact = Uuid::FromBytes(last[0]);
-    if (contact && absl::SimpleAtoi(last[1], &kind)) {
-      after.emplace();
-      after->contact = *contact;
-      after->stored.violation = {
-          static_cast<IdentityViolation::Kind>(kind), {last[2], last[3]}, last[4], {}};
-    }
+  std::optional<ContactReader::ViolationPlace> after;
+  if (last.size() == 3) {
+    after.emplace();
+    after->contact = Uuid::FromBytes(last[0]).value_or(Uuid());
+    if (!absl::SimpleAtoi(last[1], &after->kind)) after->kind = 0;
+    after->digest = last[2];
   }
   CLM_ASSIGN_OR_RETURN(auto rows,
                        parts_.reader->Violations(tenant, {}, after, size + 1, call.deadline));
@@ -259,13 +255,12 @@ absl::StatusOr<v1::ListIdentityViolationsResponse> TimelineHandlers::ListIdentit
   const bool more = static_cast<int>(rows.size()) > size;
   if (more) rows.resize(size);
   for (const auto& row : rows) {
-    *response.add_violations() = ToProto({tenant, row.contact}, row.stored);
+    *response.add_violations() = ToProto({tenant, row.place.contact}, row.stored);
   }
   if (more) {
-    const IdentityViolation& v = rows.back().stored.violation;
+    const ContactReader::ViolationPlace& place = rows.back().place;
     response.set_next_page_token(parts_.tokens->Encode(
-        list, {rows.back().contact.ToBytes(), absl::StrCat(static_cast<int>(v.kind)),
-               v.identifier.type, v.identifier.value, v.limit_type}));
+        list, {place.contact.ToBytes(), absl::StrCat(place.kind), place.digest}));
   }
   return response;
 }

@@ -335,6 +335,30 @@ TEST_F(TimelineTest, WhyAnIdentifierWasNotUsedIsListedUntilItsOwnerIsErased) {
   EXPECT_EQ(Count("SELECT count(*) FROM identity_violation"), 0);
 }
 
+TEST_F(TimelineTest, ThePageTokenOfIdentityViolationsTellsNoIdentifier) {
+  std::vector<std::string> said;
+  std::vector<v1::BehaviorEvent> events;
+  for (int i = 0; i < 9; ++i) {
+    said.push_back(absl::StrCat("ada", i, "-is-no-address"));
+    events.push_back(By(Purchase(), {{"user_id", "ada"}, {"email", said.back()}}));
+  }
+  CLM_ASSERT_OK(Ingest(events));
+  v1::ListIdentityViolationsRequest list;
+  list.set_parent(kAcme);
+  list.set_page_size(2);
+  std::vector<std::string> read;
+  do {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto page,
+                             Call(*main_.timeline, &Timeline::ListIdentityViolations, list));
+    for (const auto& violation : page.violations()) read.push_back(violation.value());
+    list.set_page_token(page.next_page_token());
+    std::string token;
+    ASSERT_TRUE(absl::WebSafeBase64Unescape(list.page_token(), &token));
+    EXPECT_THAT(token, ::testing::Not(HasSubstr("address")));
+  } while (!list.page_token().empty());
+  EXPECT_THAT(read, ::testing::UnorderedElementsAreArray(said));
+}
+
 TEST_F(TimelineTest, APersonHasOneUserIdAlsoWhenTwoServersLearnItAtOnce) {
   ContactServer other(database_);
   CLM_ASSERT_OK(Create("ada@example.com"));
