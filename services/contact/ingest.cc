@@ -401,6 +401,16 @@ absl::Status ResolveIngest(const ContactParts& parts, IngestBatch& batch) {
     const auto begin = people.BeginOfNew(item.target.id);
     item.create = begin.has_value();
     if (begin) item.begin = *begin;
+    for (IdentityViolation& violation : item.violations) {
+      std::vector<Uuid> profiles;
+      for (const Uuid& id : violation.profiles) {
+        const Uuid now = people.Find(id);
+        if (std::find(profiles.begin(), profiles.end(), now) == profiles.end()) {
+          profiles.push_back(now);
+        }
+      }
+      violation.profiles = std::move(profiles);
+    }
   }
   return absl::OkStatus();
 }

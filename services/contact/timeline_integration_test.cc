@@ -335,6 +335,26 @@ TEST_F(TimelineTest, WhyAnIdentifierWasNotUsedIsListedUntilItsOwnerIsErased) {
   EXPECT_EQ(Count("SELECT count(*) FROM identity_violation"), 0);
 }
 
+TEST_F(TimelineTest, AViolationNamesWhomALaterEventOfItsBatchShowsTheOthersToBe) {
+  auto early = Purchase();
+  early.mutable_occur_time()->set_seconds(1'760'000'000);
+  // Bob at Ada's address, before the last event shows that she is whoever came first.
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"user_id", "ada"}, {"email", "ada@example.com"}}),
+              By(Purchase(), {{"user_id", "bob"}, {"email", "ada@example.com"}}),
+              By(early, {{"shop", "7"}}), By(Purchase(), {{"user_id", "ada"}, {"shop", "7"}})}));
+  EXPECT_EQ(response.results(0).contact(), response.results(2).contact());
+  v1::ListIdentityViolationsRequest list;
+  list.set_parent(kAcme);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto all,
+                           Call(*main_.timeline, &Timeline::ListIdentityViolations, list));
+  ASSERT_EQ(all.violations_size(), 1);
+  EXPECT_EQ(all.violations(0).contact(), response.results(1).contact());
+  ASSERT_EQ(all.violations(0).profiles_size(), 1);
+  EXPECT_EQ(all.violations(0).profiles(0), response.results(0).contact());
+}
+
 TEST_F(TimelineTest, ThePageTokenOfIdentityViolationsTellsNoIdentifier) {
   std::vector<std::string> said;
   std::vector<v1::BehaviorEvent> events;
