@@ -1,6 +1,7 @@
 #include "services/contact/ingest.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -69,9 +70,11 @@ ContactPatch PatchOf(const std::vector<Identifier>& identifiers) {
 // What nobody has of the item's identifiers, as far as the limits let the contact have it. Moved
 // when by the rules of identity they lead to somebody else, because the contact has become another
 // since it was looked up. ADDRESS_ERASED when they lead to nobody but somebody who was erased: an
-// earlier item of the batch named the contact together with them, which an erase outlives.
+// earlier item of the batch named the contact together with them, which an erase outlives. What the
+// limits leave out is added to `violations`.
 absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const IngestItem& item,
-                                               const ContactWork& work, absl::Time now) {
+                                               const ContactWork& work, absl::Time now,
+                                               std::vector<IdentityViolation>& violations) {
   std::vector<Identifier> learnt;
   bool known = false;
   bool erased = false;
@@ -104,9 +107,10 @@ absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const I
     }
     return learnt;
   }
-  const IdentityDecision decision =
+  IdentityDecision decision =
       ResolveIdentity(item.hold, {profile}, IdentityPolicy(), NormalizeOptions(), now);
   if (decision.kind != IdentityDecision::Kind::kAdd) return Moved(item.target.id);
+  std::move(decision.violations.begin(), decision.violations.end(), std::back_inserter(violations));
   learnt.erase(std::remove_if(learnt.begin(), learnt.end(),
                               [&](const Identifier& i) {
                                 return std::find(decision.identifiers.begin(),
@@ -143,7 +147,8 @@ ContactPatch RoomFor(const Contact& contact, std::vector<Identifier>& learnt) {
 
 // Makes the contact of an item, or attaches to it the identifiers that nobody has.
 absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, ContactWork& work,
-                           journal::Recorder& recorder) {
+                           journal::Recorder& recorder,
+                           std::vector<IdentityViolation>& violations) {
   const std::optional<Standing> standing = work.FindStanding(item.target);
   if (!standing && !item.create) return error::NotFound(EntityName(kContacts, item.target));
   if (!standing) {
@@ -166,7 +171,7 @@ absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, Con
     return error::Precondition("CONTACT_ERASED", "the contact was erased; it takes no more events");
   }
   if (item.hold.empty()) return absl::OkStatus();
-  CLM_ASSIGN_OR_RETURN(auto learnt, Learnt(batch, item, work, recorder.now()));
+  CLM_ASSIGN_OR_RETURN(auto learnt, Learnt(batch, item, work, recorder.now(), violations));
   const Contact* const contact = work.FindContact(item.target);
   // Nothing was to be learnt when the batch was resolved, so the record was not loaded.
   if (!learnt.empty() && contact == nullptr) return Moved(item.target.id);
@@ -456,7 +461,8 @@ absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, C
       result->set_duplicate(true);
       continue;
     }
-    const absl::Status prepared = PrepareTarget(batch, item, work, recorder);
+    std::vector<IdentityViolation> violations = item.violations;
+    const absl::Status prepared = PrepareTarget(batch, item, work, recorder, violations);
     if (MovedTo(prepared) && !batch.last_try) return prepared;
     if (!prepared.ok()) {
       AddResult(response, prepared);
@@ -471,7 +477,7 @@ absl::StatusOr<v1::IngestEventsResponse> ApplyIngest(const IngestBatch& batch, C
     auto* result = response.add_results();
     result->set_event_id(added.event_id());
     result->set_contact(behavior.name);
-    for (const auto& violation : item.violations) {
+    for (const auto& violation : violations) {
       work.AddViolation(item.target, {violation, event.event_id, event.receive_time, 1});
     }
     work.AddEvent(item.target, std::move(event));

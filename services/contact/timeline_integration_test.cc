@@ -70,6 +70,11 @@ class TimelineTest : public ContactTest {
                      "; END IF; RETURN NULL; END $f$; CREATE TRIGGER meddle AFTER INSERT ON merge "
                      "FOR EACH ROW EXECUTE FUNCTION meddle()")));
   }
+  // What gives a contact five ids of a shop, which is as many as anybody may have.
+  static std::string FiveShops(const v1::Contact& contact) {
+    return absl::StrCat("INSERT INTO contact_identifier SELECT 'acme', 'shop', 'shop ' || n, '",
+                        IdOf(contact), "', now() FROM generate_series(1, 5) AS n");
+  }
   int64_t Identifiers(const std::string& contact_id, const std::string& type) {
     return Count(absl::StrCat("SELECT count(*) FROM contact_identifier WHERE contact_id = '",
                               contact_id, "' AND type LIKE '", type, "'"));
@@ -353,6 +358,26 @@ TEST_F(TimelineTest, AViolationNamesWhomALaterEventOfItsBatchShowsTheOthersToBe)
   EXPECT_EQ(all.violations(0).contact(), response.results(1).contact());
   ASSERT_EQ(all.violations(0).profiles_size(), 1);
   EXPECT_EQ(all.violations(0).profiles(0), response.results(0).contact());
+}
+
+TEST_F(TimelineTest, WhatWasNotUsedBecauseOfAChangeMeanwhileIsListedToo) {
+  const v1::Contact ada = Known("app", "1");
+  Known("browser", "2");
+  AtTheFirstMerge(FiveShops(ada));
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"app", "1"}, {"browser", "2"}, {"shop", "one too many"}})}));
+  EXPECT_EQ(response.results(0).contact(), ada.name()) << response.DebugString();
+  EXPECT_EQ(Identifiers(IdOf(ada), "shop"), 5);
+  v1::ListIdentityViolationsRequest list;
+  list.set_parent(kAcme);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto all,
+                           Call(*main_.timeline, &Timeline::ListIdentityViolations, list));
+  ASSERT_EQ(all.violations_size(), 1);
+  EXPECT_EQ(all.violations(0).kind(), v1::IdentityViolation::KIND_LIMIT);
+  EXPECT_EQ(all.violations(0).contact(), ada.name());
+  EXPECT_EQ(all.violations(0).value(), "one too many");
+  EXPECT_EQ(all.violations(0).limit_type(), "shop");
 }
 
 TEST_F(TimelineTest, ThePageTokenOfIdentityViolationsTellsNoIdentifier) {
