@@ -271,11 +271,17 @@ constexpr pg::Statement kAnonymizeEvents{"contact.anonymize_events", R"sql(
 // An event was recorded at the instant it was received, which bounds the search; a subject alone is
 // not to be found. Only an erase of the contact looks at its rows again.
 constexpr pg::Statement kRecordedBehavior{"contact.recorded_behavior", R"sql(
-  SELECT shard, off, event FROM journal
+  SELECT shard, off FROM journal
   WHERE tenant_id = $1::text AND shard = ANY ($3::smallint[]) AND type = $4::text
     AND subject = ANY ($5::text[]) AND record_time = ANY (ARRAY(
       SELECT DISTINCT receive_time FROM event
       WHERE tenant_id = $1::text AND contact_id = $2::uuid)))sql"};
+
+constexpr pg::Statement kJournalEvents{"contact.journal_events", R"sql(
+  SELECT j.shard, j.off, j.event
+  FROM unnest($1::smallint[], $2::bigint[]) AS w (shard, off)
+  CROSS JOIN LATERAL (SELECT * FROM journal f WHERE f.shard = w.shard AND f.off = w.off
+    OFFSET 0) j)sql"};
 
 constexpr pg::Statement kRewriteJournal{"contact.rewrite_journal", R"sql(
   UPDATE journal j SET event = w.event
@@ -317,23 +323,12 @@ constexpr pg::Statement kInsertMerge{"contact.insert_merge", R"sql(
   INSERT INTO merge (tenant_id, merge_id, primary_id, duplicate_id, filled_fields, merge_time, actor)
   VALUES ($1::text, $2::uuid, $3::uuid, $4::uuid, $5::text[], $6::timestamptz, $7::text))sql"};
 
-// Takes what may be personal out of the journal's rows of a contact's behaviour; `ids` are all that
-// it was known by. The rows stay, in their places.
-absl::Status AnonymizeJournal(pg::Tx& tx, const EntityKey& contact, const std::vector<Uuid>& ids) {
-  journal::ShardSet shards;
-  std::vector<std::string> names;
-  for (const Uuid& id : ids) {
-    shards.set(ShardOf(contact.tenant, id));
-    names.push_back(EntityName(kContacts, {contact.tenant, id}));
-  }
-  std::vector<int64_t> shard_list;
-  for (int s = 0; s < kShards; ++s) {
-    if (shards[s]) shard_list.push_back(s);
-  }
+// Takes what may be personal out of the events at these places of the journal.
+absl::Status AnonymizeEvents(pg::Tx& tx, const std::vector<int64_t>& shards,
+                             const std::vector<int64_t>& offsets) {
   pg::Args args;
-  args.Add(contact.tenant).Add(contact.id).AddArray(shard_list);
-  args.Add(v1::BehaviorRecorded::descriptor()->full_name()).AddArray(names);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kRecordedBehavior, args));
+  args.AddArray(shards).AddArray(offsets);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kJournalEvents, args));
   std::vector<int64_t> at_shards, at_offsets;
   std::vector<std::string> events;
   for (int i = 0; i < rows.size(); ++i) {
@@ -351,10 +346,39 @@ absl::Status AnonymizeJournal(pg::Tx& tx, const EntityKey& contact, const std::v
     at_offsets.push_back(rows[i].Int(1));
     events.push_back(event.SerializeAsString());
   }
-  if (events.empty()) return absl::OkStatus();
   pg::Args rewritten;
   rewritten.AddArray(at_shards).AddArray(at_offsets).AddBytesArray(events);
   return tx.Exec(kRewriteJournal, rewritten).status();
+}
+
+// Takes what may be personal out of the journal's rows of a contact's behaviour; `ids` are all that
+// it was known by. The rows stay, in their places.
+absl::Status AnonymizeJournal(pg::Tx& tx, const EntityKey& contact, const std::vector<Uuid>& ids) {
+  journal::ShardSet shards;
+  std::vector<std::string> names;
+  for (const Uuid& id : ids) {
+    shards.set(ShardOf(contact.tenant, id));
+    names.push_back(EntityName(kContacts, {contact.tenant, id}));
+  }
+  std::vector<int64_t> shard_list;
+  for (int s = 0; s < kShards; ++s) {
+    if (shards[s]) shard_list.push_back(s);
+  }
+  pg::Args args;
+  args.Add(contact.tenant).Add(contact.id).AddArray(shard_list);
+  args.Add(v1::BehaviorRecorded::descriptor()->full_name()).AddArray(names);
+  CLM_ASSIGN_OR_RETURN(const pg::Result places, tx.Exec(kRecordedBehavior, args));
+  // An event may have a megabyte.
+  constexpr int kAtOnce = 16;
+  for (int begin = 0; begin < places.size(); begin += kAtOnce) {
+    std::vector<int64_t> at_shards, at_offsets;
+    for (int i = begin; i < std::min(begin + kAtOnce, places.size()); ++i) {
+      at_shards.push_back(places[i].Int(0));
+      at_offsets.push_back(places[i].Int(1));
+    }
+    CLM_RETURN_IF_ERROR(AnonymizeEvents(tx, at_shards, at_offsets));
+  }
+  return absl::OkStatus();
 }
 
 std::string JsonOf(const std::map<std::string, std::string>& values) {
@@ -1428,17 +1452,20 @@ absl::Status ContactWork::Committed(const journal::Offsets& heads) {
 }
 
 std::vector<const pg::Statement*> ContactWorkStatements() {
-  return {&kLoadRegistries,    &kLoadContacts,         &kLoadStandings,      &kLoadIdentifiers,
-          &kLoadTombstones,    &kLoadEvents,           &kLoadCosts,          &kLoadTopics,
-          &kLoadConsents,      &kLoadSubscriptions,    &kLoadHeld,           &kLoadAliases,
-          &kLoadSuppressions,  &kInsertContacts,       &kUpdateContacts,     &kRemoveIdentifiers,
-          &kSaveIdentifiers,   &kSaveAttributeChanges, &kInsertEvents,       &kInsertConsents,
-          &kSaveSubscriptions, &kSaveSuppressions,     &kRemoveSuppressions, &kSaveTopic,
-          &kSaveDefinition,    &kInsertCost,           &kInsertTombstones,   &kPurgeSurroundings,
-          &kPurgeViolations,   &kSaveViolations,       &kAliasesOf,          &kPurgeAliases,
-          &kAnonymizeEvents,   &kRecordedBehavior,     &kRewriteJournal,     &kMoveEvents,
-          &kMoveCosts,         &kMoveIdentifiers,      &kMoveAliases,        &kMoveHistory,
-          &kInsertMerge};
+  return {&kLoadRegistries,    &kLoadContacts,       &kLoadStandings,
+          &kLoadIdentifiers,   &kLoadTombstones,     &kLoadEvents,
+          &kLoadCosts,         &kLoadTopics,         &kLoadConsents,
+          &kLoadSubscriptions, &kLoadHeld,           &kLoadAliases,
+          &kLoadSuppressions,  &kInsertContacts,     &kUpdateContacts,
+          &kRemoveIdentifiers, &kSaveIdentifiers,    &kSaveAttributeChanges,
+          &kInsertEvents,      &kInsertConsents,     &kSaveSubscriptions,
+          &kSaveSuppressions,  &kRemoveSuppressions, &kSaveTopic,
+          &kSaveDefinition,    &kInsertCost,         &kInsertTombstones,
+          &kPurgeSurroundings, &kPurgeViolations,    &kSaveViolations,
+          &kAliasesOf,         &kPurgeAliases,       &kAnonymizeEvents,
+          &kRecordedBehavior,  &kJournalEvents,      &kRewriteJournal,
+          &kMoveEvents,        &kMoveCosts,          &kMoveIdentifiers,
+          &kMoveAliases,       &kMoveHistory,        &kInsertMerge};
 }
 
 }  // namespace clm::contact

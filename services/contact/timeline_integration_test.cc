@@ -579,6 +579,24 @@ TEST_F(TimelineTest, AnEraseThatAnonymizesEventsLeavesNothingOfThemButSums) {
             4);
 }
 
+TEST_F(TimelineTest, AnEraseReachesEveryRecordOfALongHistory) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  for (int i = 0; i < 50; ++i) {
+    auto event = Purchase();
+    event.set_contact(ada.name());
+    event.set_channel("sesame");
+    CLM_ASSERT_OK(Ingest({event}));
+  }
+  const std::string records = "SELECT count(*) FROM journal WHERE type LIKE '%BehaviorRecorded'";
+  EXPECT_EQ(Count(records), 50);
+  v1::EraseContactRequest erase;
+  erase.set_name(ada.name());
+  erase.set_anonymize_events(true);
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  EXPECT_EQ(Count(records), 50);
+  EXPECT_EQ(TablesWith("sesame"), "");
+}
+
 TEST_F(TimelineTest, ACostWhoseIdTheCallerChoseIsRecordedOnce) {
   CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
   CLM_ASSERT_OK_AND_ASSIGN(const auto other, Create("ada@work.example.com"));
