@@ -264,8 +264,11 @@ constexpr pg::Statement kPurgeAliases{"contact.purge_aliases", R"sql(
                       attributes, status) = ('', '', '', '', '', '', '{}', '{}', 4)
   WHERE tenant_id = $1::text AND id = ANY ($2::uuid[]))sql"};
 
+// As KeepsCost says. Properties are stored with their types: {"cost_minor": ["INT64", "800"]}.
 constexpr pg::Statement kAnonymizeEvents{"contact.anonymize_events", R"sql(
-  UPDATE event SET properties = '{}', channel = ''
+  UPDATE event SET channel = '', properties = CASE
+      WHEN type IN ('purchase', 'refund') AND properties->'cost_minor'->>1 ~ '^[0-9]{1,15}$'
+      THEN jsonb_build_object('cost_minor', properties->'cost_minor') ELSE '{}' END
   WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
 
 // An event was recorded at the instant it was received, which bounds the search; a subject alone is
@@ -323,6 +326,16 @@ constexpr pg::Statement kInsertMerge{"contact.insert_merge", R"sql(
   INSERT INTO merge (tenant_id, merge_id, primary_id, duplicate_id, filled_fields, merge_time, actor)
   VALUES ($1::text, $2::uuid, $3::uuid, $4::uuid, $5::text[], $6::timestamptz, $7::text))sql"};
 
+// Whether an anonymized event keeps `cost`, its property kGoodsCost.
+bool KeepsCost(const std::string& type, const v1::AttributeValue& cost) {
+  if (type != kPurchase && type != kRefund) return false;
+  const auto value = FromProto("", cost);
+  if (!value.ok() || !*value || std::holds_alternative<StringSet>(**value)) return false;
+  const std::string text = FormatValue(**value);
+  return !text.empty() && text.size() <= kMaxGoodsCostDigits &&
+         text.find_first_not_of("0123456789") == std::string::npos;
+}
+
 // Takes what may be personal out of the events at these places of the journal.
 absl::Status AnonymizeEvents(pg::Tx& tx, const std::vector<int64_t>& shards,
                              const std::vector<int64_t>& offsets) {
@@ -338,7 +351,13 @@ absl::Status AnonymizeEvents(pg::Tx& tx, const std::vector<int64_t>& shards,
       return error::Internal("an event is stored in an unknown form");
     }
     for (v1::BehaviorEvent& one : *recorded.mutable_events()) {
+      const auto cost = one.properties().find(kGoodsCost);
+      std::optional<v1::AttributeValue> kept;
+      if (cost != one.properties().end() && KeepsCost(one.type(), cost->second)) {
+        kept = cost->second;
+      }
       one.clear_properties();
+      if (kept) (*one.mutable_properties())[kGoodsCost] = *std::move(kept);
       one.clear_channel();
     }
     event.set_payload(recorded.SerializeAsString());

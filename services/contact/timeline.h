@@ -33,6 +33,12 @@ inline constexpr char kSubscriptionStarted[] = "subscription_started";
 inline constexpr char kSubscriptionRenewed[] = "subscription_renewed";
 inline constexpr char kSubscriptionEnded[] = "subscription_ended";
 
+// The property of a purchase or a refund that says what the goods cost, in minor units. An erase
+// that anonymizes events keeps it, as it keeps amounts, where it is nothing but a number: up to 15
+// digits.
+inline constexpr char kGoodsCost[] = "cost_minor";
+inline constexpr size_t kMaxGoodsCostDigits = 15;
+
 // What a well-known type asks of an event beyond what holds for all.
 struct EventType {
   const char* type;

@@ -1,3 +1,4 @@
+#include <map>
 #include <set>
 
 #include "clm/contact/v1/contact_event.pb.h"
@@ -46,6 +47,28 @@ class TimelineTest : public ContactTest {
   }
   absl::StatusOr<v1::IngestEventsResponse> Ingest(std::vector<v1::BehaviorEvent> events) {
     return Call(*main_.timeline, &Timeline::IngestEvents, Batch(std::move(events)));
+  }
+  // What the journal tells of a contact's behaviour.
+  std::vector<v1::BehaviorEvent> Told(const v1::Contact& contact) {
+    std::vector<v1::BehaviorEvent> events;
+    journal::Heads heads;
+    const auto pool = pg::NewPool({.dsn = database_.app_dsn});
+    journal::Feed feed({.pool = pool.get(), .heads = &heads, .max_bytes = 8 << 20});
+    const EntityKey key = *ParseEntityName("contact", kContacts, contact.name());
+    const auto read = feed.Read({{ShardOf(key.tenant, key.id), 0}}, 100);
+    CLM_EXPECT_OK(read);
+    if (!read.ok()) return events;
+    for (const auto& record : read->shards(0).records()) {
+      event::v1::Event event;
+      v1::BehaviorRecorded recorded;
+      EXPECT_TRUE(event.ParseFromString(record.event()));
+      if (event.type() != v1::BehaviorRecorded::descriptor()->full_name()) continue;
+      EXPECT_EQ(event.subject(), contact.name());
+      EXPECT_TRUE(recorded.ParseFromString(event.payload()));
+      EXPECT_EQ(recorded.contact(), contact.name());
+      events.insert(events.end(), recorded.events().begin(), recorded.events().end());
+    }
+    return events;
   }
 
   // A contact with one external id.
@@ -136,22 +159,8 @@ TEST_F(TimelineTest, WhatIsTooMuchForOneRecordOfTheJournalIsSeveral) {
   EXPECT_EQ(Count(absl::StrCat("SELECT count(*)", kRecords)), 4);
   EXPECT_LE(Count(absl::StrCat("SELECT max(octet_length(event))", kRecords)),
             journal::kMaxPayload + 1024);
-  journal::Heads heads;
-  const auto pool = pg::NewPool({.dsn = database_.app_dsn});
-  journal::Feed feed({.pool = pool.get(), .heads = &heads, .max_bytes = 8 << 20});
-  const EntityKey key = *ParseEntityName("contact", kContacts, contact.name());
-  CLM_ASSERT_OK_AND_ASSIGN(const auto read, feed.Read({{ShardOf(key.tenant, key.id), 0}}, 100));
   std::set<std::string> ids;
-  for (const auto& record : read.shards(0).records()) {
-    event::v1::Event event;
-    v1::BehaviorRecorded recorded;
-    ASSERT_TRUE(event.ParseFromString(record.event()));
-    if (event.type() != v1::BehaviorRecorded::descriptor()->full_name()) continue;
-    EXPECT_EQ(event.subject(), contact.name());
-    ASSERT_TRUE(recorded.ParseFromString(event.payload()));
-    EXPECT_EQ(recorded.contact(), contact.name());
-    for (const auto& one : recorded.events()) ids.insert(one.event_id());
-  }
+  for (const auto& event : Told(contact)) ids.insert(event.event_id());
   EXPECT_EQ(ids.size(), 900u);
 }
 
@@ -577,6 +586,56 @@ TEST_F(TimelineTest, AnEraseThatAnonymizesEventsLeavesNothingOfThemButSums) {
   EXPECT_EQ(Count("SELECT count(*) FROM journal WHERE type LIKE '%BehaviorRecorded' AND "
                   "position('purchase'::bytea IN event) > 0"),
             4);
+}
+
+// So that margins stand, and stand again when they are computed anew from the journal.
+TEST_F(TimelineTest, AnEraseThatAnonymizesEventsKeepsWhatGoodsCost) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  std::vector<v1::BehaviorEvent> events;
+  const auto add = [&](const std::string& type) -> v1::AttributeValue& {
+    v1::BehaviorEvent event = Purchase();
+    event.set_contact(ada.name());
+    event.set_type(type);
+    (*event.mutable_properties())["note"].set_string_value("sesame");
+    events.push_back(event);
+    return (*events.back().mutable_properties())["cost_minor"];
+  };
+  add("purchase").set_int64_value(800);
+  add("refund").set_string_value("300");
+  add("purchase").set_int64_value(999'999'999'999'999);
+  const size_t kept = events.size();
+  add("purchase").set_int64_value(1'000'000'000'000'000);
+  add("purchase").set_int64_value(-800);
+  add("purchase").set_string_value("sesame 800");
+  add("purchase").set_string_value("");
+  add("purchase").mutable_string_set_value()->add_values("800");
+  add("usage").set_int64_value(800);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ingested, Ingest(events));
+  for (const auto& result : ingested.results()) {
+    ASSERT_EQ(result.status().code(), 0) << result.DebugString();
+  }
+  v1::EraseContactRequest erase;
+  erase.set_name(ada.name());
+  erase.set_anonymize_events(true);
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  EXPECT_EQ(TablesWith("sesame"), "");
+
+  std::map<std::string, v1::BehaviorEvent> told;
+  for (const auto& event : Told(ada)) told[event.event_id()] = event;
+  v1::ListEventsRequest list;
+  list.set_parent(ada.name());
+  CLM_ASSERT_OK_AND_ASSIGN(const auto stored, Call(*main_.timeline, &Timeline::ListEvents, list));
+  ASSERT_EQ(stored.events_size(), static_cast<int>(events.size()));
+  for (const auto& event : stored.events()) {
+    EXPECT_EQ(told[event.event_id()].SerializeAsString(), event.SerializeAsString());
+  }
+  for (size_t i = 0; i < events.size(); ++i) {
+    const auto& properties = told[ingested.results(static_cast<int>(i)).event_id()].properties();
+    ASSERT_EQ(properties.size(), i < kept ? 1u : 0u) << events[i].DebugString();
+    if (i >= kept) continue;
+    EXPECT_EQ(properties.at("cost_minor").SerializeAsString(),
+              events[i].properties().at("cost_minor").SerializeAsString());
+  }
 }
 
 TEST_F(TimelineTest, AnEraseReachesEveryRecordOfALongHistory) {
