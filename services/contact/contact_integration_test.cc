@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "libs/base/clock.h"
@@ -37,6 +38,27 @@ TEST_F(ContactTest, EveryStatementFitsTheSchema) {
     all.insert(all.end(), some.begin(), some.end());
   }
   CLM_EXPECT_OK(pool->Prepare(all));
+}
+
+TEST_F(ContactTest, AnEraseFindsTheViolationsThatNameAnIdentifierByTheirIndex) {
+  const auto statements = ContactWorkStatements();
+  const auto purge =
+      std::find_if(statements.begin(), statements.end(), [](const pg::Statement* statement) {
+        return absl::string_view(statement->name) == "contact.purge_violations";
+      });
+  ASSERT_NE(purge, statements.end());
+  auto pool = pg::NewPool({.dsn = database_.app_dsn, .size = 1});
+  std::string plan;
+  CLM_ASSERT_OK(pool->Transact({pg::Scope::Tenant("acme")}, [&](pg::Tx& tx) -> absl::Status {
+    CLM_RETURN_IF_ERROR(tx.ExecDynamic("SET LOCAL plan_cache_mode = force_generic_plan").status());
+    CLM_RETURN_IF_ERROR(tx.ExecDynamic(absl::StrCat("PREPARE probe AS ", (*purge)->sql)).status());
+    CLM_ASSIGN_OR_RETURN(
+        const pg::Result rows,
+        tx.ExecDynamic("EXPLAIN EXECUTE probe ('acme', 'email', 'ada@example.com')"));
+    for (int i = 0; i < rows.size(); ++i) absl::StrAppend(&plan, rows[i].Text(0), "\n");
+    return absl::OkStatus();
+  }));
+  EXPECT_THAT(plan, HasSubstr("identity_violation_value"));
 }
 
 TEST_F(ContactTest, WhatWasCreatedIsRead) {
