@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,10 +43,12 @@ class SlowHash : public cache::CustomerHash {
     return hash_->ReadThrough(customer, fields, load);
   }
   absl::Status Apply(absl::Span<const cache::PartChange> changes) override {
+    if (before_apply_) std::exchange(before_apply_, nullptr)();
     return hash_->Apply(changes);
   }
   cache::Stats stats() const override { return hash_->stats(); }
 
+  void BeforeNextApply(std::function<void()> what) { before_apply_ = std::move(what); }
   void Hold() { hold_ = true; }
   void Release() {
     hold_ = false;
@@ -55,6 +58,7 @@ class SlowHash : public cache::CustomerHash {
  private:
   const std::unique_ptr<CustomerHash> hash_;
   bool hold_ = false;
+  std::function<void()> before_apply_;
   std::vector<absl::AnyInvocable<void()>> held_;
 };
 
@@ -177,6 +181,17 @@ TEST_F(ContactContextTest, AMergedContactIsForgotten) {
   Store(kCorePart, 1, Core("Ada"));
   Peek(Answer::kContact, kAllowed);
   CLM_EXPECT_OK(context_.ContactsCommitted({}, {ada_}, {}));
+  EXPECT_EQ(context_.Recall(Answer::kContact, ada_, Allowing(kAllowed)), std::nullopt);
+}
+
+// It finds in Redis what was before the change, and would remember that.
+TEST_F(ContactContextTest, AReadBetweenTheCommitAndItsTellingIsNotRemembered) {
+  Store(kCorePart, 1, Core("before"));
+  hash_.BeforeNextApply([this] {
+    EXPECT_NE(Peek(Answer::kContact, kAllowed), std::nullopt);
+    EXPECT_EQ(Remembered(), "before");
+  });
+  Committed(2);
   EXPECT_EQ(context_.Recall(Answer::kContact, ada_, Allowing(kAllowed)), std::nullopt);
 }
 

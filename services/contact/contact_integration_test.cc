@@ -810,6 +810,25 @@ TEST_F(ContactTest, AnErasedPersonIsGoneFromRowsAnswersAndJournal) {
   EXPECT_EQ(Count("SELECT count(*) FROM journal WHERE position('ada@'::bytea IN event) > 0"), 0);
 }
 
+TEST_F(ContactTest, ARepeatedEraseIsAnsweredAsTheFirstTime) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  v1::EraseContactRequest erase;
+  erase.set_name(ada.name());
+  erase.set_request_id(kRequestId);
+  bool replayed = true;
+  CLM_ASSERT_OK_AND_ASSIGN(const auto first,
+                           Call(*main_.contacts, &Contacts::EraseContact, erase, &replayed));
+  EXPECT_FALSE(replayed);
+  const int64_t journal = Count("SELECT count(*) FROM journal");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto again,
+                           Call(*main_.contacts, &Contacts::EraseContact, erase, &replayed));
+  EXPECT_TRUE(replayed);
+  EXPECT_EQ(again.SerializeAsString(), first.SerializeAsString());
+  EXPECT_EQ(Count("SELECT count(*) FROM journal"), journal);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto stored, Get(ada.name()));
+  EXPECT_EQ(stored.etag(), first.etag());
+}
+
 TEST_F(MergeTest, TheExportHoldsEverything) {
   CLM_ASSERT_OK(PageView(older_));
   v1::RecordConsentRequest consent;

@@ -1,5 +1,6 @@
 #include "services/contact/contact.h"
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libs/base/error.h"
@@ -81,6 +82,23 @@ TEST(CreateTest, AnIdOfAnotherSystemIsEnough) {
   const auto change = Create(Key(), patch, Rules(), kNow);
   ASSERT_TRUE(change.ok()) << change.status();
   EXPECT_THAT(change->after.external_ids, ElementsAre(Pair("cdnow", "00004")));
+}
+
+TEST(CreateTest, TheThirtyThirdIdIsRefused) {
+  ContactPatch patch;
+  for (int i = 0; i < 32; ++i) patch.external_ids[absl::StrCat("shop", i)] = "7";
+  const auto full = Create(Key(), patch, Rules(), kNow);
+  ASSERT_TRUE(full.ok()) << full.status();
+  ContactPatch one_more;
+  one_more.external_ids["crm"] = "7";
+  EXPECT_THAT(BadFields(Update(full->after, one_more, Rules(), kLater).status()),
+              ElementsAre("contact.external_ids"));
+  patch.external_ids["crm"] = "7";
+  EXPECT_THAT(BadFields(Create(Key(), patch, Rules(), kNow).status()),
+              ElementsAre("contact.external_ids"));
+  // In the place of another there is room for it.
+  one_more.external_ids["shop0"] = "";
+  EXPECT_TRUE(Update(full->after, one_more, Rules(), kLater).ok());
 }
 
 TEST(CreateTest, EveryBadFieldIsNamedAtOnce) {

@@ -218,6 +218,36 @@ TEST_F(TimelineTest, StrangersOfABatchWhomALaterEventJoinsAreOneContact) {
   EXPECT_EQ(contact.create_time().seconds(), 1'760'000'000);
 }
 
+TEST_F(TimelineTest, WhoeverJoinedABatchIsKnownToItsLaterEventsByAllTheyHave) {
+  auto early = By(Purchase(), {{"email", "ada@example.com"}});
+  early.mutable_occur_time()->set_seconds(1'760'000'000);
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"anonymous_id", "browser-77"}, {"shop", "7"}}), early,
+              By(Purchase(), {{"email", "ada@example.com"}, {"anonymous_id", "browser-77"}}),
+              By(Purchase(), {{"shop", "7"}})}));
+  for (const auto& result : response.results()) {
+    EXPECT_EQ(result.contact(), response.results(0).contact()) << result.DebugString();
+  }
+  EXPECT_EQ(Count("SELECT count(*) FROM contact"), 1);
+  EXPECT_EQ(Count("SELECT count(*) FROM event"), 4);
+}
+
+TEST_F(TimelineTest, WhoeverIsSomebodyElseAfterAllTriesHoldsUpNobodyElse) {
+  const v1::Contact lost = Known("shop", "7");
+  // Merged into a contact that is not there: never to be resolved.
+  CLM_ASSERT_OK(pg::AdminExec(database_.admin_dsn,
+                              absl::StrCat("UPDATE contact SET merged_into = '", kEventId, "'")));
+  auto event = Purchase();
+  event.set_contact(lost.name());
+  CLM_ASSERT_OK_AND_ASSIGN(const auto response,
+                           Ingest({event, By(Purchase(), {{"email", "ada@example.com"}})}));
+  EXPECT_EQ(response.results(0).status().code(), static_cast<int>(StatusCode::kAborted));
+  EXPECT_THAT(response.results(0).status().DebugString(), HasSubstr("CONTACT_MOVED"));
+  EXPECT_EQ(response.results(1).status().code(), 0) << response.DebugString();
+  EXPECT_EQ(Count("SELECT count(*) FROM event"), 1);
+}
+
 TEST_F(TimelineTest, AnEventThatJoinsAStrangerOfItsBatchWithSomebodyKnownLeavesTheKnown) {
   CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact ada, Create("ada@example.com"));
   CLM_ASSERT_OK_AND_ASSIGN(const v1::Contact work, Create("ada@work.example.com"));
@@ -291,6 +321,22 @@ TEST_F(TimelineTest, WhatAnEventTellsOfItsContactShowsInTheRecordWhereThereIsRoo
   EXPECT_EQ(Count("SELECT count(*) FROM journal WHERE type LIKE '%ContactChanged'"), 3);
 }
 
+TEST_F(TimelineTest, ARecordThatIsFullOfIdsShowsNoMoreOfThem) {
+  v1::CreateContactRequest request = NewContact("ada@example.com");
+  auto& ids = *request.mutable_contact()->mutable_external_ids();
+  for (size_t i = 0; i < kMaxExternalIds; ++i) ids[absl::StrCat("shop", i)] = "7";
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada,
+                           Call(*main_.contacts, &Contacts::CreateContact, request));
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"one-more", "7"}})}));
+  EXPECT_EQ(response.results(0).contact(), ada.name()) << response.DebugString();
+  CLM_ASSERT_OK_AND_ASSIGN(const auto stored, Get(ada.name()));
+  EXPECT_EQ(stored.external_ids_size(), static_cast<int>(kMaxExternalIds));
+  // It is hers all the same.
+  EXPECT_EQ(Identifiers(IdOf(ada), "one-more"), 1);
+}
+
 TEST_F(TimelineTest, APersonHasOneUserIdAlsoWithinABatch) {
   CLM_ASSERT_OK(Create("ada@example.com"));
   CLM_ASSERT_OK_AND_ASSIGN(
@@ -303,6 +349,21 @@ TEST_F(TimelineTest, APersonHasOneUserIdAlsoWithinABatch) {
   EXPECT_EQ(Count("SELECT max(n) FROM (SELECT count(*) AS n FROM contact_identifier "
                   "WHERE type = 'user_id' GROUP BY contact_id) AS t"),
             1);
+}
+
+// The stranger of the first event was to become Ada, who has got enough shops meanwhile.
+TEST_F(TimelineTest, ALimitHoldsForWhatAStrangerOfTheBatchWouldBringAlong) {
+  const v1::Contact ada = Known("app", "1");
+  Known("browser", "2");
+  AtTheFirstMerge(FiveShops(ada));
+  CLM_ASSERT_OK_AND_ASSIGN(
+      const auto response,
+      Ingest({By(Purchase(), {{"shop", "one too many"}}),
+              By(Purchase(), {{"app", "1"}, {"browser", "2"}, {"shop", "one too many"}})}));
+  EXPECT_EQ(response.results(0).status().code(), 0) << response.DebugString();
+  EXPECT_NE(response.results(0).contact(), ada.name());
+  EXPECT_EQ(response.results(1).contact(), ada.name()) << response.DebugString();
+  EXPECT_EQ(Identifiers(IdOf(ada), "shop"), 5);
 }
 
 TEST_F(TimelineTest, WhyAnIdentifierWasNotUsedIsListedUntilItsOwnerIsErased) {
