@@ -438,6 +438,13 @@ AttributeMap FieldsOf(const Contact& contact) {
   return fields;
 }
 
+bool IsFieldName(absl::string_view name) {
+  constexpr absl::string_view kNames[] = {"email",  "phone",    "given_name", "family_name",
+                                          "locale", "timezone", "source",     "status"};
+  return absl::StartsWith(name, "external_ids.") ||
+         std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
 absl::string_view StatusName(ContactStatus status) {
   switch (status) {
     case ContactStatus::kActive:

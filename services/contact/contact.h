@@ -134,6 +134,8 @@ absl::StatusOr<Change> Erase(const Contact& before, const ContactRules& rules, a
 // The fields of the record whose former values are kept, beside the attributes, as text: "email",
 // "external_ids.shop", "status".
 AttributeMap FieldsOf(const Contact& contact);
+// Whether one of them may have this name, which ids of attributes may have too.
+bool IsFieldName(absl::string_view name);
 
 // Where a contact has its identifiers of a type: "contact.email", "contact.external_ids.user_id".
 std::string IdentifierField(absl::string_view identifier_type);

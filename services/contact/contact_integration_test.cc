@@ -438,6 +438,43 @@ TEST_F(ContactTest, FormerValuesOfFieldsAreKeptWithTheReason) {
   EXPECT_EQ(TablesWith("asked for it"), "");
 }
 
+TEST_F(ContactTest, AnAttributeThatIsCalledLikeAFieldHasAHistoryOfItsOwn) {
+  for (const char* id : {"status", "plan"}) {
+    v1::CreateAttributeDefinitionRequest define;
+    define.set_parent(kAcme);
+    define.set_attribute_id(id);
+    define.mutable_attribute_definition()->set_type(v1::AttributeDefinition::TYPE_STRING);
+    CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::CreateAttributeDefinition, define));
+  }
+  auto request = NewContact("ada@example.com");
+  (*request.mutable_contact()->mutable_attributes())["status"].set_string_value("gold");
+  (*request.mutable_contact()->mutable_attributes())["plan"].set_string_value("pro");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada,
+                           Call(*main_.contacts, &Contacts::CreateContact, request));
+  v1::ContactVerbRequest verb;
+  verb.set_name(ada.name());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::BlockContact, verb));
+  const auto history = [&](const std::string& attribute) {
+    v1::ListAttributeHistoryRequest list;
+    list.set_parent(ada.name());
+    list.set_attribute(attribute);
+    const auto entries = Call(*main_.contacts, &Contacts::ListAttributeHistory, list);
+    CLM_EXPECT_OK(entries);
+    std::vector<std::string> all;
+    if (!entries.ok()) return all;
+    for (const auto& entry : entries->entries()) {
+      all.push_back(absl::StrCat(entry.attribute(), "=", entry.value().string_value()));
+    }
+    return all;
+  };
+  EXPECT_THAT(history("status"), ElementsAre("status=BLOCKED"));
+  EXPECT_THAT(history("attributes.status"), ElementsAre("attributes.status=gold"));
+  EXPECT_THAT(history("plan"), ElementsAre("plan=pro"));
+  EXPECT_THAT(history("attributes.plan"), ElementsAre("plan=pro"));
+  EXPECT_THAT(history(""),
+              UnorderedElementsAre("status=BLOCKED", "attributes.status=gold", "plan=pro"));
+}
+
 TEST_F(ContactTest, AttributesThatNoEventCanTellAreRefusedByName) {
   auto request = NewContact("ada@example.com");
   auto& attributes = *request.mutable_contact()->mutable_attributes();

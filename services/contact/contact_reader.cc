@@ -139,6 +139,9 @@ constexpr pg::Statement kSuppressionPage{"contact.suppression_page", R"sql(
          OR (create_time, channel, hash) > ($2::timestamptz, $3::text, $4::bytea))
   ORDER BY create_time, channel, hash LIMIT $5::int)sql"};
 
+// Before the id of an attribute where fields have their bare names.
+constexpr char kAttributePrefix[] = "attributes.";
+
 enum FieldId {
   kEmail,
   kPhone,
@@ -672,8 +675,10 @@ absl::StatusOr<ContactReader::HistoryPage> ContactReader::History(const EntityKe
                                                                   const std::string& attribute,
                                                                   int64_t before_version, int limit,
                                                                   absl::Time deadline) {
+  // "plan" and "attributes.plan" are the same attribute; "email" is the field.
+  const std::string id_wanted(absl::StripPrefix(attribute, kAttributePrefix));
   pg::Args args;
-  args.Add(contact.tenant).Add(contact.id).Add(before_version).Add(attribute).Add(limit);
+  args.Add(contact.tenant).Add(contact.id).Add(before_version).Add(id_wanted).Add(limit);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        pool_->Query({pg::Scope::Tenant(contact.tenant), deadline}, kHistory, args));
   HistoryPage page;
@@ -682,8 +687,11 @@ absl::StatusOr<ContactReader::HistoryPage> ContactReader::History(const EntityKe
     CLM_RETURN_IF_ERROR(ReadChange(rows[i].Text(4), &AttributeHistoryEntry::value, entries));
     CLM_RETURN_IF_ERROR(ReadChange(rows[i].Text(5), &AttributeHistoryEntry::former, entries));
     for (auto& [id, entry] : entries) {
-      entry.attribute = std::string(absl::StripPrefix(id, kFieldPrefix));
-      if (!attribute.empty() && entry.attribute != attribute) continue;
+      absl::string_view field = id;
+      const bool is_field = absl::ConsumePrefix(&field, kFieldPrefix);
+      const std::string full = is_field ? std::string(field) : absl::StrCat(kAttributePrefix, id);
+      entry.attribute = is_field || IsFieldName(id) ? full : id;
+      if (!attribute.empty() && attribute != entry.attribute && attribute != full) continue;
       entry.set_time = rows[i].Time(1);
       entry.actor = std::string(rows[i].Text(2));
       entry.source = std::string(rows[i].Text(3));

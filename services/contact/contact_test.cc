@@ -369,5 +369,18 @@ TEST(AlreadyExistsTest, TheHolderIsNamed) {
             "contact.external_ids.shopify");
 }
 
+TEST(FieldsTest, EveryFieldWhoseFormerValuesAreKeptHasAReservedName) {
+  Contact ada = Ada();
+  ada.phone = "+4930123456";
+  ada.family_name = "Lovelace";
+  ada.locale = "en";
+  ada.timezone = "Europe/London";
+  ada.source = "referral";
+  const AttributeMap fields = FieldsOf(ada);
+  EXPECT_EQ(fields.size(), 9u);
+  for (const auto& [name, value] : fields) EXPECT_TRUE(IsFieldName(name)) << name;
+  EXPECT_FALSE(IsFieldName("plan"));
+}
+
 }  // namespace
 }  // namespace clm::contact
