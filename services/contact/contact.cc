@@ -215,7 +215,7 @@ void MapDifference(const char* field, const Map& before, const Map& after,
 std::vector<std::string> ChangedFields(const Contact& before, const Contact& after) {
   std::vector<std::string> names;
   const auto note = [&](const char* name, bool changed) {
-    if (changed) names.push_back(name);
+    if (changed) names.emplace_back(name);
   };
   note("email", before.email != after.email);
   note("phone", before.phone != after.phone);

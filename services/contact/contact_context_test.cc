@@ -30,7 +30,7 @@ class SlowHash : public cache::CustomerHash {
                  absl::AnyInvocable<void(absl::StatusOr<cache::Parts>)> done) override {
     hash_->ReadAsync(customer, fields, [&](absl::StatusOr<cache::Parts> parts) {
       if (!hold_) return done(std::move(parts));
-      held_.push_back(
+      held_.emplace_back(
           [done = std::move(done), parts = std::move(parts)]() mutable { done(std::move(parts)); });
     });
   }

@@ -80,7 +80,7 @@ absl::StatusOr<Resp> Call(Stub& stub,
   Resp response;
   const absl::Status status = rpc::FromGrpc((stub.*method)(&context, request, &response));
   if (replayed != nullptr) {
-    *replayed = context.GetServerTrailingMetadata().count("clm-idempotent-replay") > 0;
+    *replayed = context.GetServerTrailingMetadata().contains("clm-idempotent-replay");
   }
   if (!status.ok()) return status;
   return response;
@@ -105,10 +105,11 @@ class ContactTest : public ::testing::Test {
     request.mutable_contact()->set_given_name("Ada");
     return request;
   }
-  absl::StatusOr<v1::Contact> Create(const std::string& email, const std::string& parent = kAcme) {
+  absl::StatusOr<v1::Contact> Create(const std::string& email,
+                                     const std::string& parent = kAcme) const {
     return Call(*main_.contacts, &Contacts::CreateContact, NewContact(email, parent));
   }
-  absl::StatusOr<v1::Contact> Get(const std::string& name, bool strong = true) {
+  absl::StatusOr<v1::Contact> Get(const std::string& name, bool strong = true) const {
     v1::GetContactRequest request;
     request.set_name(name);
     if (strong) request.set_consistency(v1::CONSISTENCY_STRONG);

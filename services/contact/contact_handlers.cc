@@ -112,7 +112,7 @@ void ContactHandlers::GetContact(const rpc::Call& call, const v1::GetContactRequ
                                  rpc::Reply<v1::Contact> reply) {
   const auto parsed = ParseEntityName("name", kContacts, request.name());
   if (!parsed.ok()) return reply(parsed.status());
-  const EntityKey key = *parsed;
+  const EntityKey& key = *parsed;
   const auto freshness = FreshnessOf(call, request);
   if (!freshness.ok()) return reply(freshness.status());
   if (request.consistency() == v1::CONSISTENCY_STRONG) {

@@ -17,13 +17,13 @@ namespace clm::contact {
 void ToProto(const AttributeValue& value, v1::AttributeValue* out) {
   struct Visitor {
     v1::AttributeValue* out;
-    void operator()(const std::string& v) { out->set_string_value(v); }
-    void operator()(bool v) { out->set_bool_value(v); }
-    void operator()(int64_t v) { out->set_int64_value(v); }
-    void operator()(const Decimal& v) { out->set_decimal_value(v.ToString()); }
-    void operator()(absl::CivilDay v) { out->set_date_value(FormatDay(v)); }
-    void operator()(absl::Time v) { ToProto(v, out->mutable_timestamp_value()); }
-    void operator()(const StringSet& v) {
+    void operator()(const std::string& v) const { out->set_string_value(v); }
+    void operator()(bool v) const { out->set_bool_value(v); }
+    void operator()(int64_t v) const { out->set_int64_value(v); }
+    void operator()(const Decimal& v) const { out->set_decimal_value(v.ToString()); }
+    void operator()(absl::CivilDay v) const { out->set_date_value(FormatDay(v)); }
+    void operator()(absl::Time v) const { ToProto(v, out->mutable_timestamp_value()); }
+    void operator()(const StringSet& v) const {
       for (const auto& member : v) out->mutable_string_set_value()->add_values(member);
     }
   };

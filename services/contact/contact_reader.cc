@@ -736,7 +736,7 @@ absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& as
                 ContactWork::Hash(secret_, contact.tenant, {types[i], values[i]});
             for (const char* channel : {"email", "sms", "phone"}) {
               if ((types[i] == kEmailType) != (channel == absl::string_view("email"))) continue;
-              channels.push_back(channel);
+              channels.emplace_back(channel);
               hashes.push_back(hash);
             }
           }
@@ -771,6 +771,7 @@ absl::StatusOr<std::vector<Topic>> ContactReader::Topics(const std::string& tena
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        pool_->Query({pg::Scope::Tenant(tenant), deadline}, kTopics, args));
   std::vector<Topic> topics;
+  topics.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) topics.push_back(ReadTopic(rows[i]));
   return topics;
 }

@@ -132,7 +132,7 @@ class ContactReader {
     StoredContact stored;
     ContactSurroundings around;
   };
-  absl::StatusOr<Whole> GetWhole(const EntityKey& contact, absl::Time deadline);
+  absl::StatusOr<Whole> GetWhole(const EntityKey& asked, absl::Time deadline);
 
   // Ordered by id.
   absl::StatusOr<std::vector<Topic>> Topics(const std::string& tenant, absl::Time deadline);

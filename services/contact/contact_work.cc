@@ -707,7 +707,7 @@ void ContactWork::Hold(const EntityKey& key, const Identifier& identifier, absl:
 void ContactWork::AddEvent(const EntityKey& key, BehaviorEvent event) {
   events_[EntityKey{key.tenant, event.event_id}] = key.id;
   new_events_.emplace_back(key, std::move(event));
-  undo_.push_back([this] {
+  undo_.emplace_back([this] {
     const auto& [contact, added] = new_events_.back();
     events_[EntityKey{contact.tenant, added.event_id}] = std::nullopt;
     new_events_.pop_back();
@@ -1414,6 +1414,7 @@ absl::Status ContactWork::Sweep(pg::Tx& tx) {
     one.Add(purged.key.tenant).Add(purged.key.id);
     CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kAliasesOf, one));
     std::vector<Uuid> ids;
+    ids.reserve(rows.size() + 1);
     for (int i = 0; i < rows.size(); ++i) ids.push_back(rows[i].Uuid(0));
     pg::Args aliases;
     aliases.Add(purged.key.tenant).AddArray(ids);

@@ -258,6 +258,7 @@ class People {
       if (profile != profiles_.end()) matching[owner->second] = &profile->second.profile;
     }
     std::vector<IdentityProfile> profiles;
+    profiles.reserve(matching.size());
     for (const auto& [id, profile] : matching) profiles.push_back(*profile);
     return ResolveIdentity(identifiers, profiles, IdentityPolicy(), NormalizeOptions(), now);
   }

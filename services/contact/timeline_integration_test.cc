@@ -34,7 +34,7 @@ class TimelineTest : public ContactTest {
     return event;
   }
   static v1::BehaviorEvent By(v1::BehaviorEvent event,
-                              std::map<std::string, std::string> identifiers) {
+                              const std::map<std::string, std::string>& identifiers) {
     for (const auto& [type, value] : identifiers) (*event.mutable_identifiers())[type] = value;
     return event;
   }
