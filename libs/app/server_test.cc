@@ -130,9 +130,10 @@ class ServerTest : public ::testing::Test {
             .shutdown_timeout = absl::Seconds(20)};
   }
   absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options,
-                                                std::vector<std::string> names = {"access"}) {
+                                                const std::vector<std::string>& names = {
+                                                    "access"}) {
     std::vector<std::unique_ptr<Module>> modules;
-    for (auto& name : names) modules.push_back(std::make_unique<TestModule>(name, &diary_));
+    for (const auto& name : names) modules.push_back(std::make_unique<TestModule>(name, &diary_));
     return Server::Start(std::move(options), std::move(modules));
   }
   static absl::Status Get(const std::shared_ptr<grpc::Channel>& channel, access::Tenant* tenant,

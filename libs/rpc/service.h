@@ -64,8 +64,8 @@ class WorkerHandler final : public UnaryHandler {
     absl::Status status;
     try {
       auto result = (handlers_->*function_)(call.call(), static_cast<const Req&>(request));
-      if (result.ok()) static_cast<Resp&>(response) = *std::move(result);
       status = result.status();
+      if (status.ok()) static_cast<Resp&>(response) = *std::move(result);
     } catch (...) {
       status = FromCurrentException(call.method());
     }
