@@ -44,15 +44,16 @@ inline constexpr pg::Statement kHeads{"journal.heads", R"sql(
 // on, so that large records of one shard take no room from the others. The very first comes
 // whatever its size. Of those for which there was no room the first is given with a null event, to
 // say so. The size of an event is known without reading it. EVENT is what is given of a record.
-#define CLM_FETCH_SQL(EVENT)                                                                       \
-  "SELECT shard, off, CASE WHEN total <= $4::bigint OR total = octet_length(event) THEN event "    \
-  "END FROM (SELECT j.shard, j.off, j.event, j.off - p.after AS rank, p.place, "                   \
-  "sum(octet_length(j.event)) OVER (ORDER BY j.off - p.after, p.place ROWS UNBOUNDED PRECEDING) "  \
-  "AS total FROM unnest($1::smallint[], $2::bigint[]) WITH ORDINALITY AS p (shard, after, place) " \
-  "CROSS JOIN LATERAL (SELECT shard, off, " EVENT                                                  \
-  " AS event FROM journal "                                                                        \
-  "WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j) AS r "                \
-  "WHERE total - octet_length(event) <= $4::bigint ORDER BY rank, place"
+#define CLM_FETCH_SQL(EVENT)                                                                    \
+  "SELECT shard, off, CASE WHEN total <= $4::bigint OR total = octet_length(event) THEN event " \
+  "END FROM (SELECT j.shard, j.off, j.event, j.off - p.after AS rank, p.place, "                \
+  "sum(octet_length(j.event)) OVER w AS total, row_number() OVER w AS number "                  \
+  "FROM unnest($1::smallint[], $2::bigint[]) WITH ORDINALITY AS p (shard, after, place) "       \
+  "CROSS JOIN LATERAL (SELECT shard, off, " EVENT                                               \
+  " AS event FROM journal "                                                                     \
+  "WHERE shard = p.shard AND off > p.after ORDER BY off LIMIT $3::int) AS j "                   \
+  "WINDOW w AS (ORDER BY j.off - p.after, p.place ROWS UNBOUNDED PRECEDING)) AS r "             \
+  "WHERE total - octet_length(event) <= $4::bigint OR number = 2 ORDER BY rank, place"
 
 inline constexpr pg::Statement kFetch{"journal.fetch", CLM_FETCH_SQL("event")};
 
