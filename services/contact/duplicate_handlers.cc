@@ -38,13 +38,14 @@ absl::StatusOr<v1::ListDuplicateCandidatesResponse> DuplicateHandlers::ListDupli
     contact = Uuid::FromBytes(last[1]);
     duplicate = Uuid::FromBytes(last[2]);
   }
+  // First how far the scan is: what it had found by then is there when the candidates are read.
+  CLM_ASSIGN_OR_RETURN(const pg::Result place,
+                       pool_->Query({pg::Scope::Tenant(tenant), call.deadline}, kScanTime));
   pg::Args args;
   args.Add(tenant).Add(request.min_score()).Add(score).Add(contact).Add(duplicate).Add(size + 1);
   CLM_ASSIGN_OR_RETURN(
       const pg::Result rows,
       pool_->Query({pg::Scope::Tenant(tenant), call.deadline}, kListCandidates, args));
-  CLM_ASSIGN_OR_RETURN(const pg::Result place,
-                       pool_->Query({pg::Scope::Tenant(tenant), call.deadline}, kScanTime));
   v1::ListDuplicateCandidatesResponse response;
   if (const absl::Time time = place[0].Time(0); time != absl::InfinitePast()) {
     ToProto(time, response.mutable_scan_time());
