@@ -195,6 +195,9 @@ class LifecycleModule : public app::Module {
                     {"running", first.running},
                     {"recounted", first.recounted}});
       };
+      totals.on_failure = [](const std::string& tenant, const absl::Status& status) {
+        obs::Warn("running totals could not be recounted", {{"tenant", tenant}, {"error", status}});
+      };
       totals.on_trouble = [](const absl::Status& status) {
         obs::Warn("the comparison of running totals is held up", {{"error", status}});
       };

@@ -15,11 +15,13 @@ namespace {
 constexpr char kLease[] = "totals-check";
 constexpr absl::Duration kShort = absl::Seconds(10);
 
-// $1 what was compared before then is due. Those that never were come first.
+// $1 what was compared before then is due, unless the tenant is in $2. Those that never were come
+// first.
 constexpr pg::Statement kDueTenant{"totals.due_tenant", R"sql(
   SELECT m.tenant_id FROM (SELECT DISTINCT tenant_id FROM stage_model) AS m
   LEFT JOIN totals_check c ON c.tenant_id = m.tenant_id
-  WHERE c.check_time IS NULL OR c.check_time <= $1::timestamptz
+  WHERE (c.check_time IS NULL OR c.check_time <= $1::timestamptz)
+    AND m.tenant_id <> ALL ($2::text[])
   ORDER BY c.check_time NULLS FIRST, m.tenant_id LIMIT 1)sql"};
 
 constexpr pg::Statement kChecked{"totals.checked", R"sql(
@@ -104,15 +106,19 @@ absl::StatusOr<int64_t> TotalsCheck::Compare(const std::string& tenant) {
 }
 
 absl::StatusOr<int> TotalsCheck::Pass() {
-  for (int compared = 0;; ++compared) {
+  for (int compared = 0;;) {
     CLM_ASSIGN_OR_RETURN(const bool owner, Owner());
     int64_t differing = 0;
     std::optional<std::string> tenant;
     if (owner) {
       CLM_ASSIGN_OR_RETURN(const pg::Result sum, options_.pool->Query(SuiteTx(), kDiffering));
       differing = sum[0].Int(0);
+      const absl::Time now = options_.clock->Now();
+      std::erase_if(retry_at_, [now](const auto& failed) { return failed.second <= now; });
+      std::vector<std::string> waiting;
+      for (const auto& [failed, _] : retry_at_) waiting.push_back(failed);
       pg::Args due;
-      due.Add(options_.clock->Now() - options_.interval);
+      due.Add(now - options_.interval).AddArray(waiting);
       CLM_ASSIGN_OR_RETURN(const pg::Result next, options_.pool->Query(SuiteTx(), kDueTenant, due));
       if (!next.empty()) tenant = std::string(next[0].Text(0));
     }
@@ -123,12 +129,22 @@ absl::StatusOr<int> TotalsCheck::Pass() {
     }
     if (!tenant) return compared;
     const absl::Time now = options_.clock->Now();
-    CLM_ASSIGN_OR_RETURN(const int64_t found, Compare(*tenant));
+    const auto found = Compare(*tenant);
+    if (!found.ok()) {
+      {
+        absl::MutexLock lock(&mu_);
+        if (stop_) return compared;
+      }
+      retry_at_[*tenant] = now + options_.retry;
+      if (options_.on_failure) options_.on_failure(*tenant, found.status());
+      continue;
+    }
     pg::Args checked;
-    checked.Add(*tenant).Add(now).Add(found);
+    checked.Add(*tenant).Add(now).Add(*found);
     CLM_RETURN_IF_ERROR(options_.pool->Transact(SuiteTx(), [&](pg::Tx& tx) -> absl::Status {
       return tx.Exec(kChecked, checked).status();
     }));
+    ++compared;
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,11 +37,15 @@ class TotalsCheck {
     absl::Duration poll = absl::Minutes(1);
     // The longest that a recount may take.
     absl::Duration timeout = absl::Minutes(10);
+    // From a recount that failed to the next of that tenant; the others do not wait for it.
+    absl::Duration retry = absl::Hours(1);
     // How long the work stays with a process that says nothing; more than `timeout`.
     absl::Duration lease_ttl = absl::Minutes(15);
     // Told of a tenant whose totals differ.
     std::function<void(const std::string& tenant, const Recount&)> on_difference;
-    // Told what keeps it from working; it goes on trying.
+    // Told of a tenant whose recount failed. What its last comparison found stays in the count.
+    std::function<void(const std::string& tenant, const absl::Status&)> on_failure;
+    // Told what keeps it from working at all; it goes on trying.
     std::function<void(const absl::Status&)> on_trouble;
   };
   explicit TotalsCheck(Options options);
@@ -77,6 +82,7 @@ class TotalsCheck {
   journal::Leases leases_;
   bool owner_ = false;
   absl::Time renew_at_ = absl::InfinitePast();
+  std::map<std::string, absl::Time> retry_at_;  // By tenant whose recount failed.
   std::thread thread_;
 };
 

@@ -30,6 +30,9 @@ class TotalsCheckTest : public InsightsTest {
     options.on_difference = [this](const std::string& tenant, const Recount& recount) {
       told_.push_back(absl::StrCat(tenant, " ", recount.differences.size()));
     };
+    options.on_failure = [this](const std::string& tenant, const absl::Status&) {
+      told_.push_back(absl::StrCat(tenant, " failed"));
+    };
     return options;
   }
   void Execute(const std::string& sql) { CLM_ASSERT_OK(pg::AdminExec(database_.admin_dsn, sql)); }
@@ -65,6 +68,25 @@ TEST_F(TotalsCheckTest, ADifferenceIsToldAndCountedUntilAComparisonFindsNone) {
   clock_.Advance(absl::Hours(24));
   EXPECT_THAT(check.RunOnce(), IsOkAndHolds(2));
   EXPECT_EQ(check.differing(), 0);
+}
+
+TEST_F(TotalsCheckTest, ATenantWhoseRecountFailsKeepsNoOtherWaitingAndIsTriedAgain) {
+  Execute(
+      "CREATE POLICY broken ON stage_day AS RESTRICTIVE "
+      "USING (1 / CASE tenant_id WHEN 'acme' THEN 0 ELSE 1 END = 1)");
+  TotalsCheck check(Options());
+  EXPECT_THAT(check.RunOnce(), IsOkAndHolds(1));
+  EXPECT_THAT(told_, ElementsAre("acme failed"));
+  EXPECT_EQ(Count("SELECT count(*) FROM totals_check WHERE tenant_id = 'other'"), 1);
+  EXPECT_THAT(check.RunOnce(), IsOkAndHolds(0));
+  clock_.Advance(absl::Hours(1));
+  EXPECT_THAT(check.RunOnce(), IsOkAndHolds(0));
+  EXPECT_THAT(told_, ElementsAre("acme failed", "acme failed"));
+  Execute("DROP POLICY broken ON stage_day");
+  EXPECT_THAT(check.RunOnce(), IsOkAndHolds(0));
+  clock_.Advance(absl::Hours(1));
+  EXPECT_THAT(check.RunOnce(), IsOkAndHolds(1));
+  EXPECT_EQ(Count("SELECT count(*) FROM totals_check"), 2);
 }
 
 TEST_F(TotalsCheckTest, OneProcessComparesAndAnotherGoesOnWithWhatItFound) {
