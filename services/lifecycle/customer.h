@@ -45,6 +45,10 @@ struct StoredFact : FactDetails {
 };
 using FactPtr = std::shared_ptr<const StoredFact>;
 
+// What the property cost_minor of a purchase or a refund must look like to say what the goods cost:
+// whole minor units, no more than an amount may be.
+#define CLM_GOODS_COST_PATTERN "^[0-9]{1,15}$"
+
 FactPtr ShareFact(StoredFact fact);
 // What an event adds to the sum of an integer property, or of amounts when `property` is empty; of
 // one currency unless `currency` is empty. nullopt: nothing.

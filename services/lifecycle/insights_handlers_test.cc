@@ -513,6 +513,43 @@ class CustomerValueTest : public InsightsTest {
     }
     return rows;
   }
+  struct Sale {
+    int id;
+    double day;
+    const char* type;
+    int64_t amount;
+    int64_t cost;  // Of the goods; negative: not told.
+    const char* currency = "EUR";
+  };
+  event::v1::Event Sold(int contact, const std::vector<Sale>& sales) {
+    contact::v1::BehaviorRecorded recorded;
+    recorded.set_contact(EntityName(kContacts, Contact(contact)));
+    for (const Sale& sale : sales) {
+      auto* event = recorded.add_events();
+      event->set_event_id(Id(sale.id).ToString());
+      event->set_type(sale.type);
+      ToProto(Day(sale.day), event->mutable_occur_time());
+      event->set_amount_minor(sale.amount);
+      event->set_currency(sale.currency);
+      if (sale.cost >= 0) (*event->mutable_properties())["cost_minor"].set_int64_value(sale.cost);
+    }
+    return Envelope(Contact(contact), recorded);
+  }
+  // "goods margin" of the total and of each customer.
+  std::vector<std::string> Margins() {
+    std::vector<std::string> rows;
+    for (const auto group : {Request::GROUP_BY_TOTAL, Request::GROUP_BY_CUSTOMER}) {
+      const auto answer = Values(group);
+      EXPECT_THAT(answer, clm::testing::IsOk());
+      if (!answer.ok()) continue;
+      for (const auto& v : answer->values()) {
+        rows.push_back(
+            absl::StrCat(v.goods_cost_minor(), " ",
+                         v.has_margin_minor() ? absl::StrCat(v.margin_minor()) : "unknown"));
+      }
+    }
+    return rows;
+  }
   using Request = v1::GetCustomerValueRequest;
 };
 
@@ -551,61 +588,41 @@ TEST_F(CustomerValueTest, RevenueRefundsAndCostsAreKeptApart) {
 }
 
 TEST_F(CustomerValueTest, TheMarginIsKnownWhereEveryPurchaseSaysWhatItsGoodsCost) {
-  // "day type amount cost", without a cost when it is negative.
-  struct Sale {
-    int id;
-    double day;
-    const char* type;
-    int64_t amount, cost;
-    const char* currency = "EUR";
-  };
-  const auto sold = [&](int contact, const std::vector<Sale>& sales) {
-    contact::v1::BehaviorRecorded recorded;
-    recorded.set_contact(EntityName(kContacts, Contact(contact)));
-    for (const Sale& sale : sales) {
-      auto* event = recorded.add_events();
-      event->set_event_id(Id(sale.id).ToString());
-      event->set_type(sale.type);
-      ToProto(Day(sale.day), event->mutable_occur_time());
-      event->set_amount_minor(sale.amount);
-      event->set_currency(sale.currency);
-      if (sale.cost >= 0) (*event->mutable_properties())["cost_minor"].set_int64_value(sale.cost);
-    }
-    return Envelope(Contact(contact), recorded);
-  };
   CLM_ASSERT_OK(Deliver({
       Created(Contact(1), 3),
       // Of two that came back, one was of no use any more.
-      sold(1, {{1, 4, "purchase", 1000, 600},
+      Sold(1, {{1, 4, "purchase", 1000, 600},
                {2, 5, "purchase", 500, 300},
                {3, 6, "refund", 500, 300},
                {4, 7, "refund", 100, -1},
                {5, 7, "purchase", 900, -1, "USD"}}),
       Created(Contact(2), 3),
-      sold(2, {{6, 4, "purchase", 200, 80}}),
+      Sold(2, {{6, 4, "purchase", 200, 80}}),
   }));
-  const auto margins = [&] {
-    std::vector<std::string> rows;
-    for (const auto group : {Request::GROUP_BY_TOTAL, Request::GROUP_BY_CUSTOMER}) {
-      const auto answer = Values(group);
-      EXPECT_THAT(answer, clm::testing::IsOk());
-      for (const auto& v : answer->values()) {
-        rows.push_back(
-            absl::StrCat(v.goods_cost_minor(), " ",
-                         v.has_margin_minor() ? absl::StrCat(v.margin_minor()) : "unknown"));
-      }
-    }
-    return rows;
-  };
-  EXPECT_THAT(margins(), ElementsAre("680 420", "600 300", "80 120"));
+  EXPECT_THAT(Margins(), ElementsAre("680 420", "600 300", "80 120"));
   // An erase takes what is personal; what the goods cost is not.
   contact::v1::ContactChanged erased = ChangeOf(Contact(1), 3, {});
   erased.set_change(contact::v1::ContactChanged::CHANGE_ERASED);
   CLM_ASSERT_OK(Deliver({Envelope(Contact(1), erased)}));
-  EXPECT_THAT(margins(), ElementsAre("680 420", "600 300", "80 120"));
+  EXPECT_THAT(Margins(), ElementsAre("680 420", "600 300", "80 120"));
   // One that says nothing, and the margin of the whole is not known any more.
-  CLM_ASSERT_OK(Deliver({sold(2, {{7, 8, "purchase", 50, -1}})}));
-  EXPECT_THAT(margins(), ElementsAre("680 unknown", "600 300", "80 unknown"));
+  CLM_ASSERT_OK(Deliver({Sold(2, {{7, 8, "purchase", 50, -1}})}));
+  EXPECT_THAT(Margins(), ElementsAre("680 unknown", "600 300", "80 unknown"));
+}
+
+TEST_F(CustomerValueTest, ACostOfGoodsThatNoAmountCanBeSaysNothing) {
+  std::vector<Sale> sales;
+  for (int i = 0; i < 20; ++i) sales.push_back({i, 4, "purchase", 10, 999'999'999'999'999'999});
+  CLM_ASSERT_OK(Deliver({
+      Created(Contact(1), 3),
+      Sold(1, sales),
+      Created(Contact(2), 3),
+      Sold(2, {{20, 4, "purchase", 5, 999'999'999'999'999}}),
+      Created(Contact(3), 3),
+      Sold(3, {{21, 4, "purchase", 1, 1'000'000'000'000'000}}),
+  }));
+  EXPECT_THAT(Margins(), ElementsAre("999999999999999 unknown", "0 unknown",
+                                     "999999999999999 -999999999999994", "0 unknown"));
 }
 
 TEST_F(CustomerValueTest, TheCostOfAMergedContactIsItsSurvivors) {

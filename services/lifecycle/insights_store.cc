@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_text.h"
+#include "services/lifecycle/customer.h"
 
 namespace clm::lifecycle {
 namespace {
@@ -241,7 +242,8 @@ constexpr pg::Statement kMainCurrency{"insights.main_currency", R"sql(
   "count(*) FILTER (WHERE type = 'purchase' AND currency = $2::text AND goods IS NULL) "         \
   "AS unpriced "                                                                                 \
   "FROM (SELECT contact_id, type, occur_time, amount_minor, currency, "                          \
-  "CASE WHEN properties->>'cost_minor' ~ '^-?[0-9]{1,18}$' "                                     \
+  "CASE WHEN properties->>'cost_minor' ~ '" CLM_GOODS_COST_PATTERN                               \
+  "' "                                                                                           \
   "THEN (properties->>'cost_minor')::bigint END AS goods "                                       \
   "FROM fact "                                                                                   \
   "WHERE tenant_id = $1::text AND kind = 0 AND type IN ('purchase', 'refund') "                  \

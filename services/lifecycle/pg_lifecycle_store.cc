@@ -308,7 +308,7 @@ constexpr pg::Statement kEraseFacts{"lifecycle.erase_facts", R"sql(
   UPDATE fact SET channel = NULL, properties = CASE kind
       WHEN 2 THEN properties - 'reason'
       WHEN 1 THEN CASE WHEN type LIKE 'attributes.%' THEN '{}' ELSE properties END
-      ELSE CASE WHEN properties->>'cost_minor' ~ '^-?[0-9]{1,18}$'
+      ELSE CASE WHEN properties->>'cost_minor' ~ ')sql" CLM_GOODS_COST_PATTERN R"sql('
            THEN jsonb_build_object('cost_minor', properties->'cost_minor') END
       END
   WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
