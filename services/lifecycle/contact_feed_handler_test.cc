@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "absl/strings/str_join.h"
 #include "libs/journal/schema.h"
 #include "libs/testing/at_once.h"
 #include "services/lifecycle/folding.h"
@@ -360,6 +361,95 @@ TEST_F(ContactFeedHandlerTest, AnEraseDropsValuesAndKeepsTheLog) {
   EXPECT_EQ(Find(Contact(1)).initial.count("attributes.plan"), 0u);
   EXPECT_THAT(Path(Contact(1)), ElementsAre("950 >first_purchase"));
   EXPECT_EQ(Count("SELECT count(*) FROM fact WHERE amount_minor = 100"), 1);
+}
+
+TEST_F(ContactFeedHandlerTest, WhatAnEraseLeavesIsTheSameInItsTransactionAndInTheNext) {
+  Install(NonContractualModel(), *NonContractualRules({}));
+  const EntityKey key = Contact(1);
+  contact::v1::BehaviorRecorded recorded;
+  recorded.set_contact(EntityName(kContacts, key));
+  int day = 910;
+  for (const char* type : {"purchase", "refund", "visit"}) {
+    for (const char* cost : {"60", "-60", "1000000000000000", "some"}) {
+      auto* event = recorded.add_events();
+      event->set_event_id(Id(day).ToString());
+      event->set_type(type);
+      ToProto(Day(day++), event->mutable_occur_time());
+      event->set_amount_minor(100);
+      event->set_currency("EUR");
+      event->set_quantity(2);
+      event->set_channel("shop");
+      (*event->mutable_properties())["cost_minor"].set_string_value(cost);
+      (*event->mutable_properties())["note"].set_string_value("for my aunt");
+    }
+  }
+  auto change = ChangeOf(key, 900, {{"plan", "silver"}});
+  change.set_change(contact::v1::ContactChanged::CHANGE_UPDATED);
+  change.add_changed_fields("attributes.plan");
+  change.add_changed_fields("source");
+  CLM_ASSERT_OK(Deliver(
+      {Created(key, 900, {{"plan", "gold"}}), Envelope(key, recorded), Envelope(key, change)}));
+  StoredFact move;
+  move.id = Id(5000);
+  move.fact.at = Day(990);
+  move.fact.kind = Fact::Kind::kMove;
+  move.fact.type = "non-contractual";
+  move.fact.move = {.to = "at_risk", .reason = "my aunt said so"};
+  move.actor = "somebody";
+
+  // The customer's past as its transaction sees it after `body`, whose effects stay when `commit`.
+  const auto past = [&](bool whole, bool commit, const auto& body) {
+    std::vector<std::string> lines;
+    journal::MutationInfo info{.tenant = key.tenant};
+    info.shards.set(ShardOf(key.tenant, key.id));
+    const auto done = node_->lanes.Run<LifecycleWork>(
+        std::move(info),
+        [&](LifecycleWork& work) { whole ? work.NeedAll(key) : work.NeedCustomer(key); },
+        [&](LifecycleWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+          body(work, recorder);
+          CLM_EXPECT_OK(work.LoadAll(key));
+          lines.clear();
+          for (const FactPtr& fact : work.FactsOf(key)) {
+            const auto cost = fact->properties.find("cost_minor");
+            lines.push_back(absl::StrJoin(
+                std::make_tuple(
+                    fact->fact.type, fact->channel, fact->amount_minor.value_or(0), fact->currency,
+                    fact->quantity.value_or(0), fact->actor, fact->fact.move.to,
+                    fact->fact.move.reason, fact->properties.size(),
+                    cost == fact->properties.end() ? "" : std::get<std::string>(cost->second)),
+                "|"));
+          }
+          for (const auto& line : work.LogOf(key, "non-contractual")) {
+            lines.push_back(absl::StrCat("to ", line.logged.to, " ", line.reason));
+          }
+          if (!commit) return absl::CancelledError();
+          return std::string();
+        });
+    EXPECT_EQ(done.ok(), commit) << done.status();
+    return lines;
+  };
+  const auto erase = [&](LifecycleWork& work, journal::Recorder&) { work.Erase(key); };
+  past(true, true, [&](LifecycleWork& work, journal::Recorder& recorder) {
+    const auto decision =
+        DecideFold(work, {.customer = key, .facts = {ShareFact(move)}}, recorder.now());
+    CLM_ASSERT_OK(decision);
+    CommitFold(work, recorder, *decision, "");
+  });
+  const auto loaded_before = past(true, false, erase);
+  const auto loaded_after = past(false, false, erase);
+  past(false, true, erase);
+  const auto stored = past(true, true, [](LifecycleWork&, journal::Recorder&) {});
+  EXPECT_EQ(loaded_before, stored);
+  EXPECT_EQ(loaded_after, stored);
+  EXPECT_THAT(
+      stored,
+      ::testing::UnorderedElementsAre(
+          "purchase||100|EUR|2||||1|60", "purchase||100|EUR|2||||0|", "purchase||100|EUR|2||||0|",
+          "purchase||100|EUR|2||||0|", "refund||100|EUR|2||||1|60", "refund||100|EUR|2||||0|",
+          "refund||100|EUR|2||||0|", "refund||100|EUR|2||||0|", "visit||100|EUR|2||||0|",
+          "visit||100|EUR|2||||0|", "visit||100|EUR|2||||0|", "visit||100|EUR|2||||0|",
+          "non-contractual||0||0|somebody|at_risk||0|", "source||0||0||||1|",
+          "attributes.plan||0||0||||0|", "to first_purchase ", "to repeat ", "to at_risk "));
 }
 
 TEST_F(ContactFeedHandlerTest, AnUnreadableEventIsRefusedAndChangesNothing) {

@@ -6,6 +6,8 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 
@@ -58,6 +60,12 @@ void Finish(PlaceChange& change, const Place& before, absl::Time next_due, absl:
   if (change.visible || (change.stored && before.version == 0)) ++change.after.version;
 }
 
+// As CLM_GOODS_COST_PATTERN says it.
+bool IsGoodsCost(absl::string_view text) {
+  return !text.empty() && text.size() <= 15 &&
+         std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
+}
+
 }  // namespace
 
 FactPtr ShareFact(StoredFact fact) {
@@ -80,6 +88,27 @@ std::optional<int64_t> Addend(const StoredFact& event, absl::string_view propert
     return std::nullopt;
   }
   return number;
+}
+
+StoredFact Bare(StoredFact fact) {
+  fact.channel.clear();
+  fact.fact.move.reason.clear();
+  switch (fact.fact.kind) {
+    case Fact::Kind::kEvent: {
+      const bool keeps = fact.fact.type == kPurchaseEvent || fact.fact.type == kRefundEvent;
+      std::erase_if(fact.properties, [keeps](const auto& property) {
+        const auto* text = std::get_if<std::string>(&property.second);
+        return !keeps || property.first != kGoodsCost || text == nullptr || !IsGoodsCost(*text);
+      });
+      break;
+    }
+    case Fact::Kind::kAttribute:
+      if (absl::StartsWith(fact.fact.type, "attributes.")) fact.properties.clear();
+      break;
+    case Fact::Kind::kMove:
+      break;
+  }
+  return fact;
 }
 
 bool Precedes(const FactPtr& a, const FactPtr& b) {

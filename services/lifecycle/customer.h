@@ -45,8 +45,12 @@ struct StoredFact : FactDetails {
 };
 using FactPtr = std::shared_ptr<const StoredFact>;
 
-// What the property cost_minor of a purchase or a refund must look like to say what the goods cost:
-// whole minor units, no more than an amount may be.
+// The event types that carry money, and the property that says what their goods cost, in minor
+// units of the event's own currency.
+inline constexpr char kPurchaseEvent[] = "purchase";
+inline constexpr char kRefundEvent[] = "refund";
+inline constexpr char kGoodsCost[] = "cost_minor";
+// What the property must look like to say anything: whole, no more than an amount may be.
 #define CLM_GOODS_COST_PATTERN "^[0-9]{1,15}$"
 
 FactPtr ShareFact(StoredFact fact);
@@ -54,6 +58,9 @@ FactPtr ShareFact(StoredFact fact);
 // one currency unless `currency` is empty. nullopt: nothing.
 std::optional<int64_t> Addend(const StoredFact& event, absl::string_view property,
                               absl::string_view currency);
+// What an erasure leaves of a fact: that it happened, amounts and, of a purchase or a refund, what
+// the goods cost. lifecycle.erase_facts does the same to what is stored.
+StoredFact Bare(StoredFact fact);
 // The order in which facts are folded.
 bool Precedes(const FactPtr& a, const FactPtr& b);
 

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_text.h"
-#include "services/lifecycle/customer.h"
 
 namespace clm::lifecycle {
 namespace {

@@ -19,14 +19,10 @@
 #include "absl/time/time.h"
 #include "libs/base/uuid.h"
 #include "libs/pg/pg.h"
+#include "services/lifecycle/customer.h"
 #include "services/lifecycle/insights_rules.h"
 
 namespace clm::lifecycle {
-
-// The event types that carry money. What their goods cost, in minor units of their own currency, is
-// the property cost_minor.
-inline constexpr char kPurchaseEvent[] = "purchase";
-inline constexpr char kRefundEvent[] = "refund";
 
 struct BoardRow {
   std::string stage;

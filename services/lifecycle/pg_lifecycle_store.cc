@@ -303,12 +303,13 @@ constexpr pg::Statement kAddDays{"lifecycle.add_days", R"sql(
   ON CONFLICT (tenant_id, model_id, stage, day, shard) DO UPDATE SET
     entered = stage_day.entered + excluded.entered, "left" = stage_day."left" + excluded."left")sql"};
 
-// Amounts stay, and with them what the goods cost.
+// As Bare does it.
 constexpr pg::Statement kEraseFacts{"lifecycle.erase_facts", R"sql(
   UPDATE fact SET channel = NULL, properties = CASE kind
       WHEN 2 THEN properties - 'reason'
       WHEN 1 THEN CASE WHEN type LIKE 'attributes.%' THEN '{}' ELSE properties END
-      ELSE CASE WHEN properties->>'cost_minor' ~ ')sql" CLM_GOODS_COST_PATTERN R"sql('
+      ELSE CASE WHEN type IN ('purchase', 'refund')
+                 AND properties->>'cost_minor' ~ ')sql" CLM_GOODS_COST_PATTERN R"sql('
            THEN jsonb_build_object('cost_minor', properties->'cost_minor') END
       END
   WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
@@ -603,6 +604,16 @@ absl::StatusOr<DefinitionsByTenant> ReadDefinitions(Run run,
   return all;
 }
 
+void MakeBare(std::vector<FactPtr>& facts) {
+  for (FactPtr& fact : facts) fact = ShareFact(Bare(*fact));
+}
+
+void DropReasons(std::map<std::string, std::vector<RecordedTransition>>& log) {
+  for (auto& [_, lines] : log) {
+    for (RecordedTransition& line : lines) line.reason.clear();
+  }
+}
+
 void MergeFacts(std::vector<FactPtr>& facts, const std::vector<FactPtr>& more) {
   if (more.empty()) return;
   facts.insert(facts.end(), more.begin(), more.end());
@@ -822,6 +833,7 @@ absl::Status LifecycleWork::LoadFacts(pg::Tx& tx, const std::vector<EntityKey>& 
   for (int i = 0; i < rows.size(); ++i) loaded[KeyOf(rows[i])].push_back(FactFrom(rows[i]));
   for (const EntityKey& key : keys) {
     Entry& entry = *entries_[key];
+    if (entry.erased) MakeBare(loaded[key]);
     MergeFacts(entry.facts, loaded[key]);
     entry.depth = depth;
   }
@@ -845,6 +857,7 @@ absl::Status LifecycleWork::LoadLog(pg::Tx& tx, const std::vector<EntityKey>& ke
       log = LogAfter(std::move(log), change);
     }
     entry.unlogged.clear();
+    if (entry.erased) DropReasons(entry.log);
   }
   return absl::OkStatus();
 }
@@ -1058,15 +1071,10 @@ void LifecycleWork::Erase(const EntityKey& key) {
   for (auto it = customer.initial.begin(); it != customer.initial.end();) {
     it = absl::StartsWith(it->first, "attributes.") ? customer.initial.erase(it) : std::next(it);
   }
-  for (FactPtr& fact : Get(key).facts) {
-    StoredFact bare = *fact;
-    bare.channel.clear();
-    if (bare.fact.kind == Fact::Kind::kEvent || absl::StartsWith(bare.fact.type, "attributes.")) {
-      bare.properties.clear();
-    }
-    bare.fact.move.reason.clear();
-    fact = ShareFact(std::move(bare));
-  }
+  Entry& entry = Get(key);
+  entry.erased = true;
+  MakeBare(entry.facts);
+  DropReasons(entry.log);
   pending_.erased.push_back(key);
 }
 

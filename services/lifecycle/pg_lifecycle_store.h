@@ -153,6 +153,7 @@ class LifecycleWork : public journal::Work {
     bool progressed = false;  // The version only, unless dirty too.
     bool inserted = false;    // Not known before this transaction.
     bool unread = false;      // Only known to be there.
+    bool erased = false;      // What is loaded later is still to be made bare.
     std::optional<Uuid> was_merged_into;
     bool visible = false;  // For the cache.
     std::set<std::string> dirty_places;
