@@ -741,10 +741,10 @@ absl::Status InsightsStore::Read(const std::string& tenant, absl::Time deadline,
 }
 
 std::vector<const pg::Statement*> InsightsStatements() {
-  return {&kPlanForMany,  &kBoard,        &kFlows,  &kFunnel,         &kInStages, &kBoughtWithin,
-          &kCohorts,      &kMainCurrency, &kValues, &kCustomerValues, &kVelocity, &kNewContacts,
-          &kStageEntries, &kConverted,    &kBuyers, &kRevenue,        &kCost,     &kMedian,
-          &kKpis,         &kRecount,      &kBackend};
+  return {&kPlanForMany,  &kBoard,        &kFlows,   &kFunnel,         &kInStages, &kBoughtWithin,
+          &kCohorts,      &kMainCurrency, &kValues,  &kCustomerValues, &kVelocity, &kNewContacts,
+          &kStageEntries, &kConverted,    &kLeads,   &kBuyers,         &kRevenue,  &kCost,
+          &kMedian,       &kKpis,         &kRecount, &kBackend};
 }
 
 }  // namespace clm::lifecycle
