@@ -251,8 +251,7 @@ void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& b
     const auto survivor = ContactOf(event, merge.contact());
     const auto merged = ContactOf(event, merge.merged_contact());
     if (!survivor.ok() || !merged.ok()) return;
-    work.NeedLocked(*survivor);
-    work.NeedLocked(*merged);
+    work.NeedMerge(*survivor, *merged);
   }
 }
 

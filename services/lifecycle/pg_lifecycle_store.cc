@@ -89,14 +89,6 @@ constexpr pg::Statement kOpenJob{"lifecycle.open_job", R"sql(
 // into a join: one index probe per key, whatever it believes of the table's size. Updates, which
 // must name their table in a join, join it by the place of the row found.
 
-// Row locks of two customers of different shards; only merges take them. By the keys and not by the
-// place: a row that is being changed under another shard must be waited for, not missed.
-constexpr pg::Statement kLockCustomers{"lifecycle.lock_customers", R"sql(
-  SELECT 1 FROM customer c
-  WHERE (c.tenant_id, c.contact_id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))
-    AND c.tenant_id = ANY ($1::text[]) AND c.contact_id = ANY ($2::uuid[])
-  ORDER BY c.tenant_id, c.contact_id FOR NO KEY UPDATE OF c)sql"};
-
 constexpr pg::Statement kCustomers{"lifecycle.customers", R"sql(
   SELECT c.tenant_id, c.contact_id, c.source, c.locale, c.status, c.attributes, c.initial,
          c.create_time, c.merged_into, c.version
@@ -240,8 +232,7 @@ constexpr pg::Statement kDropPlaces{"lifecycle.drop_places", R"sql(
   DELETE FROM customer_stage WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
 
 constexpr pg::Statement kSurvivor{"lifecycle.survivor", R"sql(
-  SELECT merged_into FROM customer WHERE tenant_id = $1::text AND contact_id = $2::uuid
-  FOR NO KEY UPDATE)sql"};
+  SELECT merged_into FROM customer WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
 
 constexpr pg::Statement kMarkRefold{"lifecycle.mark_refold", R"sql(
   INSERT INTO refold (tenant_id, contact_id, token) VALUES ($1::text, $2::uuid, gen_random_uuid())
@@ -656,9 +647,10 @@ void LifecycleWork::NeedAll(const EntityKey& key) {
   all_.insert(key);
 }
 
-void LifecycleWork::NeedLocked(const EntityKey& key) {
-  NeedAll(key);
-  locked_.insert(key);
+void LifecycleWork::NeedMerge(const EntityKey& survivor, const EntityKey& merged) {
+  NeedAll(survivor);
+  NeedAll(merged);
+  merges_ = true;
 }
 
 const std::vector<FactPtr>* LifecycleWork::Remembered(const event::v1::Event* event) const {
@@ -672,7 +664,7 @@ absl::Status LifecycleWork::LoadModels(pg::Tx& tx) {
     return tx.Exec(statement, args);
   };
   pg::Args args;
-  args.AddArray(tenants).Add(!locked_.empty());
+  args.AddArray(tenants).Add(merges_);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kEnter, args));
   std::map<std::string, int64_t> epochs;
   for (int i = 0; i < rows.size(); ++i) epochs[std::string(rows[i].Text(0))] = rows[i].Int(1);
@@ -866,9 +858,6 @@ absl::Status LifecycleWork::Load(pg::Tx& tx) {
   tx_ = &tx;
   if (tenants_.empty()) return absl::OkStatus();
   CLM_RETURN_IF_ERROR(LoadModels(tx));
-  if (!locked_.empty()) {
-    CLM_RETURN_IF_ERROR(tx.Exec(kLockCustomers, pg::KeyArgs(locked_)).status());
-  }
   if (declared_.empty()) return absl::OkStatus();
   std::vector<EntityKey> keys(declared_.begin(), declared_.end());
   CLM_RETURN_IF_ERROR(LoadUnread(tx, keys));
@@ -1286,8 +1275,7 @@ absl::Status InsertFacts(pg::Tx& tx, const pg::Statement& statement,
 absl::Status LifecycleWork::FlushFacts(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(InsertFacts(tx, kInsertFacts, pending_.facts));
   CLM_RETURN_IF_ERROR(InsertFacts(tx, kInsertUnread, pending_.unread));
-  // The last of those that `alias` was merged into. Each step is locked, so that a merge under way
-  // is waited for.
+  // The last of those that `alias` was merged into; no merge is under way.
   const auto find_survivor = [&](EntityKey at) -> absl::StatusOr<EntityKey> {
     for (;;) {
       pg::Args args;
@@ -1840,7 +1828,6 @@ std::vector<const pg::Statement*> LifecycleStatements() {
           &kSaveRule,
           &kDeleteRule,
           &kOpenJob,
-          &kLockCustomers,
           &kCustomers,
           &kPresent,
           &kPlaces,

@@ -85,8 +85,8 @@ class LifecycleWork : public journal::Work {
   void NeedRecord(const EntityKey& key, const std::vector<FactPtr>& facts);
   // The customer with all facts and the log.
   void NeedAll(const EntityKey& key);
-  // The same, and its row locked: for a customer of another shard that a merge touches.
-  void NeedLocked(const EntityKey& key);
+  // Both of a merge, and nobody else at work while it runs.
+  void NeedMerge(const EntityKey& survivor, const EntityKey& merged);
   // Facts decoded while declaring, for Apply of the same event.
   void Remember(const event::v1::Event* event, std::vector<FactPtr> facts) {
     decoded_[event] = std::move(facts);
@@ -235,7 +235,7 @@ class LifecycleWork : public journal::Work {
   std::set<EntityKey> declared_;
   absl::flat_hash_set<EntityKey> whole_;  // Of these, those that are not only to be there.
   std::set<EntityKey> all_;
-  std::set<EntityKey> locked_;
+  bool merges_ = false;
   absl::flat_hash_map<EntityKey, std::vector<FactPtr>> folds_;
   absl::flat_hash_map<const event::v1::Event*, std::vector<FactPtr>> decoded_;
 
