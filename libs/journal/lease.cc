@@ -11,6 +11,12 @@
 #include "libs/journal/statements.h"
 
 namespace clm::journal {
+namespace {
+
+// However long the leases are, a process that stops does not wait longer for a database that hangs.
+constexpr absl::Duration kLongest = absl::Seconds(10);
+
+}  // namespace
 
 Leases::Leases(pg::Pool* pool, std::string source, Uuid owner, absl::Duration ttl, int shards)
     : pool_(pool), source_(std::move(source)), owner_(owner), ttl_(ttl), shards_(shards) {}
@@ -18,7 +24,7 @@ Leases::Leases(pg::Pool* pool, std::string source, Uuid owner, absl::Duration tt
 absl::StatusOr<std::map<int, OwnedShard>> Leases::Refresh() {
   std::map<int, OwnedShard> owned;
   const pg::TxOptions tx_options{pg::Scope::Suite(),
-                                 absl::Now() + std::max(ttl_ / 2, absl::Seconds(1))};
+                                 absl::Now() + std::clamp(ttl_ / 2, absl::Seconds(1), kLongest)};
   const double ttl = absl::ToDoubleSeconds(ttl_);
   CLM_RETURN_IF_ERROR(pool_->Transact(tx_options, [&](pg::Tx& tx) -> absl::Status {
     owned.clear();
@@ -78,7 +84,7 @@ absl::Status Leases::Hold(pg::Tx& tx, int shard, int64_t fence) const {
 }
 
 absl::Status Leases::Leave() {
-  const pg::TxOptions tx_options{pg::Scope::Suite(), absl::Now() + ttl_};
+  const pg::TxOptions tx_options{pg::Scope::Suite(), absl::Now() + std::min(ttl_, kLongest)};
   return pool_->Transact(tx_options, [&](pg::Tx& tx) -> absl::Status {
     std::vector<int64_t> all;
     for (int s = 0; s < shards_; ++s) all.push_back(s);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr char kLease[] = "totals-check";
 constexpr absl::Duration kShort = absl::Seconds(10);
+constexpr absl::Duration kCancelAgain = absl::Milliseconds(100);
 
 // $1 what was compared before then is due, unless the tenant is in $2. Those that never were come
 // first.
@@ -51,11 +52,14 @@ void TotalsCheck::Stop() {
   {
     absl::MutexLock lock(&mu_);
     stop_ = true;
-    // Under the lock, so that the recount is not over, and its connection somebody else's.
-    if (backend_ != 0) {
+    // Under the lock, so that the recount is not over, and its connection somebody else's. Again
+    // and again: between two statements nobody hears it.
+    const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return backend_ == 0; };
+    while (backend_ != 0) {
       pg::Args args;
       args.Add(backend_);
       options_.pool->Query(SuiteTx(), kCancel, args).status().IgnoreError();
+      mu_.AwaitWithTimeout(absl::Condition(&over), kCancelAgain);
     }
   }
   if (!thread_.joinable()) return;

@@ -1,5 +1,7 @@
 #include "services/lifecycle/totals_check.h"
 
+#include <thread>
+
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "libs/testing/eventually.h"
@@ -123,6 +125,37 @@ TEST_F(TotalsCheckTest, TheThreadComparesByItselfAndStopBreaksARecountOff) {
     return absl::OkStatus();
   }));
   EXPECT_EQ(Count("SELECT count(*) FROM totals_check"), 0);
+}
+
+// As between two statements, where a cancellation reaches nobody.
+TEST_F(TotalsCheckTest, StopBreaksARecountOffThatHasNotHeardIt) {
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(1), {{2, 20}, {3, 30}})}));
+  Execute(R"sql(
+    CREATE FUNCTION deaf() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+      PERFORM pg_advisory_xact_lock_shared(77);
+      RETURN true;
+    EXCEPTION WHEN query_canceled THEN
+      RETURN true;
+    END $$;
+    CREATE POLICY deaf ON stage_day AS RESTRICTIVE USING (deaf()))sql");
+  auto holder = pg::NewPool({.dsn = database_.admin_dsn});
+  TotalsCheck check(Options());
+  std::thread stop;
+  absl::Notification stopped;
+  CLM_ASSERT_OK(holder->Transact({pg::Scope::Suite()}, [&](pg::Tx& tx) -> absl::Status {
+    CLM_EXPECT_OK(tx.ExecDynamic("SELECT pg_advisory_xact_lock(77)").status());
+    check.Start();
+    EXPECT_TRUE(clm::testing::Eventually([&] {
+      return Count("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") > 0;
+    }));
+    stop = std::thread([&] {
+      check.Stop();
+      stopped.Notify();
+    });
+    EXPECT_TRUE(stopped.WaitForNotificationWithTimeout(clm::testing::kPatience));
+    return absl::OkStatus();
+  }));
+  stop.join();
 }
 
 }  // namespace
