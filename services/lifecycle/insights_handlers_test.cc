@@ -113,9 +113,12 @@ TEST_F(StageBoardTest, ByCanonicalStageTheBoardsOfTwoModelsAddUp) {
   const C meanings[] = {C::kAwareness, C::kInterest, C::kConversion, C::kRetention,
                         C::kUnspecified};
   for (size_t i = 0; i < marketing.stages.size(); ++i) marketing.stages[i].canonical = meanings[i];
+  marketing.stages[2].target_days = marketing.stages[4].target_days = 7;
   StageModel success = OpenModel("success", {"buyer", "kept", "renewed"});
   success.stages[0].canonical = C::kConversion;
   success.stages[1].canonical = success.stages[2].canonical = C::kRetention;
+  success.stages[1].target_days = 7;
+  success.stages[2].target_days = 30;
   Install(marketing, RulesOf(marketing));
   Install(success, RulesOf(success));
   CLM_ASSERT_OK(Deliver({
@@ -129,6 +132,7 @@ TEST_F(StageBoardTest, ByCanonicalStageTheBoardsOfTwoModelsAddUp) {
       Created(Contact(4), 1),
       Behaved(Contact(4), {{9, 10, "odd"}}),
   }));
+  Settle();
   const auto board = [&](const std::string& model) {
     v1::GetStageBoardRequest request;
     request.set_model(ModelNameOf(model));
@@ -141,14 +145,16 @@ TEST_F(StageBoardTest, ByCanonicalStageTheBoardsOfTwoModelsAddUp) {
   };
   const auto counts = [](const v1::GetStageBoardResponse& board) {
     std::vector<std::string> rows;
-    for (const auto& row : board.stages())
-      rows.push_back(absl::StrCat(row.label(), " ", row.count()));
+    for (const auto& row : board.stages()) {
+      rows.push_back(absl::StrCat(row.label(), " ", row.count(), "/", row.overdue_count()));
+    }
     return rows;
   };
   const auto seen = board("marketing"), kept = board("success");
-  EXPECT_THAT(counts(seen), ElementsAre("awareness 0", "interest 0", "conversion 1", "retention 2",
-                                        "not mapped 1"));
-  EXPECT_THAT(counts(kept), ElementsAre("conversion 1", "retention 2"));
+  EXPECT_THAT(counts(seen), ElementsAre("awareness 0/0", "interest 0/0", "conversion 1/1",
+                                        "retention 2/0", "not mapped 1/1"));
+  // Of two stages of one meaning, one's customer is overdue.
+  EXPECT_THAT(counts(kept), ElementsAre("conversion 1/0", "retention 2/1"));
   // in(t2) = in(t1) + entered - left, by meaning too: also when a move stays within one.
   for (const auto& one : {seen, kept}) {
     std::map<int, int64_t> balance;

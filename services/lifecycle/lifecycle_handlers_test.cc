@@ -531,10 +531,65 @@ TEST_F(LifecycleHandlersTest, ExplainShowsWhatASilenceIsCountedFrom) {
   const auto explained = Do(&LifecycleHandlers::ExplainStage, request);
   CLM_ASSERT_OK(explained);
   ASSERT_THAT(explained->steps(), SizeIs(3));
-  EXPECT_THAT(explained->steps(2).evidence(), SizeIs(1));
+  ASSERT_THAT(explained->steps(2).evidence(), SizeIs(1));
   EXPECT_EQ(explained->steps(2).evidence(0).event_id(), Id(2).ToString());
   EXPECT_FALSE(explained->steps(2).has_fact());
   EXPECT_THAT(explained->steps(2).text(), HasSubstr("counted from \"purchase\" of"));
+}
+
+TEST_F(LifecycleHandlersTest, ExplainShowsTheLatestOfTheTypesThatASilenceIsOf) {
+  CLM_ASSERT_OK(InstallPreset("hubspot-eight", false));
+  const v1::CreateRuleRequest came = NewRule("came", "login", "lead");
+  v1::CreateRuleRequest silent = NewRule("silent", "", "customer");
+  silent.mutable_rule()->add_from_stages("lead");
+  auto* silence = silent.mutable_rule()->mutable_trigger()->mutable_time_since_event();
+  silence->add_event_types("purchase");
+  silence->add_event_types("login");
+  silence->mutable_duration()->set_seconds(30 * 86400);
+  for (const auto& rule : {came, silent}) {
+    CLM_ASSERT_OK(Do(&LifecycleHandlers::CreateRule, rule));
+    CLM_ASSERT_OK(Do(&LifecycleHandlers::EnableRule, RuleVerb(rule.rule_id())));
+  }
+  CLM_ASSERT_OK(Deliver(
+      {Created(Contact(1), 900),
+       Behaved(Contact(1), {{1, 905, "login"}, {2, 910, "purchase"}, {3, 915, "visit"}}),
+       Created(Contact(2), 900), Behaved(Contact(2), {{4, 905, "purchase"}, {5, 910, "login"}})}));
+  Settle();
+  for (const auto& [contact, last] : {std::pair(1, "purchase"), std::pair(2, "login")}) {
+    v1::ExplainStageRequest request;
+    request.set_contact(EntityName(kContacts, Contact(contact)));
+    request.set_model(ModelName("acme", "hubspot-eight"));
+    const auto explained = Do(&LifecycleHandlers::ExplainStage, request);
+    CLM_ASSERT_OK(explained);
+    EXPECT_THAT(EvidenceOf(*explained, Day(0)),
+                ElementsAre(absl::StrCat("came: login ", contact == 1 ? 905 : 910),
+                            absl::StrCat("silent: ", last, " 910")));
+    ASSERT_THAT(explained->steps(), SizeIs(2));
+    EXPECT_THAT(explained->steps(1).text(),
+                HasSubstr(absl::StrCat("counted from \"", last, "\" of")));
+  }
+}
+
+TEST_F(LifecycleHandlersTest, ExplainShowsWhatAConditionOverFieldsAndEventsLookedAt) {
+  CLM_ASSERT_OK(InstallPreset("hubspot-eight", false));
+  const v1::CreateRuleRequest rule = NewRule(
+      "asleep", "call", "customer", "attributes.plan = \"gold\" AND days_since(\"login\") >= 30");
+  CLM_ASSERT_OK(Do(&LifecycleHandlers::CreateRule, rule));
+  CLM_ASSERT_OK(Do(&LifecycleHandlers::EnableRule, RuleVerb("asleep")));
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 800, {{"plan", "silver"}}),
+                         Updated(Contact(1), 800, 820, {{"plan", "gold"}}),
+                         // The call of day 855 comes too early, the login of day 905 too late.
+                         Behaved(Contact(1), {{1, 830, "login"},
+                                              {2, 850, "login"},
+                                              {3, 855, "call"},
+                                              {4, 900, "call"},
+                                              {5, 905, "login"}})}));
+  v1::ExplainStageRequest request;
+  request.set_contact(EntityName(kContacts, Contact(1)));
+  request.set_model(ModelName("acme", "hubspot-eight"));
+  const auto explained = Do(&LifecycleHandlers::ExplainStage, request);
+  CLM_ASSERT_OK(explained);
+  EXPECT_THAT(EvidenceOf(*explained, Day(0)), ElementsAre("asleep: login 850 call 900"));
 }
 
 TEST_F(LifecycleHandlersTest, StageTimesAddUp) {
