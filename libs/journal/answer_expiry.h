@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -13,7 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
-#include "libs/journal/lease.h"
+#include "libs/journal/sole_work.h"
 #include "libs/pg/pg.h"
 
 namespace clm::journal {
@@ -39,11 +38,10 @@ class AnswerExpiry {
     std::function<void(const absl::Status&)> on_trouble;
   };
   explicit AnswerExpiry(Options options);
-  ~AnswerExpiry() { Stop(); }
 
-  void Start();
+  void Start() { work_.Start(); }
   // Gives the lease up and returns when nothing runs any more. Idempotent.
-  void Stop();
+  void Stop() { work_.Stop(); }
 
   // One pass without the thread and without rests, for tests. Returns how many answers went; 0 when
   // the work is another process's.
@@ -54,22 +52,12 @@ class AnswerExpiry {
   absl::Duration overdue() const;
 
  private:
-  void Loop();
-  // Whether the work is this process's; asks the database when the lease is to be renewed.
-  absl::StatusOr<bool> Owner();
   absl::StatusOr<int64_t> Pass(absl::Duration rest);
-  // Returns false, at once, when the object is being stopped.
-  bool Sleep(absl::Duration time);
 
   const Options options_;
   mutable absl::Mutex mu_;
-  bool stop_ ABSL_GUARDED_BY(mu_) = false;
   absl::Duration overdue_ ABSL_GUARDED_BY(mu_);
-  // Of whoever runs the passes: the thread, or a test.
-  Leases leases_;
-  bool owner_ = false;
-  absl::Time renew_at_ = absl::InfinitePast();
-  std::thread thread_;
+  SoleWork work_;  // Last: its thread uses the others.
 };
 
 }  // namespace clm::journal

@@ -133,22 +133,13 @@ absl::Status LoadSubjects(ContactReader& reader, const std::string& tenant, std:
 
 DuplicateScan::DuplicateScan(Options options)
     : options_(std::move(options)),
-      leases_(options_.pool, options_.lease, Uuid::V7(absl::Now()), options_.lease_ttl, 1) {}
-
-void DuplicateScan::Start() {
-  thread_ = std::thread([this] { Loop(); });
-}
-
-void DuplicateScan::Stop() {
-  {
-    absl::MutexLock lock(&mu_);
-    stop_ = true;
-  }
-  if (!thread_.joinable()) return;
-  thread_.join();
-  // Without the database the lease ends by itself.
-  leases_.Leave().IgnoreError();
-}
+      work_({.pool = options_.pool,
+             .lease = options_.lease,
+             .lease_ttl = options_.lease_ttl,
+             .renewal = options_.lease_ttl / 4,
+             .turn = [this] { return Turn(); },
+             .poll = options_.poll,
+             .on_trouble = options_.on_trouble}) {}
 
 int64_t DuplicateScan::lag() const {
   absl::MutexLock lock(&mu_);
@@ -167,45 +158,38 @@ absl::StatusOr<int64_t> DuplicateScan::RunOnce() {
 absl::Status DuplicateScan::Transact(const pg::Scope& scope,
                                      absl::FunctionRef<absl::Status(pg::Tx&)> body) {
   return options_.pool->Transact({scope, absl::Now() + kTimeout}, [&](pg::Tx& tx) -> absl::Status {
-    CLM_RETURN_IF_ERROR(leases_.Hold(tx, 0, fence_));
+    CLM_RETURN_IF_ERROR(work_.Hold(tx));
     return body(tx);
   });
 }
 
 absl::StatusOr<bool> DuplicateScan::Own() {
-  const absl::Time now = absl::Now();
-  if (now < renew_at_) return owner_;
-  owner_ = false;
-  CLM_ASSIGN_OR_RETURN(const auto owned, leases_.Refresh());
-  if (owned.empty()) {
+  CLM_ASSIGN_OR_RETURN(const auto fence, work_.Fence());
+  if (!fence) {
     absl::MutexLock lock(&mu_);
     lag_ = 0;
-  } else {
-    const int64_t fence = owned.begin()->second.fence;
-    if (fence != fence_ || offs_.empty()) {
-      CLM_ASSIGN_OR_RETURN(const pg::Result place,
-                           options_.pool->Query({pg::Scope::Suite(), now + kTimeout}, kPlace));
-      offs_.assign(kShards, 0);
-      if (place[0].Int(1) == kDuplicateRules) {
-        const std::vector<std::string> offs = place[0].TextArray(0);
-        for (int i = 0; i < kShards; ++i) {
-          if (!absl::SimpleAtoi(offs[i], &offs_[i])) offs_[i] = 0;
-        }
-      }
-      scan_time_ = place[0].Time(2);
-      fence_ = fence;
-    }
-    owner_ = true;
+    return false;
   }
-  renew_at_ = now + options_.lease_ttl / 4;
-  return owner_;
+  if (*fence == fence_ && !offs_.empty()) return true;
+  CLM_ASSIGN_OR_RETURN(const pg::Result place,
+                       options_.pool->Query({pg::Scope::Suite(), absl::Now() + kTimeout}, kPlace));
+  offs_.assign(kShards, 0);
+  if (place[0].Int(1) == kDuplicateRules) {
+    const std::vector<std::string> offs = place[0].TextArray(0);
+    for (int i = 0; i < kShards; ++i) {
+      if (!absl::SimpleAtoi(offs[i], &offs_[i])) offs_[i] = 0;
+    }
+  }
+  scan_time_ = place[0].Time(2);
+  fence_ = *fence;
+  return true;
 }
 
 absl::StatusOr<DuplicateScan::Step> DuplicateScan::RunStep() {
   auto step = TryStep();
   if (!step.ok()) {
     // Who has the lease, and where the scan stands, is asked again.
-    renew_at_ = absl::InfinitePast();
+    work_.Doubt();
     offs_.clear();
   }
   return step;
@@ -346,24 +330,11 @@ absl::Status DuplicateScan::Compare(const std::string& tenant, const Ids& ids) {
   });
 }
 
-bool DuplicateScan::Sleep(absl::Duration time) {
-  absl::MutexLock lock(&mu_);
-  const auto stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_; };
-  return !mu_.AwaitWithTimeout(absl::Condition(&stopped), time);
-}
-
-void DuplicateScan::Loop() {
-  absl::Duration rest;
-  while (Sleep(rest)) {
-    const absl::Time begin = absl::Now();
-    const auto step = RunStep();
-    if (!step.ok() && options_.on_trouble) options_.on_trouble(step.status());
-    rest = options_.poll;
-    if (step.ok() && step->more) {
-      rest = (absl::Now() - begin) * (1 / options_.busy_share - 1);
-      rest = std::min(rest, kLongestRest);
-    }
-  }
+absl::StatusOr<absl::Duration> DuplicateScan::Turn() {
+  const absl::Time begin = absl::Now();
+  CLM_ASSIGN_OR_RETURN(const Step step, RunStep());
+  if (!step.more) return options_.poll;
+  return std::min((absl::Now() - begin) * (1 / options_.busy_share - 1), kLongestRest);
 }
 
 std::vector<const pg::Statement*> DuplicateScanStatements() {

@@ -11,7 +11,6 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -23,7 +22,7 @@
 #include "libs/base/clock.h"
 #include "libs/base/uuid.h"
 #include "libs/journal/feed.h"
-#include "libs/journal/lease.h"
+#include "libs/journal/sole_work.h"
 #include "libs/pg/pg.h"
 #include "services/contact/contact_reader.h"
 
@@ -55,11 +54,10 @@ class DuplicateScan {
     std::function<void(const absl::Status&)> on_trouble;
   };
   explicit DuplicateScan(Options options);
-  ~DuplicateScan() { Stop(); }
 
-  void Start();
+  void Start() { work_.Start(); }
   // Lets the step under way finish, gives the lease up. Idempotent.
-  void Stop();
+  void Stop() { work_.Stop(); }
 
   // Works off all that is there now, without the thread and without rests, for tests. Returns how
   // many contacts were compared; 0 when the scan is another process's.
@@ -75,8 +73,8 @@ class DuplicateScan {
   };
   using Ids = std::vector<Uuid>;
 
-  void Loop();
-  bool Sleep(absl::Duration time);
+  // One step; returns how long to rest.
+  absl::StatusOr<absl::Duration> Turn();
   // Whether the scan is this process's; reads where it stands when it has become so.
   absl::StatusOr<bool> Own();
   absl::StatusOr<Step> RunStep();
@@ -88,16 +86,12 @@ class DuplicateScan {
 
   const Options options_;
   mutable absl::Mutex mu_;
-  bool stop_ ABSL_GUARDED_BY(mu_) = false;
   int64_t lag_ ABSL_GUARDED_BY(mu_) = 0;
   // The following belong to whoever runs the steps: the thread, or a test.
-  journal::Leases leases_;
-  bool owner_ = false;
-  int64_t fence_ = 0;
-  absl::Time renew_at_ = absl::InfinitePast();
+  int64_t fence_ = 0;  // Under which `offs_` was read.
   std::vector<int64_t> offs_;
   absl::Time scan_time_ = absl::InfinitePast();
-  std::thread thread_;
+  journal::SoleWork work_;  // Last: its thread uses the others.
 };
 
 std::vector<const pg::Statement*> DuplicateScanStatements();

@@ -7,12 +7,10 @@
 #include "absl/time/clock.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
-#include "libs/base/uuid.h"
 
 namespace clm::lifecycle {
 namespace {
 
-constexpr char kLease[] = "totals-check";
 constexpr absl::Duration kShort = absl::Seconds(10);
 constexpr absl::Duration kCancelAgain = absl::Milliseconds(100);
 
@@ -42,30 +40,30 @@ pg::TxOptions SuiteTx() { return {pg::Scope::Suite(), absl::Now() + kShort}; }
 
 TotalsCheck::TotalsCheck(Options options)
     : options_(std::move(options)),
-      leases_(options_.pool, kLease, Uuid::V7(absl::Now()), options_.lease_ttl, 1) {}
+      work_({.pool = options_.pool,
+             .lease = "totals-check",
+             .lease_ttl = options_.lease_ttl,
+             // The lease covers the longest recount that begins on it.
+             .renewal = std::min(options_.poll, options_.lease_ttl - options_.timeout) / 2,
+             .turn = [this]() -> absl::StatusOr<absl::Duration> {
+               CLM_RETURN_IF_ERROR(Pass().status());
+               return options_.poll;
+             },
+             .poll = options_.poll,
+             .interrupt = [this] { Cancel(); },
+             .on_trouble = options_.on_trouble}) {}
 
-void TotalsCheck::Start() {
-  thread_ = std::thread([this] { Loop(); });
-}
-
-void TotalsCheck::Stop() {
-  {
-    absl::MutexLock lock(&mu_);
-    stop_ = true;
-    // Under the lock, so that the recount is not over, and its connection somebody else's. Again
-    // and again: between two statements nobody hears it.
-    const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return backend_ == 0; };
-    while (backend_ != 0) {
-      pg::Args args;
-      args.Add(backend_);
-      options_.pool->Query(SuiteTx(), kCancel, args).status().IgnoreError();
-      mu_.AwaitWithTimeout(absl::Condition(&over), kCancelAgain);
-    }
+void TotalsCheck::Cancel() {
+  absl::MutexLock lock(&mu_);
+  // Under the lock, so that the recount is not over, and its connection somebody else's. Again
+  // and again: between two statements nobody hears it.
+  const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return backend_ == 0; };
+  while (backend_ != 0) {
+    pg::Args args;
+    args.Add(backend_);
+    options_.pool->Query(SuiteTx(), kCancel, args).status().IgnoreError();
+    mu_.AwaitWithTimeout(absl::Condition(&over), kCancelAgain);
   }
-  if (!thread_.joinable()) return;
-  thread_.join();
-  // Without the database the lease ends by itself.
-  leases_.Leave().IgnoreError();
 }
 
 absl::StatusOr<int> TotalsCheck::RunOnce() { return Pass(); }
@@ -75,16 +73,6 @@ int64_t TotalsCheck::differing() const {
   return differing_;
 }
 
-absl::StatusOr<bool> TotalsCheck::Owner() {
-  if (absl::Now() < renew_at_) return owner_;
-  owner_ = false;
-  CLM_ASSIGN_OR_RETURN(const auto owned, leases_.Refresh());
-  owner_ = !owned.empty();
-  // The lease covers the longest recount that begins on it.
-  renew_at_ = absl::Now() + std::min(options_.poll, options_.lease_ttl - options_.timeout) / 2;
-  return owner_;
-}
-
 absl::StatusOr<int64_t> TotalsCheck::Compare(const std::string& tenant) {
   Recount recount;
   CLM_RETURN_IF_ERROR(options_.store->Read(
@@ -92,7 +80,7 @@ absl::StatusOr<int64_t> TotalsCheck::Compare(const std::string& tenant) {
         CLM_ASSIGN_OR_RETURN(const int64_t backend, queries.Backend());
         {
           absl::MutexLock lock(&mu_);
-          if (stop_) {
+          if (work_.stopping()) {
             return error::Make(absl::StatusCode::kCancelled, "STOPPING", "the process stops");
           }
           backend_ = backend;
@@ -111,10 +99,10 @@ absl::StatusOr<int64_t> TotalsCheck::Compare(const std::string& tenant) {
 
 absl::StatusOr<int> TotalsCheck::Pass() {
   for (int compared = 0;;) {
-    CLM_ASSIGN_OR_RETURN(const bool owner, Owner());
+    CLM_ASSIGN_OR_RETURN(const auto fence, work_.Fence());
     int64_t differing = 0;
     std::optional<std::string> tenant;
-    if (owner) {
+    if (fence) {
       CLM_ASSIGN_OR_RETURN(const pg::Result sum, options_.pool->Query(SuiteTx(), kDiffering));
       differing = sum[0].Int(0);
       const absl::Time now = options_.clock->Now();
@@ -129,16 +117,12 @@ absl::StatusOr<int> TotalsCheck::Pass() {
     {
       absl::MutexLock lock(&mu_);
       differing_ = differing;
-      if (stop_) return compared;
     }
-    if (!tenant) return compared;
+    if (!tenant || work_.stopping()) return compared;
     const absl::Time now = options_.clock->Now();
     const auto found = Compare(*tenant);
     if (!found.ok()) {
-      {
-        absl::MutexLock lock(&mu_);
-        if (stop_) return compared;
-      }
+      if (work_.stopping()) return compared;
       retry_at_[*tenant] = now + options_.retry;
       if (options_.on_failure) options_.on_failure(*tenant, found.status());
       continue;
@@ -150,21 +134,6 @@ absl::StatusOr<int> TotalsCheck::Pass() {
     }));
     ++compared;
   }
-}
-
-bool TotalsCheck::Sleep(absl::Duration time) {
-  absl::MutexLock lock(&mu_);
-  const auto stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_; };
-  return !mu_.AwaitWithTimeout(absl::Condition(&stopped), time);
-}
-
-void TotalsCheck::Loop() {
-  do {
-    const absl::Status status = Pass().status();
-    if (status.ok() || !options_.on_trouble) continue;
-    absl::MutexLock lock(&mu_);
-    if (!stop_) options_.on_trouble(status);
-  } while (Sleep(options_.poll));
 }
 
 std::vector<const pg::Statement*> TotalsCheckStatements() {

@@ -9,7 +9,6 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -18,7 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
-#include "libs/journal/lease.h"
+#include "libs/journal/sole_work.h"
 #include "libs/pg/pg.h"
 #include "services/lifecycle/insights_store.h"
 
@@ -49,11 +48,10 @@ class TotalsCheck {
     std::function<void(const absl::Status&)> on_trouble;
   };
   explicit TotalsCheck(Options options);
-  ~TotalsCheck() { Stop(); }
 
-  void Start();
+  void Start() { work_.Start(); }
   // Breaks a recount off, and gives the lease up. Idempotent.
-  void Stop();
+  void Stop() { work_.Stop(); }
 
   // Compares all that is due now, without the thread, for tests. Returns how many tenants were
   // compared; 0 when the work is another process's.
@@ -64,26 +62,20 @@ class TotalsCheck {
   int64_t differing() const;
 
  private:
-  void Loop();
-  // Whether the work is this process's; asks the database when the lease is to be renewed.
-  absl::StatusOr<bool> Owner();
   absl::StatusOr<int> Pass();
   // The totals of a tenant that differ.
   absl::StatusOr<int64_t> Compare(const std::string& tenant);
-  bool Sleep(absl::Duration time);
+  // Breaks off a recount.
+  void Cancel();
 
   const Options options_;
   mutable absl::Mutex mu_;
-  bool stop_ ABSL_GUARDED_BY(mu_) = false;
   // The database's process that recounts right now; 0: none.
   int64_t backend_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t differing_ ABSL_GUARDED_BY(mu_) = 0;
-  // Of whoever runs the passes: the thread, or a test.
-  journal::Leases leases_;
-  bool owner_ = false;
-  absl::Time renew_at_ = absl::InfinitePast();
+  // Of whoever takes the turns: the thread, or a test.
   std::map<std::string, absl::Time> retry_at_;  // By tenant whose recount failed.
-  std::thread thread_;
+  journal::SoleWork work_;                      // Last: its thread uses the others.
 };
 
 // Every statement, for the test that prepares them against the schema.
