@@ -87,6 +87,7 @@ absl::Status Leases::Leave() {
   const pg::TxOptions tx_options{pg::Scope::Suite(), absl::Now() + std::min(ttl_, kLongest)};
   return pool_->Transact(tx_options, [&](pg::Tx& tx) -> absl::Status {
     std::vector<int64_t> all;
+    all.reserve(shards_);
     for (int s = 0; s < shards_; ++s) all.push_back(s);
     pg::Args release;
     release.Add(source_).Add(owner_).AddArray(all);

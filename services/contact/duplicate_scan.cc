@@ -93,7 +93,7 @@ int64_t HashOf(const std::string& key) {
 std::vector<EntityKey> Changed(const event::v1::Event& event) {
   std::vector<std::string> names = {event.subject()};
   v1::ContactsMerged merged;
-  if (event.type() == merged.GetDescriptor()->full_name() &&
+  if (event.type() == v1::ContactsMerged::descriptor()->full_name() &&
       merged.ParseFromString(event.payload())) {
     names.push_back(merged.merged_contact());
   }

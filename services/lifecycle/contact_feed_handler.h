@@ -24,8 +24,8 @@ namespace clm::lifecycle {
 //   AcquisitionCostRecorded
 class ContactFeedHandler : public journal::EventHandler {
  public:
-  void Declare(const event::v1::Event& event, journal::Work& work) override;
-  absl::Status Apply(const event::v1::Event& event, journal::Work& work,
+  void Declare(const event::v1::Event& event, journal::Work& base) override;
+  absl::Status Apply(const event::v1::Event& event, journal::Work& base,
                      journal::Recorder& recorder) override;
 };
 

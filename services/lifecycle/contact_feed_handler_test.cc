@@ -119,6 +119,7 @@ TEST_F(ContactFeedHandlerTest, TheOrderOfArrivalMakesNoDifference) {
                    .condition = "attributes.plan = gold AND count(\"visit\", 30d) < 3"});
   std::mt19937 random(7);
   std::vector<Did> history;
+  history.reserve(24);
   for (int i = 0; i < 24; ++i) {
     history.push_back({100 + i, static_cast<double>(random() % 600) + 200,
                        random() % 3 == 0 ? "visit" : "purchase",

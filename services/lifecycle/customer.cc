@@ -235,7 +235,7 @@ absl::StatusOr<PlaceChange> Refold(const Plan& plan, const Place& before,
   change.after.state.sequence = reconciled.last_sequence;
   const std::set<int64_t> voided(reconciled.voided.begin(), reconciled.voided.end());
   for (const RecordedTransition& line : log) {
-    if (voided.count(line.logged.sequence) == 0) continue;
+    if (!voided.contains(line.logged.sequence)) continue;
     change.voided.push_back(line);
     change.voided.back().supersede_time = now;
   }
@@ -245,12 +245,12 @@ absl::StatusOr<PlaceChange> Refold(const Plan& plan, const Place& before,
   // A notice belongs to a visit; visits that stand have had theirs.
   std::set<std::pair<absl::Time, std::string>> given;
   for (const RecordedTransition& line : log) {
-    if (line.overdue_time && voided.count(line.logged.sequence) == 0) {
+    if (line.overdue_time && !voided.contains(line.logged.sequence)) {
       given.emplace(line.logged.at, line.logged.to);
     }
   }
   for (OverdueNotice& notice : result.overdue) {
-    if (given.count({notice.entered_at, notice.stage}) == 0) {
+    if (!given.contains({notice.entered_at, notice.stage})) {
       change.overdue.push_back(std::move(notice));
     }
   }
@@ -265,7 +265,7 @@ std::vector<RecordedTransition> LogAfter(std::vector<RecordedTransition> log,
   for (const RecordedTransition& line : change.voided) voided.insert(line.logged.sequence);
   log.erase(std::remove_if(log.begin(), log.end(),
                            [&](const RecordedTransition& line) {
-                             return voided.count(line.logged.sequence) != 0;
+                             return voided.contains(line.logged.sequence);
                            }),
             log.end());
   log.insert(log.end(), change.appended.begin(), change.appended.end());

@@ -190,6 +190,7 @@ class FunnelTest : public InsightsTest {
   }
   void Person(int number, const std::vector<std::pair<double, std::string>>& entries) {
     std::vector<Did> events;
+    events.reserve(entries.size());
     for (const auto& [day, stage] : entries) events.push_back({next_id_++, day, stage});
     CLM_ASSERT_OK(Deliver({Created(Contact(number), 1), Behaved(Contact(number), events)}));
   }
@@ -618,6 +619,7 @@ TEST_F(CustomerValueTest, TheMarginIsKnownWhereEveryPurchaseSaysWhatItsGoodsCost
 
 TEST_F(CustomerValueTest, ACostOfGoodsThatNoAmountCanBeSaysNothing) {
   std::vector<Sale> sales;
+  sales.reserve(20);
   for (int i = 0; i < 20; ++i) sales.push_back({i, 4, "purchase", 10, 999'999'999'999'999'999});
   CLM_ASSERT_OK(Deliver({
       Created(Contact(1), 3),

@@ -446,6 +446,7 @@ constexpr pg::Statement kRecount{"insights.recount", R"sql(
 absl::StatusOr<std::vector<BoundaryRow>> BoundariesFrom(absl::StatusOr<pg::Result> result) {
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, std::move(result));
   std::vector<BoundaryRow> boundaries;
+  boundaries.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) {
     boundaries.push_back(
         {static_cast<int>(rows[i].Int(0)), rows[i].Int(1), rows[i].Int(2), rows[i].Int(3)});
@@ -461,6 +462,7 @@ absl::StatusOr<std::vector<BoardRow>> InsightsQueries::Board(const std::string& 
   args.Add(tenant_).Add(model).Add(as_of);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_.Exec(kBoard, args));
   std::vector<BoardRow> board;
+  board.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) {
     board.push_back({std::string(rows[i].Text(0)), rows[i].Int(1), rows[i].Int(2)});
   }
@@ -475,6 +477,7 @@ absl::StatusOr<std::vector<FlowRow>> InsightsQueries::Flows(const std::string& m
   args.Add(tenant_).Add(model).Add(first).Add(last).Add(Midnight(last)).Add(as_of);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_.Exec(kFlows, args));
   std::vector<FlowRow> flows;
+  flows.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) {
     flows.push_back({rows[i].Day(0), std::string(rows[i].Text(1)), rows[i].Int(2), rows[i].Int(3)});
   }
@@ -705,6 +708,7 @@ absl::StatusOr<std::vector<InsightsQueries::StoredKpi>> InsightsQueries::Kpis() 
   args.Add(tenant_);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_.Exec(kKpis, args));
   std::vector<StoredKpi> kpis;
+  kpis.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) kpis.push_back({rows[i].Bytes(0), rows[i].Int(1)});
   return kpis;
 }

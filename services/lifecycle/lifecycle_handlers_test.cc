@@ -507,6 +507,7 @@ TEST_F(LifecycleHandlersTest, ExplainNamesTheLatestOfManyEvents) {
   CLM_ASSERT_OK(Do(&LifecycleHandlers::CreateRule, rule));
   CLM_ASSERT_OK(Do(&LifecycleHandlers::EnableRule, RuleVerb("busy")));
   std::vector<Did> did;
+  did.reserve(31);
   for (int i = 0; i < 31; ++i) did.push_back({100 + i, 901.0 + i, "login"});
   CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Behaved(Contact(1), did)}));
   v1::ExplainStageRequest request;

@@ -1123,6 +1123,7 @@ absl::StatusOr<std::vector<std::string>> LifecycleWork::Kpis(const std::string& 
   args.Add(tenant);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_->Exec(kKpis, args));
   std::vector<std::string> kpis;
+  kpis.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) kpis.push_back(rows[i].Bytes(0));
   return kpis;
 }
@@ -1602,6 +1603,7 @@ absl::StatusOr<std::vector<TransitionLine>> LifecycleReader::Transitions(
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        pool_->Query(For(key.tenant, deadline), kListTransitions, args));
   std::vector<TransitionLine> lines;
+  lines.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) {
     lines.push_back({std::string(rows[i].Text(2)), LineFrom(rows[i])});
   }
@@ -1616,6 +1618,7 @@ absl::StatusOr<std::vector<FactPtr>> LifecycleReader::Facts(const EntityKey& key
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        pool_->Query(For(key.tenant, deadline), kFactsById, args));
   std::vector<FactPtr> facts;
+  facts.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) facts.push_back(FactFrom(rows[i]));
   return facts;
 }
@@ -1630,6 +1633,7 @@ absl::StatusOr<std::vector<FactPtr>> LifecycleReader::FactsSince(
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        pool_->Query(For(key.tenant, deadline), kSomeFacts, args));
   std::vector<FactPtr> facts;
+  facts.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) facts.push_back(FactFrom(rows[i]));
   return facts;
 }
@@ -1670,6 +1674,7 @@ absl::StatusOr<std::vector<std::pair<Customer, std::vector<FactPtr>>>> Lifecycle
         page.Add(tenant).Add(after).Add(limit);
         CLM_ASSIGN_OR_RETURN(const pg::Result ids, tx.Exec(kCustomersAfter, page));
         std::vector<EntityKey> keys;
+        keys.reserve(ids.size());
         for (int i = 0; i < ids.size(); ++i) keys.push_back({tenant, ids[i].Uuid(0)});
         if (keys.empty()) return absl::OkStatus();
         const pg::Args args = pg::KeyArgs(keys);
@@ -1726,6 +1731,7 @@ absl::StatusOr<std::vector<DueCustomer>> LifecycleReader::Due(absl::Time now, in
   args.Add(now).Add(limit);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, pool_->Query(ForSuite(), kDue, args));
   std::vector<DueCustomer> due;
+  due.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) due.push_back({KeyOf(rows[i]), rows[i].Time(2)});
   return due;
 }
@@ -1740,6 +1746,7 @@ absl::StatusOr<std::vector<RefoldMark>> LifecycleReader::RefoldMarks(int limit) 
   args.Add(limit);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, pool_->Query(ForSuite(), kRefoldMarks, args));
   std::vector<RefoldMark> marks;
+  marks.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) marks.push_back({KeyOf(rows[i]), rows[i].Uuid(2)});
   return marks;
 }
@@ -1769,6 +1776,7 @@ absl::StatusOr<std::vector<EntityKey>> LifecycleReader::CustomersAfter(const std
   args.Add(tenant).Add(after).Add(limit);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, pool_->Query(ForSuite(), kCustomersAfter, args));
   std::vector<EntityKey> keys;
+  keys.reserve(rows.size());
   for (int i = 0; i < rows.size(); ++i) keys.push_back({tenant, rows[i].Uuid(0)});
   return keys;
 }
