@@ -240,6 +240,28 @@ TEST_F(ContactFeedHandlerTest, ATwinOfAnEventThatNoRuleNamesIsKeptOnce) {
   EXPECT_EQ(Count("SELECT count(*) FROM fact"), 4);
 }
 
+// Among events of others in its transaction, and again when nobody has met one for long.
+TEST_F(ContactFeedHandlerTest, ATwinThatNoRuleNamesCostsNoOtherEvent) {
+  InstallShop();
+  for (int round = 0; round < 2; ++round) {
+    std::vector<event::v1::Event> created, first, more;
+    for (int i = 1; i <= 8; ++i) {
+      const Did visit = {10 * i + round, 950, "visit"};
+      created.push_back(Created(Contact(i), 900));
+      first.push_back(Behaved(Contact(i), {visit}));
+      if (i % 3 == 0) more.push_back(first.back());
+      more.push_back(Behaved(Contact(i), {{100 * i + round, 960, "visit"}}));
+    }
+    if (round == 0) {
+      CLM_ASSERT_OK(Deliver(created));
+    }
+    CLM_ASSERT_OK(Deliver(first));
+    CLM_ASSERT_OK(Deliver(more));
+    EXPECT_EQ(Count("SELECT count(*) FROM fact"), 16 * (round + 1));
+    node_->context.look_until_micros = 0;
+  }
+}
+
 TEST_F(ContactFeedHandlerTest, WhatNoRuleNamedIsFoldedWhenOneComesToNameIt) {
   std::vector<Rule> rules = *NonContractualRules({});
   Install(NonContractualModel(), rules);

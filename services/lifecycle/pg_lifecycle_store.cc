@@ -16,12 +16,16 @@
 #include "libs/base/time_text.h"
 #include "libs/journal/schema.h"
 #include "libs/pg/key_args.h"
+#include "libs/pg/status.h"
 #include "services/lifecycle/lifecycle_proto.h"
 #include "services/lifecycle/schema.h"
 #include "services/lifecycle/state_codec.h"
 
 namespace clm::lifecycle {
 namespace {
+
+// Twins come in swarms: somebody sends everything once more.
+constexpr absl::Duration kLookAfterTwin = absl::Minutes(1);
 
 constexpr pg::Statement kEpochs{"lifecycle.epochs", R"sql(
   SELECT tenant_id, epoch FROM model_epoch WHERE tenant_id = ANY ($1::text[]))sql"};
@@ -98,7 +102,8 @@ constexpr pg::Statement kCustomers{"lifecycle.customers", R"sql(
 
 constexpr pg::Statement kPresent{"lifecycle.present", R"sql(
   SELECT w.n
-  FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS w (tenant_id, contact_id, n)
+  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS contact_id,
+               generate_subscripts($2::uuid[], 1) AS n) AS w
   CROSS JOIN LATERAL (SELECT FROM customer c WHERE c.tenant_id = w.tenant_id
     AND c.contact_id = w.contact_id AND c.merged_into IS NULL OFFSET 0) c)sql"};
 
@@ -196,18 +201,18 @@ constexpr pg::Statement kProgressCustomers{"lifecycle.progress_customers", R"sql
                       AND f.contact_id = w.contact_id OFFSET 0) AS at
   WHERE c.ctid = at.ctid AND c.merged_into IS NOT DISTINCT FROM w.was_merged_into)sql"};
 
-#define CLM_INSERT_FACTS                                                                         \
-  "INSERT INTO fact (tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, "    \
-  "currency, quantity, channel, properties) "                                                    \
-  "SELECT * FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::uuid[], $5::smallint[], " \
-  "$6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::jsonb[]) "              \
-  "AS w (tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, currency, "      \
-  "quantity, channel, properties)"
+#define CLM_INSERT_FACTS                                                                      \
+  "INSERT INTO fact (tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, " \
+  "currency, quantity, channel, properties) "                                                 \
+  "SELECT * FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS contact_id, " \
+  "unnest($3::timestamptz[]) AS occur_time, unnest($4::uuid[]) AS event_id, "                 \
+  "unnest($5::smallint[]), unnest($6::text[]), unnest($7::bigint[]), unnest($8::text[]), "    \
+  "unnest($9::bigint[]), unnest($10::text[]), unnest($11::jsonb[])) AS w"
 
 // Facts that are known to be new: looking for a conflict all the same nearly doubles the cost.
 constexpr pg::Statement kInsertFacts{"lifecycle.insert_facts", CLM_INSERT_FACTS};
-// Facts that nobody has looked for. Under the lock of their shard it is enough to look here, which
-// costs less than being ready for a conflict.
+// Facts that may be there. Under the lock of their shard it is enough to look here, which costs
+// less than being ready for a conflict.
 constexpr pg::Statement kInsertUnread{"lifecycle.insert_unread", CLM_INSERT_FACTS R"sql(
   WHERE NOT EXISTS (SELECT FROM fact f WHERE f.tenant_id = w.tenant_id
     AND f.contact_id = w.contact_id AND f.occur_time = w.occur_time AND f.event_id = w.event_id
@@ -1273,9 +1278,21 @@ absl::Status InsertFacts(pg::Tx& tx, const pg::Statement& statement,
 
 }  // namespace
 
+// Twins of an event are rare: nobody looks for them, until one is met. Its transaction fails by the
+// key, the lane runs it again, and for a while those that come look first.
+absl::Status LifecycleWork::InsertUnread(pg::Tx& tx) const {
+  const absl::Time now = context_->clock->Now();
+  const bool look = absl::ToUnixMicros(now) < context_->look_until_micros;
+  const absl::Status status = InsertFacts(tx, look ? kInsertUnread : kInsertFacts, pending_.unread);
+  if (pg::SqlState(status) == "23505") {
+    context_->look_until_micros = absl::ToUnixMicros(now + kLookAfterTwin);
+  }
+  return status;
+}
+
 absl::Status LifecycleWork::FlushFacts(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(InsertFacts(tx, kInsertFacts, pending_.facts));
-  CLM_RETURN_IF_ERROR(InsertFacts(tx, kInsertUnread, pending_.unread));
+  CLM_RETURN_IF_ERROR(InsertUnread(tx));
   // The last of those that `alias` was merged into; no merge is under way.
   const auto find_survivor = [&](EntityKey at) -> absl::StatusOr<EntityKey> {
     for (;;) {

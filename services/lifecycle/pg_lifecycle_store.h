@@ -3,6 +3,7 @@
 #ifndef CLM_SERVICES_LIFECYCLE_PG_LIFECYCLE_STORE_H_
 #define CLM_SERVICES_LIFECYCLE_PG_LIFECYCLE_STORE_H_
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -70,6 +71,8 @@ class LifecycleWork : public journal::Work {
     // Told the earliest due time of each commit; InfinitePast when there is other work for the
     // background.
     std::function<void(absl::Time due)> on_due;
+    // Until then, in microseconds since 1970, facts are looked for before they are inserted unread.
+    mutable std::atomic<int64_t> look_until_micros = 0;
   };
   explicit LifecycleWork(const Context* context) : context_(context) {}
 
@@ -223,6 +226,7 @@ class LifecycleWork : public journal::Work {
   absl::Status FlushModels(pg::Tx& tx);
   absl::Status FlushCustomers(pg::Tx& tx);
   absl::Status FlushFacts(pg::Tx& tx);
+  absl::Status InsertUnread(pg::Tx& tx) const;
   absl::Status FlushPlaces(pg::Tx& tx);
   absl::Status FlushLog(pg::Tx& tx);
   absl::Status FlushRest(pg::Tx& tx);
