@@ -713,6 +713,30 @@ TEST_P(CustomerHashContract, ASlowFillIsRefusedEvenWhenTheTombstoneWasFlushedAwa
   EXPECT_THAT(ReadAll(*hash_), ::testing::IsEmpty());
 }
 
+TEST_P(CustomerHashContract, WhatIsOnlyFilledLeavesNoTombstoneAndNoOlderFillGetsBy) {
+  const auto change = [&](int64_t version) {
+    const PartChange change{ada_, "core", version, absl::UnixEpoch(), std::nullopt, true};
+    EXPECT_TRUE(other_->Apply(absl::MakeConstSpan(&change, 1)).ok());
+  };
+  // A reader that holds a token since before the change.
+  const auto parts = hash_->ReadThrough(
+      ada_, {"core"}, [&](const std::vector<std::string>&) -> absl::StatusOr<Parts> {
+        change(2);
+        return Parts{{"core", PartAt(1)}};
+      });
+  EXPECT_THAT(*parts, ElementsAre(Pair("core", PartAt(1))));
+  EXPECT_THAT(ReadAll(*hash_), ::testing::IsEmpty());
+  // No version is remembered where nothing was.
+  ThroughAt(*hash_, {"core"}, 1);
+  EXPECT_THAT(ReadAll(*hash_), ElementsAre(Pair("core", PartAt(1))));
+  change(1);
+  EXPECT_THAT(ReadAll(*hash_), ElementsAre(Pair("core", PartAt(1))));
+  change(3);
+  EXPECT_THAT(ReadAll(*hash_), ::testing::IsEmpty());
+  ThroughAt(*hash_, {"core"}, 2);
+  EXPECT_THAT(ReadAll(*hash_), ::testing::IsEmpty());
+}
+
 TEST_P(CustomerHashContract, AStampedeOfSixtyFourThreadsIsOneLoad) {
   constexpr int kThreads = 64;
   Options impatient = Defaults();

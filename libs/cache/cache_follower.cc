@@ -46,7 +46,7 @@ std::vector<PartChange> Tombstones::Take() {
   std::vector<PartChange> changes;
   changes.reserve(versions_.size());
   for (const auto& [place, version] : versions_) {
-    changes.push_back({place.first, place.second, version, absl::UnixEpoch(), std::nullopt});
+    changes.push_back({place.first, place.second, version, absl::UnixEpoch(), std::nullopt, false});
   }
   versions_.clear();
   return changes;

@@ -71,7 +71,8 @@ class SlottedCustomerHash final : public CustomerHash {
     std::vector<Slots::Write> writes;
     writes.reserve(changes.size());
     for (const PartChange& change : changes) {
-      writes.push_back({SlotOf(change.customer, change.field), EntryOf(change)});
+      writes.push_back(
+          {SlotOf(change.customer, change.field), EntryOf(change), change.only_filled});
     }
     return slots_.Apply(writes);
   }

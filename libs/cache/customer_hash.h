@@ -43,6 +43,9 @@ struct PartChange {
   absl::Time as_of;
   // Empty: the field becomes a tombstone of this version.
   std::optional<std::string> payload;
+  // Of a tombstone in a field to which nobody ever applies a payload: where there is no entry none
+  // is left either, as a fill needs a token, and that is taken away.
+  bool only_filled = false;
 };
 
 // Thread-safe.
@@ -74,11 +77,11 @@ class CustomerHash {
   virtual Stats stats() const = 0;
 
   absl::Status Put(const EntityKey& customer, const std::string& field, const Part& part) {
-    const PartChange change{customer, field, part.version, part.as_of, part.payload};
+    const PartChange change{customer, field, part.version, part.as_of, part.payload, false};
     return Apply(absl::MakeConstSpan(&change, 1));
   }
   absl::Status Invalidate(const EntityKey& customer, const std::string& field, int64_t version) {
-    const PartChange change{customer, field, version, absl::UnixEpoch(), std::nullopt};
+    const PartChange change{customer, field, version, absl::UnixEpoch(), std::nullopt, false};
     return Apply(absl::MakeConstSpan(&change, 1));
   }
 };

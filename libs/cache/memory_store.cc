@@ -101,7 +101,9 @@ class PrivateStore final : public MemoryStore {
             it == entries_.end() || !IsLive(it->second, now) ||
             Version(it->second) < Version(change.bytes) ||
             (Version(it->second) == Version(change.bytes) && !IsTombstone(change.bytes));
-        if (!due) continue;
+        const bool of_use = !change.only_over || (it != entries_.end() && IsLive(it->second, now) &&
+                                                  !IsTombstone(it->second));
+        if (!due || !of_use) continue;
         entries_[place] = std::move(change.bytes);
         ++written;
       }

@@ -56,16 +56,17 @@ return 1
 )lua";
 
 // Of several slots. KEYS: the entries' keys, then the tokens' keys. ARGV: now, then of each slot
-// the field, the new bytes and their ttl.
+// the field, the new bytes, their ttl and whether they only go over a live payload.
 constexpr char kWrite[] = R"lua(
 local now, slots, written = ARGV[1], #KEYS / 2, 0
 redis.call('DEL', unpack(KEYS, slots + 1))
 for i = 1, slots do
-  local key, field, new, ttl = KEYS[i], ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
+  local key, field, new, ttl = KEYS[i], ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i]
   local bytes = read(key, field)
   local order = -1
   if live(bytes, now) then order = compare(bytes, 1, new, 1) end
-  if order < 0 or (order == 0 and not tombstone(new)) then
+  local of_use = ARGV[4 * i + 1] == '' or (live(bytes, now) and not tombstone(bytes))
+  if of_use and (order < 0 or (order == 0 and not tombstone(new))) then
     save(key, field, new, ttl)
     written = written + 1
   end
@@ -179,7 +180,7 @@ class RedisStore final : public Store {
   void Write(std::vector<Change> changes, absl::Time now, Done<int64_t> done) override {
     std::vector<std::string> keys, args;
     keys.reserve(2 * changes.size());
-    args.reserve(1 + 3 * changes.size());
+    args.reserve(1 + 4 * changes.size());
     for (const Change& change : changes) keys.push_back(change.slot.key);
     for (const Change& change : changes) keys.push_back(TokenKey(change.slot));
     args.push_back(Micros(now));
@@ -187,6 +188,7 @@ class RedisStore final : public Store {
       args.push_back(std::move(change.slot.field));
       args.push_back(std::move(change.bytes));
       args.push_back(Millis(change.ttl));
+      args.push_back(change.only_over ? "1" : "");
     }
     client_.EvalAsync(write_, std::move(keys), std::move(args),
                       [done = std::move(done)](absl::StatusOr<redis::Reply> reply) mutable {

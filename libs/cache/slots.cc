@@ -160,12 +160,13 @@ absl::Status Slots::Apply(const std::vector<Write>& writes) {
   for (size_t begin = 0; begin < writes.size() && first.ok();) {
     std::vector<std::vector<Store::Change>> scripts;
     for (const size_t end = std::min(writes.size(), begin + kAtOnce); begin < end; ++begin) {
-      const auto& [slot, entry] = writes[begin];
+      const auto& [slot, entry, only_over] = writes[begin];
       if (scripts.empty() || scripts.back().size() == kInScript ||
           scripts.back().back().slot.tenant != slot.tenant) {
         scripts.emplace_back();
       }
-      scripts.back().push_back({slot, EncodeEntry(sealer_, slot, entry), entry.expiry - now});
+      scripts.back().push_back(
+          {slot, EncodeEntry(sealer_, slot, entry), entry.expiry - now, only_over});
     }
     const std::vector<absl::StatusOr<int64_t>> written =
         AwaitAll<int64_t>(scripts.size(), [&](size_t i, Store::Done<int64_t> done) {
@@ -174,10 +175,10 @@ absl::Status Slots::Apply(const std::vector<Write>& writes) {
     for (const absl::StatusOr<int64_t>& one : written) first.Update(one.status());
   }
   if (first.ok()) {
-    for (const auto& [slot, entry] : writes) untold_.Settle(slot, entry.version);
+    for (const Write& write : writes) untold_.Settle(write.slot, write.entry.version);
   } else {
     ++counters_.unavailable;
-    for (const auto& [slot, entry] : writes) untold_.Add(slot, entry.version, now);
+    for (const Write& write : writes) untold_.Add(write.slot, write.entry.version, now);
   }
   return first;
 }

@@ -80,6 +80,7 @@ class Slots {
   struct Write {
     Slot slot;
     Entry entry;
+    bool only_over = false;  // Store::Change::only_over.
   };
   // Together, as many at a time as Redis can run within one command's timeout. The first failure,
   // after which no more are sent. What was not heard, this process does not read from the store

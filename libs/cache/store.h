@@ -59,6 +59,8 @@ class Store {
     Slot slot;
     std::string bytes;
     absl::Duration ttl;
+    // Only where there is a live entry other than a tombstone.
+    bool only_over = false;
   };
   // For each of `changes`, at least one, in their order: takes any token away, then stores the
   // bytes unless the slot holds a live entry of a higher version, or of the same version when the

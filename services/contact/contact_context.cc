@@ -217,11 +217,12 @@ absl::Status ContactContext::TellHash(const std::vector<EntityKey>& keys,
     const int shard = ShardOf(key.tenant, key.id);
     for (const auto& [moved, off] : heads) {
       if (moved != shard) continue;
-      changes.push_back({key, kCorePart, off, absl::UnixEpoch(), std::nullopt});
+      changes.push_back({key, kCorePart, off, absl::UnixEpoch(), std::nullopt, true});
     }
   }
   for (const auto& key : merged) {
-    changes.push_back({key, kCorePart, cache::kFinalVersion, absl::UnixEpoch(), std::nullopt});
+    changes.push_back(
+        {key, kCorePart, cache::kFinalVersion, absl::UnixEpoch(), std::nullopt, false});
   }
   return hash_->Apply(changes);
 }

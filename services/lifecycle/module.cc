@@ -52,7 +52,8 @@ class StagesInHash : public StageCacheHook {
         out->set_label(stage.label());
         if (stage.has_enter_time()) *out->mutable_enter_time() = stage.enter_time();
       }
-      changes.push_back({one.contact, kField, one.version, one.as_of, context.SerializeAsString()});
+      changes.push_back(
+          {one.contact, kField, one.version, one.as_of, context.SerializeAsString(), false});
     }
     return hash_->Apply(changes);
   }
