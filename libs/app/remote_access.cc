@@ -14,8 +14,9 @@ std::unique_ptr<rpc::Authenticator> NewRemoteAuthenticator(std::shared_ptr<grpc:
                                                            const Clock& clock) {
   std::shared_ptr<access::v1::AccessService::Stub> stub =
       access::v1::AccessService::NewStub(std::move(channel));
-  auto introspect = [stub, identity = std::move(identity)](absl::string_view token,
-                                     absl::Time deadline) -> absl::StatusOr<rpc::Caller> {
+  auto introspect = [stub, identity = std::move(identity)](
+                        absl::string_view token,
+                        absl::Time deadline) -> absl::StatusOr<rpc::Caller> {
     grpc::ClientContext context;
     rpc::PrepareContext(identity, rpc::Call{.deadline = deadline}, &context);
     access::v1::IntrospectRequest request;

@@ -116,7 +116,7 @@ absl::StatusOr<Answer> Lanes::Run(MutationInfo info, typename MutationOf<W>::Dec
   };
   auto waiting = std::make_shared<Waiting>();
   Submit(std::make_unique<MutationOf<W>>(std::move(info), std::move(declare), std::move(apply),
-                                         [waiting](absl::StatusOr<Answer> answer) {
+                                         [waiting](absl::StatusOr<Answer>&& answer) {
                                            absl::MutexLock lock(&waiting->mu);
                                            waiting->answer = std::move(answer);
                                            waiting->done = true;

@@ -201,13 +201,17 @@ constexpr pg::Statement kProgressCustomers{"lifecycle.progress_customers", R"sql
                       AND f.contact_id = w.contact_id OFFSET 0) AS at
   WHERE c.ctid = at.ctid AND c.merged_into IS NOT DISTINCT FROM w.was_merged_into)sql"};
 
-#define CLM_INSERT_FACTS                                                                      \
-  "INSERT INTO fact (tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, " \
-  "currency, quantity, channel, properties) "                                                 \
-  "SELECT * FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS contact_id, " \
-  "unnest($3::timestamptz[]) AS occur_time, unnest($4::uuid[]) AS event_id, "                 \
-  "unnest($5::smallint[]), unnest($6::text[]), unnest($7::bigint[]), unnest($8::text[]), "    \
-  "unnest($9::bigint[]), unnest($10::text[]), unnest($11::jsonb[])) AS w"
+#define CLM_FACT_COLUMN_NAMES                                                                   \
+  "tenant_id, contact_id, occur_time, event_id, kind, type, amount_minor, currency, quantity, " \
+  "channel, properties"
+#define CLM_INSERT_FACTS                                                              \
+  "INSERT INTO fact (" CLM_FACT_COLUMN_NAMES ") SELECT " CLM_FACT_COLUMN_NAMES        \
+  " FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS contact_id, " \
+  "unnest($3::timestamptz[]) AS occur_time, unnest($4::uuid[]) AS event_id, "         \
+  "unnest($5::smallint[]) AS kind, unnest($6::text[]) AS type, "                      \
+  "unnest($7::bigint[]) AS amount_minor, unnest($8::text[]) AS currency, "            \
+  "unnest($9::bigint[]) AS quantity, unnest($10::text[]) AS channel, "                \
+  "unnest($11::jsonb[]) AS properties) AS w"
 
 // Facts that are known to be new: looking for a conflict all the same nearly doubles the cost.
 constexpr pg::Statement kInsertFacts{"lifecycle.insert_facts", CLM_INSERT_FACTS};
@@ -1283,7 +1287,7 @@ absl::Status InsertFacts(pg::Tx& tx, const pg::Statement& statement,
 absl::Status LifecycleWork::InsertUnread(pg::Tx& tx) const {
   const absl::Time now = context_->clock->Now();
   const bool look = absl::ToUnixMicros(now) < context_->look_until_micros;
-  const absl::Status status = InsertFacts(tx, look ? kInsertUnread : kInsertFacts, pending_.unread);
+  absl::Status status = InsertFacts(tx, look ? kInsertUnread : kInsertFacts, pending_.unread);
   if (pg::SqlState(status) == "23505") {
     context_->look_until_micros = absl::ToUnixMicros(now + kLookAfterTwin);
   }
