@@ -1,3 +1,4 @@
+#include <functional>
 #include <map>
 #include <set>
 
@@ -47,6 +48,23 @@ class TimelineTest : public ContactTest {
   }
   absl::StatusOr<v1::IngestEventsResponse> Ingest(std::vector<v1::BehaviorEvent> events) {
     return Call(*main_.timeline, &Timeline::IngestEvents, Batch(std::move(events)));
+  }
+  // All pages of them. `see` is given the token of each page that follows, and the empty one.
+  std::vector<v1::IdentityViolation> Violations(
+      int page_size, const std::function<void(const std::string&)>& see = nullptr) {
+    v1::ListIdentityViolationsRequest list;
+    list.set_parent(kAcme);
+    list.set_page_size(page_size);
+    std::vector<v1::IdentityViolation> all;
+    do {
+      const auto page = Call(*main_.timeline, &Timeline::ListIdentityViolations, list);
+      EXPECT_THAT(page, IsOk());
+      if (!page.ok()) return all;
+      all.insert(all.end(), page->violations().begin(), page->violations().end());
+      list.set_page_token(page->next_page_token());
+      if (see) see(list.page_token());
+    } while (!list.page_token().empty());
+    return all;
   }
   // What the journal tells of a contact's behaviour.
   std::vector<v1::BehaviorEvent> Told(const v1::Contact& contact) {
@@ -373,16 +391,7 @@ TEST_F(TimelineTest, WhyAnIdentifierWasNotUsedIsListedUntilItsOwnerIsErased) {
       const auto bob, Ingest({By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "bob"}}),
                               By(Purchase(), {{"email", "ada@example.com"}, {"user_id", "bob"}}),
                               By(Purchase(), {{"phone", "000"}, {"user_id", "bob"}})}));
-  v1::ListIdentityViolationsRequest list;
-  list.set_parent(kAcme);
-  list.set_page_size(1);
-  std::vector<v1::IdentityViolation> all;
-  do {
-    CLM_ASSERT_OK_AND_ASSIGN(const auto page,
-                             Call(*main_.timeline, &Timeline::ListIdentityViolations, list));
-    all.insert(all.end(), page.violations().begin(), page.violations().end());
-    list.set_page_token(page.next_page_token());
-  } while (!list.page_token().empty());
+  const std::vector<v1::IdentityViolation> all = Violations(1);
   ASSERT_EQ(all.size(), 2u);
   EXPECT_EQ(all[0].kind(), v1::IdentityViolation::KIND_BLOCKED_VALUE);
   EXPECT_EQ(all[0].value(), "000");
@@ -458,19 +467,14 @@ TEST_F(TimelineTest, ThePageTokenOfIdentityViolationsTellsNoIdentifier) {
     events.push_back(By(Purchase(), {{"user_id", "ada"}, {"email", said.back()}}));
   }
   CLM_ASSERT_OK(Ingest(events));
-  v1::ListIdentityViolationsRequest list;
-  list.set_parent(kAcme);
-  list.set_page_size(2);
   std::vector<std::string> read;
-  do {
-    CLM_ASSERT_OK_AND_ASSIGN(const auto page,
-                             Call(*main_.timeline, &Timeline::ListIdentityViolations, list));
-    for (const auto& violation : page.violations()) read.push_back(violation.value());
-    list.set_page_token(page.next_page_token());
-    std::string token;
-    ASSERT_TRUE(absl::WebSafeBase64Unescape(list.page_token(), &token));
-    EXPECT_THAT(token, ::testing::Not(HasSubstr("address")));
-  } while (!list.page_token().empty());
+  for (const auto& violation : Violations(2, [](const std::string& page_token) {
+         std::string token;
+         ASSERT_TRUE(absl::WebSafeBase64Unescape(page_token, &token));
+         EXPECT_THAT(token, Not(HasSubstr("address")));
+       })) {
+    read.push_back(violation.value());
+  }
   EXPECT_THAT(read, ::testing::UnorderedElementsAreArray(said));
 }
 
