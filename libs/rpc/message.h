@@ -1,7 +1,6 @@
 // How requests and responses cross from gRPC into the bindings. A request that does not parse
 // reaches the binding, marked, so that it gets a proper error (gRPC's own answer would be
-// UNIMPLEMENTED). A response may be bytes that are serialized already. The state of a call lives
-// with its response, so that a call costs no allocation of its own.
+// UNIMPLEMENTED).
 #ifndef CLM_LIBS_RPC_MESSAGE_H_
 #define CLM_LIBS_RPC_MESSAGE_H_
 
@@ -13,16 +12,18 @@
 
 namespace clm::rpc::internal {
 
+// A request of a stream.
 template <class Msg>
 struct In {
   Msg message;
   bool malformed = false;
 };
 
-template <class Msg>
-struct Out {
-  Msg message;
-  UnaryCall call;
+// The request of a unary call as it came: the call knows what to parse it as. gRPC's code for a
+// unary method is made once for this type and not for each method: half the compilation of a
+// service's bindings.
+struct RawRequest {
+  grpc::ByteBuffer bytes;
 };
 
 }  // namespace clm::rpc::internal
@@ -38,17 +39,22 @@ class SerializationTraits<clm::rpc::internal::In<Msg>> {
   }
 };
 
-template <class Msg>
-class SerializationTraits<clm::rpc::internal::Out<Msg>> {
+template <>
+class SerializationTraits<clm::rpc::internal::RawRequest> {
  public:
-  static Status Serialize(const clm::rpc::internal::Out<Msg>& out, ByteBuffer* buffer,
-                          bool* own_buffer) {
-    if (out.call.bytes() == nullptr) {
-      return SerializationTraits<Msg>::Serialize(out.message, buffer, own_buffer);
-    }
-    *buffer = *out.call.bytes();
-    *own_buffer = true;
+  static Status Deserialize(ByteBuffer* buffer, clm::rpc::internal::RawRequest* request) {
+    request->bytes.Swap(buffer);
     return Status::OK;
+  }
+};
+
+// The state of a call stands where gRPC keeps the response: it costs no allocation of its own.
+template <>
+class SerializationTraits<clm::rpc::internal::UnaryCall> {
+ public:
+  static Status Serialize(const clm::rpc::internal::UnaryCall& call, ByteBuffer* buffer,
+                          bool* own_buffer) {
+    return call.Serialize(buffer, own_buffer);
   }
 };
 

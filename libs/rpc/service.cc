@@ -1,5 +1,6 @@
 #include "libs/rpc/service.h"
 
+#include <grpcpp/impl/codegen/server_callback_handlers.h>
 #include <grpcpp/impl/rpc_service_method.h>
 
 #include "absl/strings/str_cat.h"
@@ -74,6 +75,26 @@ Service::Slot* Service::Find(const std::string& method, const google::protobuf::
   }
   fault_.Update(Fault(absl::StrCat(full_name_, ".", method, ": no such method, or no policy")));
   return nullptr;
+}
+
+void Service::BindUnary(const std::string& method, const google::protobuf::Message& request,
+                        const google::protobuf::Message& response,
+                        std::unique_ptr<internal::UnaryHandler> handler) {
+  Slot* const slot = Find(method, request.GetDescriptor(), response.GetDescriptor(), false, false);
+  if (slot == nullptr) return;
+  handler->host = &host_;
+  handler->method = &slot->method;
+  handler->request = &request;
+  handler->response = &response;
+  slot->unary = std::move(handler);
+  const internal::UnaryHandler* const bound = slot->unary.get();
+  Install(slot, new grpc::internal::CallbackUnaryHandler<internal::RawRequest, internal::UnaryCall>(
+                    [bound](grpc::CallbackServerContext* context, const internal::RawRequest* in,
+                            internal::UnaryCall* call) {
+                      // gRPC's request is const only to remind handlers; it is this call's own.
+                      auto* const request = const_cast<internal::RawRequest*>(in);
+                      return call->Start(bound, context, &request->bytes);
+                    }));
 }
 
 void Service::Install(Slot* slot, grpc::internal::MethodHandler* handler) {

@@ -27,6 +27,7 @@
 #define CLM_LIBS_RPC_SERVICE_H_
 
 #include <google/protobuf/descriptor.h>
+#include <grpcpp/impl/codegen/server_callback_handlers.h>
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
@@ -121,15 +122,15 @@ class Service : public grpc::Service {
   template <class H, class Req, class Resp>
   void Bind(const std::string& method, H* handlers,
             absl::StatusOr<Resp> (H::*function)(const Call&, const Req&)) {
-    BindUnary<Req, Resp>(
-        method, std::make_unique<internal::WorkerHandler<H, Req, Resp>>(handlers, function));
+    BindUnary(method, Req::default_instance(), Resp::default_instance(),
+              std::make_unique<internal::WorkerHandler<H, Req, Resp>>(handlers, function));
   }
 
   template <class H, class Req, class Resp>
   void Bind(const std::string& method, H* handlers,
             void (H::*function)(const Call&, const Req&, Reply<Resp>)) {
-    BindUnary<Req, Resp>(
-        method, std::make_unique<internal::InlineHandler<H, Req, Resp>>(handlers, function));
+    BindUnary(method, Req::default_instance(), Resp::default_instance(),
+              std::make_unique<internal::InlineHandler<H, Req, Resp>>(handlers, function));
   }
 
   template <class H, class Req, class Resp>
@@ -179,23 +180,9 @@ class Service : public grpc::Service {
     std::unique_ptr<internal::UnaryHandler> unary;
   };
 
-  template <class Req, class Resp>
-  void BindUnary(const std::string& method, std::unique_ptr<internal::UnaryHandler> handler) {
-    Slot* const slot = Find(method, Req::descriptor(), Resp::descriptor(), false, false);
-    if (slot == nullptr) return;
-    handler->host = &host_;
-    handler->method = &slot->method;
-    slot->unary = std::move(handler);
-    const internal::UnaryHandler* const bound = slot->unary.get();
-    Install(slot, new grpc::internal::CallbackUnaryHandler<internal::In<Req>, internal::Out<Resp>>(
-                      [bound](grpc::CallbackServerContext* context, const internal::In<Req>* in,
-                              internal::Out<Resp>* out) {
-                        // gRPC's request is const only to remind handlers; it is this call's own.
-                        auto* const request = const_cast<Req*>(&in->message);
-                        return out->call.Start(bound, context, request, in->malformed,
-                                               &out->message);
-                      }));
-  }
+  void BindUnary(const std::string& method, const google::protobuf::Message& request,
+                 const google::protobuf::Message& response,
+                 std::unique_ptr<internal::UnaryHandler> handler);
 
   // The method, if it exists with these types and is not bound yet; notes the fault otherwise.
   Slot* Find(const std::string& method, const google::protobuf::Descriptor* request,

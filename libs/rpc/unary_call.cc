@@ -1,18 +1,25 @@
 #include "libs/rpc/unary_call.h"
 
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/impl/serialization_traits.h>
+
 #include <utility>
 
 namespace clm::rpc::internal {
+namespace {
+
+using Traits = grpc::SerializationTraits<google::protobuf::Message>;
+
+}  // namespace
 
 grpc::ServerUnaryReactor* UnaryCall::Start(const UnaryHandler* handler,
                                            grpc::CallbackServerContext* context,
-                                           google::protobuf::Message* request, bool malformed,
-                                           google::protobuf::Message* response) {
+                                           grpc::ByteBuffer* request) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   handler_ = handler;
-  request_ = request;
-  response_ = response;
-  malformed_ = malformed;
+  request_.reset(handler->request->New());
+  response_.reset(handler->response->New());
+  malformed_ = !Traits::Deserialize(request, request_.get()).ok();
   reactor_ = reactor;
   session_.Open(handler->host, handler->method, context);
   if (absl::Status status = session_.Admit(); !status.ok()) {
@@ -61,6 +68,13 @@ void UnaryCall::FinishBytes(std::string serialized) {
   const grpc::Slice slice(serialized);
   bytes_.emplace(&slice, 1);
   Finish(absl::OkStatus());
+}
+
+grpc::Status UnaryCall::Serialize(grpc::ByteBuffer* buffer, bool* own_buffer) const {
+  if (!bytes_) return Traits::Serialize(*response_, buffer, own_buffer);
+  *buffer = *bytes_;
+  *own_buffer = true;
+  return grpc::Status::OK;
 }
 
 }  // namespace clm::rpc::internal

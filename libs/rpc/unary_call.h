@@ -7,6 +7,7 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -30,15 +31,17 @@ class UnaryHandler {
 
   Host* host = nullptr;
   const Method* method = nullptr;
+  // What requests and responses are made from.
+  const google::protobuf::Message* request = nullptr;
+  const google::protobuf::Message* response = nullptr;
 };
 
 // Answered once, from any thread.
 class UnaryCall final : public Answer {
  public:
-  // Everything passed in lives until the call is answered.
+  // Handler and context live until the call is answered; the bytes are consumed.
   grpc::ServerUnaryReactor* Start(const UnaryHandler* handler, grpc::CallbackServerContext* context,
-                                  google::protobuf::Message* request, bool malformed,
-                                  google::protobuf::Message* response);
+                                  grpc::ByteBuffer* request);
 
   void Finish(absl::Status status) override;
   void FinishBytes(std::string serialized) override;
@@ -47,8 +50,8 @@ class UnaryCall final : public Answer {
 
   const Call& call() const { return session_.call(); }
   const Method& method() const { return session_.method(); }
-  // The response, when it was given as bytes; nullptr otherwise.
-  const grpc::ByteBuffer* bytes() const { return bytes_ ? &*bytes_ : nullptr; }
+  // The response as it goes out.
+  grpc::Status Serialize(grpc::ByteBuffer* buffer, bool* own_buffer) const;
 
  private:
   void Continue(const absl::Status& identified, bool on_worker);
@@ -56,11 +59,12 @@ class UnaryCall final : public Answer {
   void Invoke();
 
   const UnaryHandler* handler_ = nullptr;
-  google::protobuf::Message* request_ = nullptr;
-  google::protobuf::Message* response_ = nullptr;
+  std::unique_ptr<google::protobuf::Message> request_;
+  std::unique_ptr<google::protobuf::Message> response_;
   bool malformed_ = false;
   grpc::ServerUnaryReactor* reactor_ = nullptr;
   Session session_;
+  // The response, when it was given as bytes.
   std::optional<grpc::ByteBuffer> bytes_;
 };
 
