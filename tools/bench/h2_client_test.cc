@@ -192,6 +192,15 @@ TEST_P(H2OutageTest, AServerThatGoesAwayFailsWhatIsInFlightAndIsFoundAgain) {
   EXPECT_EQ(Send(10, 4, "back").completed, 10);
 }
 
+TEST_P(H2OutageTest, WhatWasClosedBetweenTwoRunsIsMadeAnew) {
+  EXPECT_EQ(Send(10, 4, "before").completed, 10);
+  server_->Shutdown();
+  Serve();
+  const Slice slice = Send(10, 4, "after");
+  EXPECT_EQ(slice.completed, 10);
+  EXPECT_EQ(slice.failures, 0) << slice.failure;
+}
+
 INSTANTIATE_TEST_SUITE_P(Clients, H2OutageTest, ::testing::Values(Client::kH2),
                          [](const auto&) { return "H2"; });
 
