@@ -322,6 +322,36 @@ TEST_F(ContactFeedHandlerTest, WhatReachesAMergedContactLaterGoesToTheSurvivor) 
   EXPECT_EQ(Count("SELECT count(*) FROM refold"), 0);
 }
 
+TEST_F(ContactFeedHandlerTest, AMergeOfAnotherProcessIsHeardByWhoRemembersTheCustomer) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Created(Contact(2), 900)}));
+  // Named by no rule: the customer is looked up once and remembered.
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(2), {{1, 950, "visit"}})}));
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(2), {{2, 951, "visit"}})}));
+  Node other(database_.app_dsn, &clock_);
+  CLM_ASSERT_OK(Deliver({Merged(Contact(1), Contact(2))}, &other));
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(2), {{3, 952, "visit"}})}));
+  Settle();
+  EXPECT_EQ(Count("SELECT count(*) FROM fact"), 3);
+  EXPECT_EQ(Count("SELECT count(DISTINCT contact_id) FROM fact"), 1);
+}
+
+TEST(KnownCustomersTest, NothingOutlivesAMergeOrTheCapacity) {
+  KnownCustomers known(2);
+  const EntityKey a{"acme", Uuid::V5(Uuid(), "a")}, b{"acme", Uuid::V5(Uuid(), "b")};
+  const EntityKey stranger{"evil", a.id};
+  const absl::flat_hash_map<std::string, int64_t> before{{"acme", 1}, {"evil", 0}};
+  const absl::flat_hash_map<std::string, int64_t> after{{"acme", 2}, {"evil", 0}};
+  known.Add({a}, before);
+  EXPECT_THAT(known.Find({a, b, stranger}, before), ElementsAre(true, false, false));
+  EXPECT_THAT(known.Find({a}, after), ElementsAre(false));
+  known.Add({b}, after);
+  known.Add({a}, before);
+  EXPECT_THAT(known.Find({a, b}, after), ElementsAre(false, true));
+  known.Add({a, stranger}, after);
+  EXPECT_THAT(known.Find({a, b, stranger}, after), ElementsAre(false, false, true));
+}
+
 TEST_F(ContactFeedHandlerTest, MergesThatArriveInTheWrongOrderLeadToTheLastSurvivor) {
   // With a stage that everybody begins in, so that an alias would show.
   StageModel model = NonContractualModel();

@@ -100,8 +100,9 @@ void Run(bool grouped) {
   const SystemClock clock;
   const auto pool = pg::NewPool({.dsn = database.app_dsn});
   ModelCache models;
+  KnownCustomers known;
   LifecycleReader reader(pool.get(), &models);
-  LifecycleWork::Context context{.models = &models, .clock = &clock};
+  LifecycleWork::Context context{.models = &models, .known = &known, .clock = &clock};
   journal::Lanes lanes({.pool = pool.get(), .clock = &clock, .new_work = [&] {
                           return std::make_unique<LifecycleWork>(&context);
                         }});

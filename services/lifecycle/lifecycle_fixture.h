@@ -33,7 +33,7 @@ namespace clm::lifecycle {
 struct Node {
   Node(const std::string& dsn, const Clock* clock, StageCacheHook* cache = nullptr)
       : pool(pg::NewPool({.dsn = dsn})),
-        context{.models = &models, .clock = clock, .cache = cache},
+        context{.models = &models, .known = &known, .clock = clock, .cache = cache},
         lanes({.pool = pool.get(),
                .clock = clock,
                .new_work = [this] { return std::make_unique<LifecycleWork>(&context); }}),
@@ -42,6 +42,7 @@ struct Node {
 
   std::unique_ptr<pg::Pool> pool;
   ModelCache models;
+  KnownCustomers known;
   LifecycleWork::Context context;
   journal::Lanes lanes;
   LifecycleReader reader;

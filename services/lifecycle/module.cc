@@ -108,6 +108,7 @@ class LifecycleModule : public app::Module {
     doorbell_ = std::make_unique<journal::Doorbell>(redis_.get(), kName, &heads_);
     reader_ = std::make_unique<LifecycleReader>(pool_.get(), &models_);
     context_.models = &models_;
+    context_.known = &known_;
     context_.clock = &runtime.clock();
     context_.cache = stages_.get();
     context_.on_due = [this](absl::Time due) { timers_->Expect(due); };
@@ -258,6 +259,7 @@ class LifecycleModule : public app::Module {
   journal::Heads heads_;
   journal::ToldOffsets told_;
   ModelCache models_;
+  KnownCustomers known_;
   ContactFeedHandler contact_feed_;
   LifecycleWork::Context context_;
   std::unique_ptr<pg::Pool> pool_;

@@ -34,12 +34,12 @@ constexpr pg::Statement kEpochs{"lifecycle.epochs", R"sql(
 // the first statement, as later ones must see what whoever held it has committed. The shards are
 // locked by then, so that nobody waits for a shard while holding the gate.
 constexpr pg::Statement kEnter{"lifecycle.enter", R"sql(
-  SELECT w.tenant_id, coalesce(e.epoch, 0)
+  SELECT w.tenant_id, coalesce(e.epoch, 0), coalesce(e.merge_count, 0)
   FROM (SELECT CASE WHEN $2::boolean THEN pg_advisory_xact_lock(6712090)
                ELSE pg_advisory_xact_lock_shared(6712090) END OFFSET 0) AS gate
   CROSS JOIN unnest($1::text[]) AS w (tenant_id)
-  LEFT JOIN LATERAL (SELECT epoch FROM model_epoch e WHERE e.tenant_id = w.tenant_id OFFSET 0) e
-    ON true)sql"};
+  LEFT JOIN LATERAL (SELECT epoch, merge_count FROM model_epoch e WHERE e.tenant_id = w.tenant_id
+    OFFSET 0) e ON true)sql"};
 
 constexpr pg::Statement kModels{"lifecycle.models", R"sql(
   SELECT tenant_id, id, version, row_version, preset, body, create_time, update_time
@@ -55,6 +55,10 @@ constexpr pg::Statement kRules{"lifecycle.rules", R"sql(
 constexpr pg::Statement kSaveEpoch{"lifecycle.save_epoch", R"sql(
   INSERT INTO model_epoch (tenant_id, epoch) VALUES ($1::text, $2::bigint)
   ON CONFLICT (tenant_id) DO UPDATE SET epoch = excluded.epoch)sql"};
+
+constexpr pg::Statement kCountMerge{"lifecycle.count_merge", R"sql(
+  INSERT INTO model_epoch (tenant_id, merge_count) VALUES ($1::text, 1)
+  ON CONFLICT (tenant_id) DO UPDATE SET merge_count = model_epoch.merge_count + 1)sql"};
 
 constexpr pg::Statement kSaveModel{"lifecycle.save_model", R"sql(
   INSERT INTO stage_model (tenant_id, id, version, row_version, preset, body, create_time, update_time)
@@ -676,7 +680,11 @@ absl::Status LifecycleWork::LoadModels(pg::Tx& tx) {
   args.AddArray(tenants).Add(merges_);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kEnter, args));
   std::map<std::string, int64_t> epochs;
-  for (int i = 0; i < rows.size(); ++i) epochs[std::string(rows[i].Text(0))] = rows[i].Int(1);
+  for (int i = 0; i < rows.size(); ++i) {
+    const std::string tenant(rows[i].Text(0));
+    epochs[tenant] = rows[i].Int(1);
+    merge_counts_[tenant] = rows[i].Int(2);
+  }
   std::vector<std::string> unread(define_.begin(), define_.end());
   for (const auto& [tenant, epoch] : epochs) {
     tenant_[tenant].models = context_->models->Get(tenant, epoch);
@@ -708,21 +716,38 @@ absl::Status LifecycleWork::LoadUnread(pg::Tx& tx, std::vector<EntityKey>& keys)
   if (unnamed == keys.end()) return absl::OkStatus();
   const std::vector<EntityKey> wanted(unnamed, keys.end());
   keys.erase(unnamed, keys.end());
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kPresent, pg::KeyArgs(wanted)));
-  std::vector<bool> present(wanted.size());
-  for (int i = 0; i < rows.size(); ++i) present[rows[i].Int(0) - 1] = true;
+  const std::vector<bool> known = context_->known->Find(wanted, merge_counts_);
+  std::vector<EntityKey> unsure;
   for (size_t i = 0; i < wanted.size(); ++i) {
-    if (!present[i]) {
-      keys.push_back(wanted[i]);
-      continue;
+    if (known[i]) {
+      AddUnread(wanted[i]);
+    } else {
+      unsure.push_back(wanted[i]);
     }
-    auto entry = std::make_unique<Entry>();
-    entry->customer.key = wanted[i];
-    entry->customer.known = true;
-    entry->unread = true;
-    entries_[wanted[i]] = std::move(entry);
   }
+  if (unsure.empty()) return absl::OkStatus();
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kPresent, pg::KeyArgs(unsure)));
+  std::vector<bool> present(unsure.size());
+  for (int i = 0; i < rows.size(); ++i) present[rows[i].Int(0) - 1] = true;
+  std::vector<EntityKey> found;
+  for (size_t i = 0; i < unsure.size(); ++i) {
+    if (present[i]) {
+      AddUnread(unsure[i]);
+      found.push_back(unsure[i]);
+    } else {
+      keys.push_back(unsure[i]);
+    }
+  }
+  context_->known->Add(found, merge_counts_);
   return absl::OkStatus();
+}
+
+void LifecycleWork::AddUnread(const EntityKey& key) {
+  auto entry = std::make_unique<Entry>();
+  entry->customer.key = key;
+  entry->customer.known = true;
+  entry->unread = true;
+  entries_[key] = std::move(entry);
 }
 
 absl::Status LifecycleWork::LoadCustomers(pg::Tx& tx, const std::vector<EntityKey>& keys) {
@@ -1319,6 +1344,9 @@ absl::Status LifecycleWork::FlushFacts(pg::Tx& tx) {
       CLM_RETURN_IF_ERROR(mark(to));
     }
     pg::Args args;
+    pg::Args tenant;
+    tenant.Add(moved.from.tenant);
+    CLM_RETURN_IF_ERROR(tx.Exec(kCountMerge, tenant).status());
     args.Add(moved.from.tenant).Add(moved.from.id);
     CLM_RETURN_IF_ERROR(tx.Exec(kDropPlaces, args).status());
     args.Add(to.id);
@@ -1852,6 +1880,7 @@ std::vector<const pg::Statement*> LifecycleStatements() {
           &kRevisions,
           &kRules,
           &kSaveEpoch,
+          &kCountMerge,
           &kSaveModel,
           &kSaveRevision,
           &kSaveRule,

@@ -26,6 +26,7 @@
 #include "libs/pg/migrate.h"
 #include "libs/pg/pg.h"
 #include "services/lifecycle/customer.h"
+#include "services/lifecycle/known_customers.h"
 #include "services/lifecycle/models.h"
 
 namespace clm::lifecycle {
@@ -66,6 +67,7 @@ class LifecycleWork : public journal::Work {
  public:
   struct Context {
     ModelCache* models = nullptr;
+    KnownCustomers* known = nullptr;
     const Clock* clock = nullptr;
     StageCacheHook* cache = nullptr;  // May be null.
     // Told the earliest due time of each commit; InfinitePast when there is other work for the
@@ -218,6 +220,7 @@ class LifecycleWork : public journal::Work {
   absl::Status LoadModels(pg::Tx& tx);
   // Takes those away from `keys` whose being there is enough.
   absl::Status LoadUnread(pg::Tx& tx, std::vector<EntityKey>& keys);
+  void AddUnread(const EntityKey& key);
   absl::Status LoadCustomers(pg::Tx& tx, const std::vector<EntityKey>& keys);
   absl::Status LoadKnownIds(pg::Tx& tx);
   absl::Status LoadFacts(pg::Tx& tx, const std::vector<EntityKey>& keys, Depth depth);
@@ -244,6 +247,7 @@ class LifecycleWork : public journal::Work {
   absl::flat_hash_map<const event::v1::Event*, std::vector<FactPtr>> decoded_;
 
   std::map<std::string, Tenant> tenant_;
+  absl::flat_hash_map<std::string, int64_t> merge_counts_;
   absl::flat_hash_map<EntityKey, std::unique_ptr<Entry>> entries_;
   Pending pending_;
 
