@@ -68,10 +68,12 @@ _clm_precompile(plain ${_clm_plain_set})
 _clm_precompile(grpc ${_clm_grpc_set})
 _clm_precompile(test ${_clm_plain_set} ${_clm_test_headers})
 _clm_precompile(test_grpc ${_clm_grpc_set} ${_clm_test_headers})
+# What is tested is built as shipped; the cases themselves are run once and compiled often. Without
+# optimisation there is no fortified source either.
+set(_clm_case_flags $<$<CONFIG:Release>:-O0> $<$<CONFIG:Release>:-U_FORTIFY_SOURCE>)
 foreach(kind test test_grpc)
   target_link_libraries(clm_precompiled_${kind} PRIVATE GTest::gmock)
-  # What is tested is built as shipped; the cases themselves need no more.
-  target_compile_options(clm_precompiled_${kind} PRIVATE $<$<CONFIG:Release>:-O1>)
+  target_compile_options(clm_precompiled_${kind} PRIVATE ${_clm_case_flags})
 endforeach()
 
 # _clm_links_grpc(out DEPS...): whether one of them is gRPC or links it, as far as is known yet.
@@ -136,7 +138,7 @@ function(clm_test name)
   add_executable(${name} ${arg_SRCS})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main clm_flags)
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  target_compile_options(${name} PRIVATE ${_clm_case_flags})
   set(kind test)
   _clm_links_grpc(grpc ${arg_DEPS})
   if(grpc)
