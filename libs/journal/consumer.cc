@@ -19,6 +19,8 @@ constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
 constexpr absl::Duration kLongestRetry = absl::Seconds(5);
 // After so many failures of one event alone it is parked.
 constexpr int kAttempts = 5;
+// What is applied again is finished though its caller may have gone.
+constexpr absl::Duration kReplayPatience = absl::Seconds(30);
 // Bytes of records in memory from which on nothing more is fetched ahead.
 constexpr int64_t kMaxBytesAhead = 16 << 20;
 
@@ -41,6 +43,21 @@ absl::Status Deadly() {
 absl::Status Undecodable() {
   return error::Make(absl::StatusCode::kDataLoss, "EVENT_UNREADABLE",
                      "the record is not an event this program can read");
+}
+
+constexpr char kNothingParked[] = "NOTHING_PARKED";
+
+absl::Status NothingParked() {
+  return error::Make(absl::StatusCode::kNotFound, kNothingParked,
+                     "subject: no event of it is parked");
+}
+
+// The stored answer to a request; `otherwise` when there is none: stored if it is an answer.
+absl::StatusOr<Answer> AnswerOnly(Lanes& lanes, MutationInfo info,
+                                  const absl::StatusOr<std::string>& otherwise) {
+  info.shards.set(0);
+  return lanes.Run<Work>(
+      std::move(info), [](Work&) {}, [&](Work&, ConsumingRecorder&) { return otherwise; });
 }
 
 absl::StatusOr<pg::Result> ParkedOf(pg::Pool& pool, const std::string& source,
@@ -519,36 +536,54 @@ void Consumer::Finished(int number, int64_t fence, int64_t last, int count,
   }
 }
 
-absl::StatusOr<int> Consumer::Replay(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
-                                     const std::string& source, const std::string& tenant,
-                                     const std::string& subject) {
-  CLM_ASSIGN_OR_RETURN(const pg::Result parked, ParkedOf(pool, source, tenant, subject));
+absl::StatusOr<Answer> Consumer::Replay(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
+                                        const std::string& source, const std::string& subject,
+                                        const MutationInfo& info,
+                                        const std::function<std::string(int went)>& answer) {
+  CLM_ASSIGN_OR_RETURN(const pg::Result parked, ParkedOf(pool, source, info.tenant, subject));
+  // What is parked may have come after the request took effect.
+  if (parked.empty() || !info.request_id.empty()) {
+    auto answered = AnswerOnly(lanes, info, NothingParked());
+    const bool fresh = error::Reason(answered.status()) == kNothingParked;
+    if (parked.empty() || !fresh) return answered;
+  }
   int went = 0;
   for (int i = 0; i < parked.size(); ++i) {
     const int shard = static_cast<int>(parked[i].Int(0));
     const int64_t off = parked[i].Int(1);
     event::v1::Event event;
-    if (!event.ParseFromString(parked[i].Bytes(2))) return Undecodable();
-    MutationInfo info;
-    info.shards.set(shard);
-    info.actor = source;
-    info.deadline = absl::Now() + absl::Seconds(30);
-    const auto answer = lanes.Run<Work>(
-        std::move(info), [&](Work& work) { handler.Declare(event, work); },
+    if (!event.ParseFromString(parked[i].Bytes(2))) {
+      if (went == 0) return Undecodable();
+      break;
+    }
+    const bool last = i + 1 == parked.size();
+    MutationInfo one;
+    one.tenant = info.tenant;
+    one.shards.set(shard);
+    one.actor = source;
+    one.deadline = absl::Now() + kReplayPatience;
+    if (last) {
+      one.request_id = info.request_id;
+      one.fingerprint = info.fingerprint;
+    }
+    auto applied = lanes.Run<Work>(
+        std::move(one), [&](Work& work) { handler.Declare(event, work); },
         [&](Work& work, ConsumingRecorder& recorder) -> absl::StatusOr<std::string> {
           CLM_RETURN_IF_ERROR(handler.Apply(event, work, recorder));
-          recorder.Unpark(source, shard, off, tenant);
-          return std::string();
+          recorder.Unpark(source, shard, off, info.tenant);
+          return last ? answer(went + 1) : std::string();
         });
     // Its effect is not there twice: that of this transaction is gone with it.
-    if (error::Reason(answer.status()) == kParkedNoMore) continue;
-    if (!answer.ok()) {
-      if (went > 0) return went;
-      return answer.status();
-    }
+    if (error::Reason(applied.status()) == kParkedNoMore) continue;
+    if (!applied.ok() && went == 0) return applied;
+    if (!applied.ok()) break;
+    if (last) return applied;
     ++went;
   }
-  return went;
+  if (went == 0) return AnswerOnly(lanes, info, NothingParked());
+  MutationInfo rest = info;
+  rest.deadline = absl::Now() + kReplayPatience;
+  return AnswerOnly(lanes, std::move(rest), answer(went));
 }
 
 absl::StatusOr<Answer> Consumer::Skip(
@@ -569,10 +604,7 @@ absl::StatusOr<Answer> Consumer::Skip(
   return lanes.Run<Work>(
       std::move(info), [](Work&) {},
       [&](Work&, ConsumingRecorder& recorder) -> absl::StatusOr<std::string> {
-        if (parked.empty()) {
-          return error::Make(absl::StatusCode::kNotFound, "NOTHING_PARKED",
-                             "subject: no event of it is parked");
-        }
+        if (parked.empty()) return NothingParked();
         recorder.Unpark(source, first.shard, off, tenant);
         return record(first, recorder);
       });

@@ -77,11 +77,15 @@ class Consumer {
   Stats stats() const;
 
   // Applies the parked events of a subject again, in order, and forgets those that succeed; stops
-  // at the first that fails, with its status when nothing succeeded before it. Returns how many
-  // went.
-  static absl::StatusOr<int> Replay(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
-                                    const std::string& source, const std::string& tenant,
-                                    const std::string& subject);
+  // at the first that fails, with its status when nothing succeeded before it. `answer` makes the
+  // response from how many went; it is stored in the transaction of the last of them, so that a
+  // repetition of the request finds it wherever the process died. One that finds no answer goes on
+  // with what is left. NOT_FOUND, reason NOTHING_PARKED, when none is parked. `info` is that of the
+  // request, without shards.
+  static absl::StatusOr<Answer> Replay(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
+                                       const std::string& source, const std::string& subject,
+                                       const MutationInfo& info,
+                                       const std::function<std::string(int went)>& answer);
 
   struct GivenUp {
     int shard = 0;

@@ -31,14 +31,14 @@ class SumHandler : public EventHandler {
     static_cast<CounterWork&>(work).Need(event.tenant(), "sum:" + event.subject());
   }
   absl::Status Apply(const event::v1::Event& event, Work& work, Recorder& recorder) override {
-    if (before_first && calls == 0) before_first();
-    ++calls;
+    const int call = ++calls;
+    if (before) before(call);
     if (records) {
       const std::string name(absl::StripPrefix(event.subject(), "counters/"));
       recorder.Record({ShardOf(event.tenant(), name), event.tenant(), "sums/" + name, "test.Summed",
                        0, std::nullopt, "", event.payload()});
     }
-    if (calls == unavailable_at) return error::Unavailable("BUSY", "not now", absl::Seconds(1));
+    if (call == unavailable_at) return error::Unavailable("BUSY", "not now", absl::Seconds(1));
     if (event.subject() == hopeless) return error::Unavailable("BUSY", "never", absl::Seconds(1));
     {
       absl::MutexLock lock(&mu);
@@ -54,7 +54,7 @@ class SumHandler : public EventHandler {
     return absl::OkStatus();
   }
   std::atomic<int> calls = 0;
-  std::function<void()> before_first;
+  std::function<void(int call)> before;
   bool records = false;  // Each event applied, before anything that may fail.
   int unavailable_at = 0;
   std::string hopeless;  // Subject whose events are never applied.
@@ -89,6 +89,14 @@ class ConsumerTest : public TwoDatabasesTest {
     look.name = "sum:counters/" + name;
     look.by = 0;
     return std::stoll(Add(own_lanes_, look)->response);
+  }
+
+  // Replays what is parked of a counter; the answer is how many went.
+  absl::StatusOr<Answer> Replay(SumHandler& handler, const std::string& name, Lanes& lanes,
+                                const std::string& request_id = "") {
+    return Consumer::Replay(*own_pool_, lanes, handler, "source", "counters/" + name,
+                            InfoOf({.request_id = request_id}),
+                            [](int went) { return absl::StrCat(went); });
   }
 
   // Waits until the consumer has applied `count` events since its start.
@@ -174,7 +182,8 @@ TEST_F(ConsumerTest, AnEffectIsUndoneWhenTheLeaseIsLostBeforeItCommits) {
   SumHandler handler;
   constexpr pg::Statement kSteal{"test.steal", "UPDATE consumer_shard SET fence = fence + 1"};
   // In the middle of the transaction that applies the event, the shard goes to somebody else.
-  handler.before_first = [&] {
+  handler.before = [&](int call) {
+    if (call > 1) return;
     EXPECT_THAT(own_pool_->Transact({pg::Scope::Suite()},
                                     [&](pg::Tx& tx) { return tx.Exec(kSteal).status(); }),
                 IsOk());
@@ -206,10 +215,9 @@ TEST_F(ConsumerTest, APoisonedSubjectIsParkedAndTheOthersGoOn) {
     absl::MutexLock lock(&handler.mu);
     handler.poison.clear();
   }
-  const auto replayed =
-      Consumer::Replay(*own_pool_, own_lanes_, handler, "source", "acme", "counters/bad");
+  const auto replayed = Replay(handler, "bad", own_lanes_);
   ASSERT_THAT(replayed, IsOk());
-  EXPECT_EQ(*replayed, 10);
+  EXPECT_EQ(replayed->response, "10");
   EXPECT_EQ(Sum("bad"), 10);
 
   // And the subject is open again.
@@ -233,13 +241,70 @@ TEST_F(ConsumerTest, WhatSeveralReplayAtOnceTakesEffectOnce) {
   }
   std::atomic<int> replayed = 0;
   clm::testing::AtOnce(4, [&](int) {
-    const auto went =
-        Consumer::Replay(*own_pool_, own_lanes_, handler, "source", "acme", "counters/bad");
+    const auto went = Replay(handler, "bad", own_lanes_);
+    if (error::Reason(went.status()) == "NOTHING_PARKED") return;
     ASSERT_THAT(went, IsOk());
-    replayed += *went;
+    replayed += std::stoi(went->response);
   });
   EXPECT_EQ(replayed, 10);
   EXPECT_EQ(Sum("bad"), 10);
+}
+
+TEST_F(ConsumerTest, TheAnswerToAReplayIsThereWithItsLastEffect) {
+  SumHandler handler;
+  handler.poison = {"counters/bad"};
+  Consumer consumer(Options(&handler));
+  consumer.Start();
+  for (int i = 0; i < 3; ++i) ASSERT_THAT(Add(source_lanes_, {.name = "bad"}), IsOk());
+  WaitFor(consumer, 3);
+  {
+    absl::MutexLock lock(&handler.mu);
+    handler.poison.clear();
+  }
+  // From within the last of them on, the process takes no further mutation.
+  Lanes ending(CounterLanes(own_pool_.get(), &clock_));
+  std::thread drain;
+  std::atomic<bool> refuses = false;
+  handler.calls = 0;
+  handler.before = [&](int call) {
+    if (call != 3) return;
+    drain = std::thread([&] { ending.Drain(); });
+    while (!refuses) {
+      ending.Submit(std::make_unique<MutationOf<CounterWork>>(
+          InfoOf({}), [](CounterWork&) {},
+          [](CounterWork&, Recorder&) -> absl::StatusOr<std::string> { return ""; },
+          [&](const absl::StatusOr<Answer>& answer) {
+            if (error::Reason(answer.status()) == "SHUTTING_DOWN") refuses = true;
+          }));
+      std::this_thread::yield();
+    }
+  };
+  const std::string id = "0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a";
+  const auto first = Replay(handler, "bad", ending, id);
+  drain.join();
+  ASSERT_THAT(first, IsOk());
+  EXPECT_EQ(first->response, "3");
+  EXPECT_FALSE(first->replayed);
+
+  // Another process is asked again, also when more has been parked meanwhile.
+  for (int i = 0; i < 2; ++i) {
+    const auto again = Replay(handler, "bad", own_lanes_, id);
+    ASSERT_THAT(again, IsOk());
+    EXPECT_EQ(again->response, "3");
+    EXPECT_TRUE(again->replayed);
+    EXPECT_EQ(Sum("bad"), 3);
+    if (i > 0) break;
+    {
+      absl::MutexLock lock(&handler.mu);
+      handler.poison = {"counters/bad"};
+    }
+    ASSERT_THAT(Add(source_lanes_, {.name = "bad"}), IsOk());
+    WaitFor(consumer, 4);
+    absl::MutexLock lock(&handler.mu);
+    handler.poison.clear();
+  }
+  EXPECT_THAT(Replay(handler, "good", own_lanes_), clm::testing::ReasonIs("NOTHING_PARKED"));
+  consumer.Stop();
 }
 
 TEST_F(ConsumerTest, WhatAHandlerRecordedBeforeItFailedIsUndone) {

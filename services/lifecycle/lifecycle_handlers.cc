@@ -45,21 +45,6 @@ absl::Status CheckEtag(absl::string_view field, absl::string_view etag, int64_t 
   return absl::OkStatus();
 }
 
-constexpr char kNotAnswered[] = "NOT_ANSWERED";
-
-// The stored answer to a request; stores `answer` when there is none yet, or refuses with
-// kNotAnswered without one.
-absl::StatusOr<journal::Answer> StoreAnswer(journal::Lanes& lanes, journal::MutationInfo info,
-                                            const std::optional<std::string>& answer) {
-  info.shards.set(0);
-  return lanes.Run<journal::Work>(
-      std::move(info), [](journal::Work&) {},
-      [&](journal::Work&, journal::Recorder&) -> absl::StatusOr<std::string> {
-        if (answer) return *answer;
-        return error::Make(absl::StatusCode::kNotFound, kNotAnswered, "not answered yet");
-      });
-}
-
 absl::StatusOr<v1::ReplayDeadLetterResponse> ParsedAnswer(
     const absl::StatusOr<journal::Answer>& answer) {
   if (!answer.ok()) return answer.status();
@@ -1168,25 +1153,13 @@ absl::StatusOr<v1::ReplayDeadLetterResponse> LifecycleHandlers::ReplayDeadLetter
     return ParsedAnswer(journal::Consumer::Skip(*parts_.pool, *parts_.lanes, kContactSource,
                                                 request.subject(), info, record));
   }
-  // Events are applied by a mutation each, the answer is stored by one more. A repetition that
-  // finds no answer, as this process died in between, goes on with what is left.
-  if (!info.request_id.empty()) {
-    auto answered = ParsedAnswer(StoreAnswer(*parts_.lanes, info, std::nullopt));
-    if (answered.ok() || error::Reason(answered.status()) != kNotAnswered) return answered;
-  }
-  CLM_ASSIGN_OR_RETURN(const int went,
-                       journal::Consumer::Replay(*parts_.pool, *parts_.lanes, *parts_.contact_feed,
-                                                 kContactSource, tenant, request.subject()));
-  if (went == 0) {
-    return error::Make(absl::StatusCode::kNotFound, "NOTHING_PARKED",
-                       "subject: no event of it is parked");
-  }
-  v1::ReplayDeadLetterResponse response;
-  response.set_applied_count(went);
-  if (!info.request_id.empty()) {
-    CLM_RETURN_IF_ERROR(StoreAnswer(*parts_.lanes, info, response.SerializeAsString()).status());
-  }
-  return response;
+  const auto answer = [](int went) {
+    v1::ReplayDeadLetterResponse response;
+    response.set_applied_count(went);
+    return response.SerializeAsString();
+  };
+  return ParsedAnswer(journal::Consumer::Replay(*parts_.pool, *parts_.lanes, *parts_.contact_feed,
+                                                kContactSource, request.subject(), info, answer));
 }
 
 }  // namespace clm::lifecycle

@@ -216,6 +216,19 @@ TEST(DeadlyEventTest, IsParkedAfterAFewDeathsAndTheOthersGoOn) {
   // The first death was of nobody knows what; then it was counted three times.
   EXPECT_EQ(world.lifecycle().deaths().size(), 4u);
   EXPECT_EQ(Ask(world.lifecycle_database().admin_dsn, "SELECT count(*) FROM customer"), "200");
+
+  // A process that does not die of it applies it, and dies before it can say so: the first commit
+  // is that of the look for an earlier answer. The same request again gets the answer.
+  world.lifecycle().Rearm("lane.committed:kill@2");
+  lifecycle::v1::ReplayDeadLetterRequest replay;
+  replay.set_parent("tenants/acme");
+  replay.set_subject(bad);
+  replay.set_request_id(IdOf("replay"));
+  const auto applied = world.lifecycle_caller().Call(&LifecycleStub::ReplayDeadLetter, replay);
+  CLM_ASSERT_OK(applied);
+  EXPECT_EQ(applied->applied_count(), 1);
+  EXPECT_EQ(world.lifecycle().deaths().size(), 1u);
+  EXPECT_EQ(Ask(world.lifecycle_database().admin_dsn, "SELECT count(*) FROM customer"), "201");
 }
 
 }  // namespace
