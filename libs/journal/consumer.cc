@@ -17,7 +17,7 @@ namespace {
 
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
 constexpr absl::Duration kLongestRetry = absl::Seconds(5);
-// After so many failures of one event alone it is parked.
+// After so many failures of one event alone, other than transient ones, it is parked.
 constexpr int kAttempts = 5;
 // What is applied again is finished though its caller may have gone.
 constexpr absl::Duration kReplayPatience = absl::Seconds(30);
@@ -222,6 +222,10 @@ void Consumer::Stop() {
     absl::MutexLock lock(&mu_);
     const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return in_flight_ == 0; };
     mu_.Await(absl::Condition(&idle));
+  }
+  WithdrawTrials();
+  {
+    absl::MutexLock lock(&mu_);
     shards_.clear();
   }
   const absl::Status left = leases_.Leave();
@@ -288,6 +292,7 @@ void Consumer::AwaitApplied() {
 absl::Duration Consumer::Round() {
   AwaitApplied();
   Refresh();
+  WithdrawTrials();
   event::v1::FetchRequest request;
   request.set_source(options_.source);
   request.set_max_records(options_.max_records);
@@ -375,6 +380,7 @@ absl::Duration Consumer::Round() {
       }
       for (size_t i = 0; i < take; ++i) batch.push_back(std::move(*records.mutable_records(i)));
       fence = shard.fence;
+      shard.survived = false;
       shard.fetched = batch.back().offset();
       shard.head = std::max(shard.head, std::max(records.head_offset(), shard.fetched));
       ++in_flight_;
@@ -428,7 +434,8 @@ absl::StatusOr<int> Consumer::BeginTrials(const event::v1::FetchResponse& respon
       if (it == shards_.end() || !GoesOn(it->second, records)) continue;
       Shard& shard = it->second;
       const auto known = before.find(records.shard());
-      if (shard.orphaned && known != before.end() && known->second.first == shard.applied) {
+      if (shard.orphaned && known != before.end() && known->second.first == shard.applied &&
+          known->second.second > 0) {
         shard.begun = known->second.second;
         shard.alone_until = records.records(records.records_size() - 1).offset();
       }
@@ -461,6 +468,40 @@ absl::StatusOr<int> Consumer::BeginTrials(const event::v1::FetchResponse& respon
     if (it != shards_.end()) it->second.counted = true;
   }
   return chosen;
+}
+
+// A failure that the process survived says nothing of deaths: should it die before the next try, of
+// whatever else, the event is not to blame.
+void Consumer::WithdrawTrials() {
+  std::vector<int64_t> shards, offs, begun, fences;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [number, shard] : shards_) {
+      if (!shard.survived) continue;
+      shards.push_back(number);
+      offs.push_back(shard.applied);
+      begun.push_back(shard.begun);
+      fences.push_back(shard.fence);
+    }
+  }
+  if (shards.empty()) return;
+  pg::Args args;
+  args.Add(options_.source).AddArray(shards).AddArray(offs).AddArray(begun).AddArray(fences);
+  const absl::Status withdrawn =
+      options_.pool->Transact({pg::Scope::Suite(), absl::Now() + absl::Seconds(5)},
+                              [&](pg::Tx& tx) { return tx.Exec(kBeginTrials, args).status(); });
+  if (!withdrawn.ok()) {
+    if (options_.on_trouble) options_.on_trouble(withdrawn);
+    return;
+  }
+  absl::MutexLock lock(&mu_);
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const auto it = shards_.find(static_cast<int>(shards[i]));
+    if (it == shards_.end() || it->second.fence != fences[i]) continue;
+    it->second.survived = it->second.counted = false;
+    // The next try is counted as the first one was.
+    if (!it->second.Alone()) it->second.orphaned = true;
+  }
 }
 
 std::unique_ptr<Mutation> Consumer::Apply(int shard, int64_t fence,
@@ -503,7 +544,8 @@ void Consumer::Finished(int number, int64_t fence, int64_t last, int count,
     applied_ += std::max<int64_t>(0, reached - shard.applied);
     if (reached > shard.applied) {
       shard.begun = 0;
-      shard.counted = false;
+      shard.counted = shard.survived = false;
+      shard.refusals = 0;
     }
     shard.applied = std::max(shard.applied, reached);
     if (reached < last) {
@@ -519,6 +561,7 @@ void Consumer::Finished(int number, int64_t fence, int64_t last, int count,
   }
   // Whatever was fetched beyond the failure is fetched again; what had been applied is skipped.
   shard.fetched = shard.applied;
+  shard.survived = shard.counted;
   ++shard.failures;
   shard.retry_at =
       absl::Now() + std::min(kLongestRetry, kFirstRetry * (1 << std::min(shard.failures, 10)));
@@ -529,7 +572,7 @@ void Consumer::Finished(int number, int64_t fence, int64_t last, int count,
     shard.limit = std::max(1, count / 2);
     shard.failures = 0;
     shard.retry_at = absl::InfinitePast();
-  } else if (shard.failures >= kAttempts) {
+  } else if (++shard.refusals >= kAttempts) {
     shard.failure = answer.status();
     shard.park_next = true;
     shard.retry_at = absl::InfinitePast();

@@ -107,7 +107,8 @@ class Consumer {
     int64_t head = 0;
     // While a batch keeps failing: at most so many records in one mutation.
     int limit = 0;
-    int failures = 0;
+    int failures = 0;  // One after the other, of whatever kind: the longer, the later the next try.
+    int refusals = 0;  // Of one event alone, none of them transient: from so many on it is parked.
     absl::Time retry_at = absl::InfinitePast();
     bool park_next = false;
     absl::Status failure;
@@ -119,6 +120,8 @@ class Consumer {
     // has added itself to that.
     int begun = 0;
     bool counted = false;
+    // What was counted has failed, and this process lives.
+    bool survived = false;
 
     bool Alone() const { return applied < alone_until; }
   };
@@ -134,6 +137,8 @@ class Consumer {
   // Counts, durably, what may kill this process too before it is begun; see consumer.cc. Says which
   // shard may have one event applied alone now; -1: none.
   absl::StatusOr<int> BeginTrials(const event::v1::FetchResponse& response);
+  // Takes back what was counted and did not kill.
+  void WithdrawTrials();
   std::unique_ptr<Mutation> Apply(int shard, int64_t fence, std::vector<event::v1::Record> records,
                                   std::optional<absl::Status> park_because);
   void Finished(int shard, int64_t fence, int64_t last, int count,

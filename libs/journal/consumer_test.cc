@@ -11,6 +11,7 @@
 #include "absl/synchronization/notification.h"
 #include "libs/base/clock.h"
 #include "libs/base/error.h"
+#include "libs/base/status_macros.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/test_work.h"
 #include "libs/journal/two_databases.h"
@@ -39,7 +40,10 @@ class SumHandler : public EventHandler {
                        0, std::nullopt, "", event.payload()});
     }
     if (call == unavailable_at) return error::Unavailable("BUSY", "not now", absl::Seconds(1));
-    if (event.subject() == hopeless) return error::Unavailable("BUSY", "never", absl::Seconds(1));
+    if (event.subject() == hopeless) {
+      if (at_hopeless) at_hopeless();
+      return error::Unavailable("BUSY", "never", absl::Seconds(1));
+    }
     {
       absl::MutexLock lock(&mu);
       if (poison.contains(event.subject())) {
@@ -50,14 +54,17 @@ class SumHandler : public EventHandler {
     if (!absl::SimpleAtoi(event.payload(), &by)) return absl::DataLossError("payload");
     auto& counters = static_cast<CounterWork&>(work);
     const std::string name = "sum:" + event.subject();
-    counters.Set(event.tenant(), name, counters.Get(event.tenant(), name) + by);
+    counters.Set(event.tenant(), name,
+                 call == overflows_at ? 1'000'000 : counters.Get(event.tenant(), name) + by);
     return absl::OkStatus();
   }
   std::atomic<int> calls = 0;
   std::function<void(int call)> before;
   bool records = false;  // Each event applied, before anything that may fail.
   int unavailable_at = 0;
+  int overflows_at = 0;  // What this call stages, the database refuses.
   std::string hopeless;  // Subject whose events are never applied.
+  std::function<void()> at_hopeless;
   absl::Mutex mu;
   std::set<std::string> poison ABSL_GUARDED_BY(mu);
 };
@@ -351,19 +358,82 @@ TEST_F(ConsumerTest, ARecordThatIsNoEventIsParked) {
   EXPECT_EQ((*parked)[0].Text(1), "EVENT_UNREADABLE");
 }
 
-// As if the process had died: what it owned is not given back.
+TEST_F(ConsumerTest, TransientFailuresBringNoEventCloserToBeingParked) {
+  SumHandler handler;
+  handler.hopeless = "counters/n";
+  // One less than would park it, then one that would count.
+  handler.at_hopeless = [&] {
+    if (handler.calls == 4) handler.hopeless.clear();
+  };
+  handler.overflows_at = 5;
+  ASSERT_THAT(Add(source_lanes_, {.name = "n"}), IsOk());
+  Consumer consumer(Options(&handler));
+  consumer.Start();
+  WaitFor(consumer, 1);
+  consumer.Stop();
+  EXPECT_EQ(handler.calls, 6);
+  EXPECT_EQ(Sum("n"), 1);
+}
+
+// What a process has of its database until it dies.
+class MortalPool final : public pg::Pool {
+ public:
+  explicit MortalPool(pg::Pool* pool) : pool_(*pool) {}
+
+  void Die() { dead_ = true; }
+
+  absl::Status Transact(const pg::TxOptions& options,
+                        absl::FunctionRef<absl::Status(pg::Tx&)> body) override {
+    return dead_ ? Gone() : pool_.Transact(options, body);
+  }
+  absl::Status Read(const pg::TxOptions& options, absl::FunctionRef<absl::Status(pg::Tx&)> body,
+                    bool repeatable) override {
+    return dead_ ? Gone() : pool_.Read(options, body, repeatable);
+  }
+  absl::StatusOr<pg::Result> Query(const pg::TxOptions& options, const pg::Statement& statement,
+                                   const pg::Args& args) override {
+    if (dead_) return Gone();
+    return pool_.Query(options, statement, args);
+  }
+  absl::Status Prepare(const std::vector<const pg::Statement*>& statements) override {
+    return pool_.Prepare(statements);
+  }
+  Stats stats() const override { return pool_.stats(); }
+
+ private:
+  static absl::Status Gone() {
+    return error::Unavailable("DATABASE_UNAVAILABLE", "dead", absl::Seconds(1));
+  }
+
+  pg::Pool& pool_;
+  std::atomic<bool> dead_ = false;
+};
+
 class DeadlyEventTest : public ConsumerTest {
  protected:
-  // A life of a consumer of events that end the process: it gets no further than `applied`.
-  void LiveUntil(SumHandler& handler, int64_t applied, const std::function<bool()>& over) {
-    Consumer consumer(Options(&handler));
+  // A life of a consumer: it gets no further than `applied`, and is over by a death. `of_it`: that
+  // of the first hopeless event that it applies, after which nothing reaches the database.
+  void LiveUntil(SumHandler& handler, int64_t applied, const std::function<bool()>& over,
+                 bool of_it = true) {
+    MortalPool pool(own_pool_.get());
+    handler.at_hopeless = of_it ? [&pool] { pool.Die(); } : std::function<void()>();
+    Consumer::Options options = Options(&handler);
+    options.pool = &pool;
+    Consumer consumer(std::move(options));
     consumer.Start();
     EXPECT_TRUE(clm::testing::Eventually([&] { return Offset() >= applied && over(); }));
     consumer.Stop();
+    // What it owned is not given back.
     constexpr pg::Statement kDie{
-        "test.die", "UPDATE consumer_shard SET owner = '0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a'"};
+        "test.die",
+        "UPDATE consumer_shard SET owner = '0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a', "
+        "lease_until = '-infinity'"};
+    constexpr pg::Statement kForget{"test.forget", "DELETE FROM consumer_member"};
     ASSERT_THAT(own_pool_->Transact({pg::Scope::Suite()},
-                                    [&](pg::Tx& tx) { return tx.Exec(kDie).status(); }),
+                                    [&](pg::Tx& tx) {
+                                      CLM_RETURN_IF_ERROR(tx.Exec(kForget).status());
+                                      return tx.Exec(kDie).status();
+                                    }),
                 IsOk());
   }
   int64_t Ask(const pg::Statement& statement) {
@@ -410,6 +480,23 @@ TEST_F(DeadlyEventTest, IsCountedBeforeItIsAppliedAndParkedAtLast) {
   LiveUntil(handler, 2, [] { return true; });
   EXPECT_EQ(Sum("good"), 1);
   EXPECT_EQ(Parked(), 1);
+}
+
+TEST_F(DeadlyEventTest, AFailureThatTheProcessSurvivesIsNoDeath) {
+  SumHandler handler;
+  handler.hopeless = "counters/bad";
+  ASSERT_THAT(Add(source_lanes_, {.name = "bad"}), IsOk());
+  // Processes that could not apply it, and died of something else.
+  for (int life = 0; life < 6; ++life) {
+    LiveUntil(
+        handler, 0, [&handler, calls = handler.calls.load()] { return handler.calls >= calls + 2; },
+        /*of_it=*/false);
+    EXPECT_LE(Begun(), 0);
+  }
+  handler.hopeless.clear();
+  LiveUntil(handler, 1, [] { return true; });
+  EXPECT_EQ(Parked(), 0);
+  EXPECT_EQ(Sum("bad"), 1);
 }
 
 TEST_F(DeadlyEventTest, TheHealthyAreNotBlamed) {
