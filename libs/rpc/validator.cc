@@ -255,6 +255,8 @@ class Validator::Compiler {
  private:
   FieldPlan CompileField(const pb::FieldDescriptor* field) {
     FieldPlan plan{.field = field, .rule = field->options().GetExtension(options::v1::field)};
+    // Handlers say so too (clm::PageSize), but not beside what is said here of other fields.
+    if (field->name() == "page_size" && !plan.rule.has_min()) plan.rule.set_min(0);
     plan.required = plan.rule.behavior() == FieldRule::BEHAVIOR_REQUIRED;
     // A resource is addressed by its own name, so that one is never cleared.
     plan.clear = plan.rule.behavior() == FieldRule::BEHAVIOR_OUTPUT_ONLY && field->name() != "name";

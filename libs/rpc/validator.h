@@ -3,10 +3,10 @@
 //
 // Every bad field is reported, by its full path ("events[3].type"); values are never quoted. Beyond
 // the declared rules: texts hold no NUL, numbers are finite, enum values are known ones, timestamps
-// lie in the years 1 to 9999, durations and Structs are within their bounds, counts and lengths
-// have defaults (FieldRule). OUTPUT_ONLY fields are cleared, not refused (AIP-203), except a
-// resource's own name. In a request with an `update_mask`, REQUIRED inside the resource binds only
-// what the mask names, and nothing when there is no mask.
+// lie in the years 1 to 9999, durations and Structs are within their bounds, a `page_size` is not
+// negative, counts and lengths have defaults (FieldRule). OUTPUT_ONLY fields are cleared, not
+// refused (AIP-203), except a resource's own name. In a request with an `update_mask`, REQUIRED
+// inside the resource binds only what the mask names, and nothing when there is no mask.
 #ifndef CLM_LIBS_RPC_VALIDATOR_H_
 #define CLM_LIBS_RPC_VALIDATOR_H_
 

@@ -80,6 +80,7 @@ constexpr char kFile[] = R"pb(
       }
     }
     field { name: "ratio" number: 5 type: TYPE_DOUBLE label: LABEL_OPTIONAL }
+    field { name: "page_size" number: 19 type: TYPE_INT32 label: LABEL_OPTIONAL }
     field {
       name: "kind"
       number: 6
@@ -468,6 +469,11 @@ TEST(ValidatorTest, NumbersStayWithinTheirBounds) {
   EXPECT_THAT(BadFields("count { value: 10 }"), ElementsAre("count"));
   EXPECT_THAT(BadFields("ratio: nan"), ElementsAre("ratio"));
   EXPECT_THAT(BadFields("ratio: inf"), ElementsAre("ratio"));
+}
+
+TEST(ValidatorTest, APageSizeIsNotNegativeWhetherThereIsARuleOrNot) {
+  EXPECT_THAT(BadFields("page_size: 5000"), IsEmpty());
+  EXPECT_THAT(BadFields("page_size: -1 size: 6"), UnorderedElementsAre("page_size", "size"));
 }
 
 TEST(ValidatorTest, AnUnknownEnumValueIsRefused) {

@@ -244,6 +244,8 @@ std::vector<Damage> NumberDamage(Field field) {
     damage.push_back({what, [field, value](pb::Message& h) { SetNumber(h, field, value); }});
   };
   if (rule.has_max() && rule.max() < most) add("too large", rule.max() + 1);
+  // What every list promises, whether its field has a rule or not.
+  if (field->name() == "page_size" && !rule.has_min()) add("negative", -1);
   // Zero in a field without presence is absent.
   const bool absent = rule.has_min() && rule.min() == 1 && !field->has_presence();
   if (rule.has_min() && rule.min() - (absent ? 2 : 1) >= least) {
