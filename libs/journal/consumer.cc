@@ -268,7 +268,7 @@ void Consumer::Refresh() {
     it = kept ? std::next(it) : shards_.erase(it);
   }
   for (const auto& [shard, lease] : *owned) {
-    if (shards_.count(shard) != 0) continue;
+    if (shards_.contains(shard)) continue;
     Shard fresh;
     fresh.fence = lease.fence;
     fresh.applied = fresh.fetched = fresh.head = lease.off;
@@ -463,8 +463,8 @@ absl::StatusOr<int> Consumer::BeginTrials(const event::v1::FetchResponse& respon
     const auto it = shards_.find(static_cast<int>(orphan));
     if (it != shards_.end()) it->second.orphaned = false;
   }
-  for (size_t i = 0; i < shards.size(); ++i) {
-    const auto it = shards_.find(static_cast<int>(shards[i]));
+  for (const int64_t begun_shard : shards) {
+    const auto it = shards_.find(static_cast<int>(begun_shard));
     if (it != shards_.end()) it->second.counted = true;
   }
   return chosen;

@@ -141,7 +141,7 @@ class Consumer {
   void WithdrawTrials();
   std::unique_ptr<Mutation> Apply(int shard, int64_t fence, std::vector<event::v1::Record> records,
                                   std::optional<absl::Status> park_because);
-  void Finished(int shard, int64_t fence, int64_t last, int count,
+  void Finished(int number, int64_t fence, int64_t last, int count,
                 const absl::StatusOr<Answer>& answer);
 
   const Options options_;

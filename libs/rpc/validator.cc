@@ -69,11 +69,8 @@ struct MaskScope {
 
   // True when the value of the field is going to be applied as a whole.
   bool Covers(absl::string_view field) const {
-    if (all) return true;
-    for (const absl::string_view path : paths) {
-      if (path == field || path == "*") return true;
-    }
-    return false;
+    return all || std::any_of(paths.begin(), paths.end(),
+                              [&](absl::string_view path) { return path == field || path == "*"; });
   }
   // True when something at `path`, or within or around it, is going to be applied.
   bool Touches(absl::string_view path) const {
@@ -160,18 +157,15 @@ bool StructFits(const pb::Value& value, int depth);
 
 bool StructFits(const pb::Struct& value, int depth) {
   if (depth > kMaxStructDepth) return false;
-  for (const auto& [key, member] : value.fields()) {
-    if (key.find('\0') != std::string::npos || !StructFits(member, depth + 1)) return false;
-  }
-  return true;
+  return std::all_of(value.fields().begin(), value.fields().end(), [&](const auto& field) {
+    return field.first.find('\0') == std::string::npos && StructFits(field.second, depth + 1);
+  });
 }
 
 bool StructFits(const pb::ListValue& value, int depth) {
   if (depth > kMaxStructDepth) return false;
-  for (const auto& member : value.values()) {
-    if (!StructFits(member, depth + 1)) return false;
-  }
-  return true;
+  return std::all_of(value.values().begin(), value.values().end(),
+                     [&](const auto& member) { return StructFits(member, depth + 1); });
 }
 
 bool StructFits(const pb::Value& value, int depth) {
@@ -402,7 +396,7 @@ struct Validator::Walk {
     const pb::FieldDescriptor* paths = mask.GetDescriptor()->FindFieldByNumber(1);
     std::string scratch;
     for (int i = 0; i < mask.GetReflection()->FieldSize(mask, paths); ++i) {
-      scope.paths.push_back(
+      scope.paths.emplace_back(
           mask.GetReflection()->GetRepeatedStringReference(mask, paths, i, &scratch));
     }
     return scope;

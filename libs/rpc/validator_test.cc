@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "clm/options/v1/options.pb.h"
 #include "libs/base/error.h"
 #include "libs/rpc/field_mask.h"
@@ -503,7 +504,7 @@ TEST(ValidatorTest, StructsAreBoundedInDepthAndSize) {
   const auto nested = [](int levels) {
     std::string text = "number_value: 1";
     for (int i = 1; i < levels; ++i) {
-      text = "struct_value { fields { key: 'a' value { " + text + " } } }";
+      text = absl::StrCat("struct_value { fields { key: 'a' value { ", text, " } } }");
     }
     return "data { fields { key: 'a' value { " + text + " } } }";
   };
@@ -518,7 +519,7 @@ TEST(ValidatorTest, StructsAreBoundedInDepthAndSize) {
 
 TEST(ValidatorTest, MessagesAreBoundedInDepth) {
   std::string part = "code: 'c'";
-  for (int i = 0; i < 40; ++i) part = "code: 'c' inner { " + part + " }";
+  for (int i = 0; i < 40; ++i) part = absl::StrCat("code: 'c' inner { ", part, " }");
   EXPECT_FALSE(CheckThing(std::string(kGood) + "main_part { " + part + " }").ok());
 }
 
@@ -655,7 +656,7 @@ TEST(FieldMaskTest, FieldsOutsideTheMaskNeverChange) {
   const std::string before =
       "title: 'old' email: 'old' size: 4 tags: 'old' main_part { code: 'old' note: 'old' } "
       "texts { key: 'a' value: 'old' } texts { key: 'c' value: 'old' }";
-  const auto apply = [&](std::vector<std::string> paths) {
+  const auto apply = [&](const std::vector<std::string>& paths) {
     auto target = Messages::Get().New("Thing", before);
     ApplyMask(paths, *source, *target);
     return target;

@@ -113,7 +113,7 @@ absl::StatusOr<RuleRecord> FindRule(const ModelDefinition& definition, const Rul
 absl::StatusOr<std::string> AddModel(LifecycleWork& work, journal::Recorder& recorder,
                                      const std::string& tenant, ModelDefinition definition) {
   const ModelKey key{tenant, definition.model.id};
-  if (work.Definitions(tenant).count(key.model) != 0) {
+  if (work.Definitions(tenant).contains(key.model)) {
     return error::Make(absl::StatusCode::kAlreadyExists, "STAGE_MODEL_EXISTS",
                        absl::StrCat(ModelName(tenant, key.model), " exists already"));
   }
@@ -666,7 +666,7 @@ void LifecycleHandlers::CreateRule(const rpc::Call& call, const v1::CreateRuleRe
       [key = *key, record](LifecycleWork& work,
                            journal::Recorder& recorder) -> absl::StatusOr<std::string> {
         CLM_ASSIGN_OR_RETURN(const ModelDefinition definition, FindDefinition(work, key));
-        if (definition.rules.count(record.rule.id) != 0) {
+        if (definition.rules.contains(record.rule.id)) {
           return error::Make(
               absl::StatusCode::kAlreadyExists, "RULE_EXISTS",
               absl::StrCat(RuleName(key.tenant, key.model, record.rule.id), " exists already"));
@@ -1143,7 +1143,7 @@ absl::StatusOr<v1::ReplayDeadLetterResponse> LifecycleHandlers::ReplayDeadLetter
       recorder.Record({.shard = given_up.shard,
                        .tenant = tenant,
                        .subject = request.subject(),
-                       .type = payload.GetDescriptor()->full_name(),
+                       .type = v1::EventGivenUp::descriptor()->full_name(),
                        .subject_version = 0,
                        .payload = payload.SerializeAsString()});
       v1::ReplayDeadLetterResponse response;

@@ -17,7 +17,6 @@ using lifecycle::v1::StageModel;
 using LifecycleStub = lifecycle::v1::LifecycleService::Stub;
 using ::testing::ElementsAre;
 using ::testing::Field;
-using ::testing::IsEmpty;
 
 // Where customers stand and how they came there, without what differs between two runs.
 std::string Stages(const clm::testing::Database& database, const std::string& tenant) {

@@ -124,7 +124,7 @@ TEST_F(BadInputTest, AllThatIsWrongIsNamedAtOnce) {
         const auto fault =
             std::find_if(faults.begin(), faults.end(), [](const Fault& one) { return one.alone; });
         if (fault == faults.end() || planted.size() == error::FieldErrors::kMostShown) continue;
-        if (before.count(fault->path) > 0 || !Chooses(way, chosen)) continue;
+        if (before.contains(fault->path) || !Chooses(way, chosen)) continue;
         fault->plant(*request);
         planted.insert(fault->path);
         before.insert(fault->path);

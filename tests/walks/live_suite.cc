@@ -143,22 +143,22 @@ Outcome LiveSuite::Call(Method method, const std::vector<std::string>& requests,
   return outcome;
 }
 
-std::unique_ptr<pb::Message> LiveSuite::Do(const std::string& name,
+std::unique_ptr<pb::Message> LiveSuite::Do(const std::string& method,
                                            const std::vector<std::string>& requests,
                                            const std::string& token) {
-  const Method method = MethodNamed(name);
+  const Method found = MethodNamed(method);
   std::vector<std::string> serialized;
   for (const std::string& request : requests) {
-    const auto message = NewMessage(method->input_type());
+    const auto message = NewMessage(found->input_type());
     const auto parsed = pb::util::JsonStringToMessage(request, message.get());
-    EXPECT_TRUE(parsed.ok()) << name << ": " << parsed.ToString();
+    EXPECT_TRUE(parsed.ok()) << method << ": " << parsed.ToString();
     serialized.push_back(message->SerializeAsString());
   }
-  const Outcome outcome = Call(method, serialized, token);
-  auto response = NewMessage(method->output_type());
-  EXPECT_TRUE(outcome.status.ok()) << name << ": " << outcome.status;
+  const Outcome outcome = Call(found, serialized, token);
+  auto response = NewMessage(found->output_type());
+  EXPECT_TRUE(outcome.status.ok()) << method << ": " << outcome.status;
   if (!outcome.responses.empty()) {
-    EXPECT_TRUE(response->ParseFromString(outcome.responses.front())) << name;
+    EXPECT_TRUE(response->ParseFromString(outcome.responses.front())) << method;
   }
   return response;
 }

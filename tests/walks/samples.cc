@@ -454,7 +454,7 @@ void Samples::Fill(pb::Message& message) const {
   for (int i = 0; i < type->field_count(); ++i) {
     const Field field = type->field(i);
     const pb::Reflection& reflection = *message.GetReflection();
-    const bool text = texts_.count(field->full_name()) > 0;
+    const bool text = texts_.contains(field->full_name());
     if (!IsRequired(field) && !text) continue;
     const auto* oneof = field->real_containing_oneof();
     if (oneof != nullptr && reflection.HasOneof(message, oneof)) continue;
@@ -514,7 +514,7 @@ std::string Samples::Text(Field field) const {
   const FieldRule& rule = RuleOf(field);
   if (!rule.resource().empty()) return name_of_(rule.resource());
   const uint32_t most = rule.max_length() == 0 ? kMostBytes : rule.max_length();
-  for (const std::string candidate : kCandidates) {
+  for (std::string candidate : kCandidates) {
     if (candidate.size() > most || candidate.size() < rule.min_length()) continue;
     if (rpc::FormatProblem(rule.format(), candidate) != nullptr) continue;
     if (!rule.pattern().empty() && !RE2::FullMatch(candidate, rule.pattern())) continue;
