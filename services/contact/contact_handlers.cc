@@ -11,6 +11,7 @@
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/mutate.h"
+#include "services/contact/contact_export.h"
 #include "services/contact/contact_mutation.h"
 #include "services/contact/contact_proto.h"
 #include "services/contact/merge.h"
@@ -18,8 +19,6 @@
 namespace clm::contact {
 namespace {
 
-// Rows of each kind that an export reads at a time.
-constexpr int kExportPage = 500;
 // What callers may allow of what the process remembers.
 constexpr absl::Duration kMostStaleness = absl::Seconds(60);
 
@@ -468,64 +467,33 @@ void ContactHandlers::EraseContact(const rpc::Call& call, const v1::EraseContact
 absl::StatusOr<v1::ExportContactResponse> ContactHandlers::ExportContact(
     const rpc::Call& call, const v1::ExportContactRequest& request) {
   CLM_ASSIGN_OR_RETURN(const EntityKey asked, ParseEntityName("name", kContacts, request.name()));
-  CLM_ASSIGN_OR_RETURN(const ContactReader::Whole whole,
-                       parts_.reader->GetWhole(asked, call.deadline));
-  const EntityKey& key = whole.stored.contact.key;
   v1::ExportContactResponse response;
-  *response.mutable_contact() = ToProto(whole.stored.contact, whole.stored.aliases);
-  for (const auto& act : whole.around.consents) *response.add_consents() = ToProto(act);
-  for (const auto& s : whole.around.subscriptions) {
-    *response.add_subscriptions() = ToProto(key.tenant, s);
-  }
-  for (const auto& s : whole.around.suppressions) *response.add_suppressions() = ToProto(s);
-  ContactReader::EventsQuery events{key, "", std::nullopt, kExportPage};
-  for (;;) {
-    CLM_ASSIGN_OR_RETURN(const auto page, parts_.reader->Events(events, call.deadline));
-    for (const auto& event : page) *response.add_events() = ToProto(key, event);
-    if (static_cast<int>(page.size()) < events.limit) break;
-    events.after = {page.back().occur_time, page.back().event_id};
-  }
-  std::vector<Uuid> ids = {key.id};
-  ids.insert(ids.end(), whole.stored.aliases.begin(), whole.stored.aliases.end());
-  for (const Uuid& id : ids) {
-    for (int64_t before = INT64_MAX; before > 0;) {
-      CLM_ASSIGN_OR_RETURN(const auto page, parts_.reader->History({key.tenant, id}, "", before,
-                                                                   kExportPage, call.deadline));
-      for (const auto& entry : page.entries) *response.add_history() = ToProto(entry);
-      before = page.next_version;
+  size_t bytes = 0;
+  const auto take = [&](const v1::ExportContactResponse& part) -> absl::Status {
+    bytes += part.ByteSizeLong();
+    if (bytes > kMaxExportMessage) {
+      return error::Precondition("EXPORT_TOO_LARGE",
+                                 "name: more is held about the contact than one message may have; "
+                                 "StreamContactExport sends it in parts");
     }
-  }
-  for (Uuid after;;) {
-    CLM_ASSIGN_OR_RETURN(const auto page, parts_.reader->Costs(key.tenant, key.id, after,
-                                                               kExportPage, call.deadline));
-    for (const auto& cost : page) *response.add_acquisition_costs() = ToProto(key.tenant, cost);
-    if (static_cast<int>(page.size()) < kExportPage) break;
-    after = page.back().id;
-  }
-  for (std::optional<ContactReader::ViolationPlace> after;;) {
-    CLM_ASSIGN_OR_RETURN(const auto page, parts_.reader->Violations(key.tenant, ids, after,
-                                                                    kExportPage, call.deadline));
-    for (const auto& row : page) {
-      *response.add_violations() = ToProto({key.tenant, row.place.contact}, row.stored);
-    }
-    if (static_cast<int>(page.size()) < kExportPage) break;
-    after = page.back().place;
-  }
-  CLM_ASSIGN_OR_RETURN(const auto profiles,
-                       parts_.reader->Profiles(key.tenant, {key.id}, call.deadline));
-  for (const auto& profile : profiles) {
-    for (const auto& known : profile.identifiers) {
-      auto* out = response.add_identifiers();
-      out->set_type(known.identifier.type);
-      out->set_value(known.identifier.value);
-      ToProto(known.first_seen, out->mutable_first_seen_time());
-    }
-  }
-  CLM_ASSIGN_OR_RETURN(const auto merged,
-                       parts_.reader->Records(key.tenant, whole.stored.aliases, call.deadline));
-  for (const Contact& record : merged) *response.add_merged_contacts() = ToProto(record);
-  ToProto(call.now, response.mutable_export_time());
+    response.MergeFrom(part);
+    return absl::OkStatus();
+  };
+  CLM_RETURN_IF_ERROR(ExportInParts(*parts_.reader, asked, call.now, call.deadline, take));
   return response;
+}
+
+absl::Status ContactHandlers::StreamContactExport(const rpc::Call& call,
+                                                  const v1::ExportContactRequest& request,
+                                                  rpc::Writer<v1::ExportContactResponse>& writer) {
+  CLM_ASSIGN_OR_RETURN(const EntityKey asked, ParseEntityName("name", kContacts, request.name()));
+  const auto take = [&](v1::ExportContactResponse part) -> absl::Status {
+    if (writer.Write(std::move(part))) return absl::OkStatus();
+    // Whoever still waits must not take what came for the whole.
+    return error::Unavailable("INTERRUPTED", "the export was broken off; repeat the call",
+                              absl::Milliseconds(100));
+  };
+  return ExportInParts(*parts_.reader, asked, call.now, call.deadline, take);
 }
 
 void ContactHandlers::MergeContacts(const rpc::Call& call, const v1::MergeContactsRequest& request,

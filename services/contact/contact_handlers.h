@@ -14,6 +14,7 @@
 #include "libs/journal/lanes.h"
 #include "libs/rpc/call.h"
 #include "libs/rpc/reply.h"
+#include "libs/rpc/stream.h"
 #include "libs/rpc/workers.h"
 #include "services/contact/contact_context.h"
 #include "services/contact/contact_reader.h"
@@ -66,6 +67,8 @@ class ContactHandlers {
                     rpc::Reply<v1::Contact> reply);
   absl::StatusOr<v1::ExportContactResponse> ExportContact(const rpc::Call& call,
                                                           const v1::ExportContactRequest& request);
+  absl::Status StreamContactExport(const rpc::Call& call, const v1::ExportContactRequest& request,
+                                   rpc::Writer<v1::ExportContactResponse>& writer);
   void MergeContacts(const rpc::Call& call, const v1::MergeContactsRequest& request,
                      rpc::Reply<v1::MergeContactsResponse> reply);
   void GetCustomerContext(const rpc::Call& call, const v1::GetCustomerContextRequest& request,

@@ -938,6 +938,91 @@ TEST_F(MergeTest, TheExportHoldsWhatAMergeAdded) {
   EXPECT_THAT(plans, UnorderedElementsAre("basic", "pro"));
 }
 
+class ExportTest : public ContactTest {
+ protected:
+  // `count` events of about 28 KB, three of them at one instant.
+  void AddEvents(const std::string& contact, int count) {
+    constexpr int kAtOnce = 50;
+    for (int done = 0; done < count; done += kAtOnce) {
+      v1::IngestEventsRequest request;
+      request.set_parent(kAcme);
+      for (int i = done; i < std::min(done + kAtOnce, count); ++i) {
+        auto* event = request.add_events();
+        event->set_contact(contact);
+        event->set_event_id(Uuid::V7(absl::Now()).ToString());
+        event->set_type("page_view");
+        event->mutable_occur_time()->set_seconds(1'760'000'000 + i / 3);
+        for (const char* key : {"a", "b", "c", "d", "e", "f", "g"}) {
+          (*event->mutable_properties())[key].set_string_value(std::string(4'000, 'x'));
+        }
+      }
+      CLM_ASSERT_OK_AND_ASSIGN(const auto response,
+                               Call(*main_.timeline, &Timeline::IngestEvents, request));
+      for (const auto& result : response.results()) ASSERT_EQ(result.status().code(), 0);
+    }
+  }
+  absl::StatusOr<std::vector<v1::ExportContactResponse>> Parts(const std::string& contact) const {
+    grpc::ClientContext context;
+    rpc::PrepareContext({.service = "clm-test", .token = ""}, absl::Seconds(60), &context);
+    v1::ExportContactRequest request;
+    request.set_name(contact);
+    const auto reader = main_.contacts->StreamContactExport(&context, request);
+    std::vector<v1::ExportContactResponse> parts;
+    for (v1::ExportContactResponse part; reader->Read(&part);) parts.push_back(part);
+    const absl::Status status = rpc::FromGrpc(reader->Finish());
+    if (!status.ok()) return status;
+    return parts;
+  }
+};
+
+TEST_F(ExportTest, WhatIsTooLargeForAMessageIsSentInParts) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  constexpr int kEvents = 202;  // More than two pages of the store.
+  AddEvents(ada.name(), kEvents);
+  v1::ExportContactRequest request;
+  request.set_name(ada.name());
+  const auto refused = Call(*main_.contacts, &Contacts::ExportContact, request);
+  EXPECT_THAT(refused, StatusIs(StatusCode::kFailedPrecondition, HasSubstr("StreamContactExport")));
+  EXPECT_THAT(refused, ReasonIs("EXPORT_TOO_LARGE"));
+
+  CLM_ASSERT_OK_AND_ASSIGN(const auto parts, Parts(ada.name()));
+  v1::ExportContactResponse whole;
+  std::set<std::string> events;
+  for (const auto& part : parts) {
+    EXPECT_LT(part.ByteSizeLong(), 1u << 20);
+    EXPECT_EQ(part.has_export_time(), &part == &parts.back());
+    for (const auto& event : part.events()) events.insert(event.event_id());
+    whole.MergeFrom(part);
+  }
+  EXPECT_GT(whole.ByteSizeLong(), 4u << 20);
+  EXPECT_EQ(whole.contact().email(), "ada@example.com");
+  EXPECT_EQ(whole.events_size(), kEvents);
+  EXPECT_EQ(events.size(), static_cast<size_t>(kEvents));
+  EXPECT_EQ(whole.identifiers_size(), 1);
+}
+
+TEST_F(ExportTest, ThePartsMergedAreTheMessage) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  AddEvents(ada.name(), 20);
+  v1::ExportContactRequest request;
+  request.set_name(ada.name());
+  CLM_ASSERT_OK_AND_ASSIGN(auto message, Call(*main_.contacts, &Contacts::ExportContact, request));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto parts, Parts(ada.name()));
+  EXPECT_GT(parts.size(), 1u);
+  v1::ExportContactResponse whole;
+  for (const auto& part : parts) whole.MergeFrom(part);
+  whole.clear_export_time();
+  message.clear_export_time();
+  EXPECT_EQ(whole.DebugString(), message.DebugString());
+  EXPECT_EQ(whole.events_size(), 20);
+}
+
+TEST_F(ExportTest, NobodyElsesAndNoneThatIsNotThere) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  const std::string id = ada.name().substr(ada.name().rfind('/') + 1);
+  EXPECT_THAT(Parts(absl::StrCat(kGlobex, "/contacts/", id)), StatusIs(StatusCode::kNotFound));
+}
+
 // Redis is a cache: with it, without it and after its death the answers are the same.
 TEST_F(ContactTest, TheAnswersAreTheSameWhenRedisDies) {
   clm::testing::RedisServer redis;

@@ -68,6 +68,7 @@ class ContactBinding : public rpc::Service {
     Bind("ReactivateContact", &handlers, &ContactHandlers::ReactivateContact);
     Bind("EraseContact", &handlers, &ContactHandlers::EraseContact);
     Bind("ExportContact", &handlers, &ContactHandlers::ExportContact);
+    Bind("StreamContactExport", &handlers, &ContactHandlers::StreamContactExport);
     Bind("MergeContacts", &handlers, &ContactHandlers::MergeContacts);
     Bind("GetCustomerContext", &handlers, &ContactHandlers::GetCustomerContext);
     Bind("ListAttributeHistory", &handlers, &ContactHandlers::ListAttributeHistory);

@@ -6,6 +6,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/support/sync_stream.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
@@ -90,6 +91,22 @@ class Cli {
     Response response;
     CLM_RETURN_IF_ERROR(rpc::FromGrpc((stub.*method)(&context, request, &response)));
     return response;
+  }
+
+  // A call that is answered in parts; merged in their order they are the answer.
+  template <class Stub, class Request, class Response>
+  absl::StatusOr<Response> CallForParts(std::unique_ptr<grpc::ClientReader<Response>> (
+                                            Stub::*method)(grpc::ClientContext*, const Request&),
+                                        const Request& request, absl::Duration timeout) {
+    CLM_ASSIGN_OR_RETURN(const auto channel, Channel(ServiceOf(*Request::descriptor())));
+    Stub stub(channel);
+    grpc::ClientContext context;
+    Prepare(timeout, &context);
+    const auto reader = (stub.*method)(&context, request);
+    Response whole, part;
+    while (reader->Read(&part)) whole.MergeFrom(part);
+    CLM_RETURN_IF_ERROR(rpc::FromGrpc(reader->Finish()));
+    return whole;
   }
 
   // All pages up to `limit` items (0: no limit); says so when there are more.

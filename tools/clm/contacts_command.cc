@@ -339,12 +339,15 @@ absl::Status Duplicates(Cli& cli, int32_t min_score, int64_t limit) {
   });
 }
 
+// For years of events over a slow line.
+constexpr absl::Duration kExportTimeout = absl::Hours(1);
+
 // Everything that is held about a person. Always a message: a table would leave things out.
 absl::Status Export(Cli& cli, const std::string& who) {
   contact::v1::ExportContactRequest request;
   CLM_ASSIGN_OR_RETURN(*request.mutable_name(), cli.ContactName(who));
   CLM_ASSIGN_OR_RETURN(const contact::v1::ExportContactResponse response,
-                       cli.Call(&Stub::ExportContact, request));
+                       cli.CallForParts(&Stub::StreamContactExport, request, kExportTimeout));
   CLM_ASSIGN_OR_RETURN(terminal::Format format, cli.Format());
   if (!terminal::IsMessageFormat(format)) format = terminal::Format::kJson;
   return terminal::WriteMessages({&response}, false, format, std::cout);
