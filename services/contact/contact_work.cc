@@ -503,6 +503,8 @@ void ContactWork::NeedTopic(const std::string& tenant, const std::string& topic)
   topics_.try_emplace(TextKey{tenant, topic});
 }
 
+void ContactWork::NeedImportJob(const EntityKey& job) { import_jobs_.try_emplace(job); }
+
 void ContactWork::NeedHeld(const EntityKey& key) { held_.try_emplace(key); }
 
 void ContactWork::NeedSurroundings(const EntityKey& key) {
@@ -576,6 +578,11 @@ const AcquisitionCost* ContactWork::FindCost(const std::string& tenant, const Uu
 const Topic* ContactWork::FindTopic(const std::string& tenant, const std::string& topic) const {
   const auto it = topics_.find(TextKey{tenant, topic});
   return it == topics_.end() || !it->second ? nullptr : &*it->second;
+}
+
+const ImportJob* ContactWork::FindImportJob(const EntityKey& job) const {
+  const auto it = import_jobs_.find(job);
+  return it == import_jobs_.end() || !it->second ? nullptr : &*it->second;
 }
 
 namespace {
@@ -779,6 +786,11 @@ void ContactWork::AddImportProgress(ImportProgress progress) {
   Append(new_progress_, std::move(progress));
 }
 
+void ContactWork::SaveImportJob(ImportJob job) {
+  Put(import_jobs_, job.key, std::optional<ImportJob>(job));
+  Append(changed_imports_, std::move(job));
+}
+
 void ContactWork::Purge(const EntityKey& key, const std::vector<Identifier>& identifiers,
                         bool anonymize_events, const std::string& request_id) {
   Append(purged_, Purged{key, identifiers, anonymize_events, Uuid::Parse(request_id)});
@@ -846,6 +858,7 @@ absl::Status ContactWork::Load(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(LoadEvents(tx));
   CLM_RETURN_IF_ERROR(LoadCosts(tx));
   CLM_RETURN_IF_ERROR(LoadTopics(tx));
+  CLM_RETURN_IF_ERROR(LoadImportJobs(tx));
   CLM_RETURN_IF_ERROR(LoadSurroundings(tx));
   return LoadSuppressions(tx);
 }
@@ -993,6 +1006,13 @@ absl::Status ContactWork::LoadTopics(pg::Tx& tx) {
   return absl::OkStatus();
 }
 
+absl::Status ContactWork::LoadImportJobs(pg::Tx& tx) {
+  for (auto& [key, job] : import_jobs_) {
+    CLM_ASSIGN_OR_RETURN(job, LockImportJob(tx, key));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ContactWork::LoadSurroundings(pg::Tx& tx) {
   if (surroundings_.empty()) return absl::OkStatus();
   const pg::Args args = pg::KeyArgs(surroundings_);
@@ -1101,6 +1121,9 @@ absl::Status ContactWork::LoadSuppressions(pg::Tx& tx) {
 absl::Status ContactWork::Flush(pg::Tx& tx) {
   for (const ImportProgress& progress : new_progress_) {
     CLM_RETURN_IF_ERROR(SaveImportProgress(tx, progress));
+  }
+  for (const ImportJob& job : changed_imports_) {
+    CLM_RETURN_IF_ERROR(::clm::contact::SaveImportJob(tx, job));
   }
   CLM_RETURN_IF_ERROR(FlushContacts(tx));
   CLM_RETURN_IF_ERROR(FlushIdentifiers(tx));

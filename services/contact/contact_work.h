@@ -5,6 +5,7 @@
 #define CLM_SERVICES_CONTACT_CONTACT_WORK_H_
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,6 +24,7 @@
 #include "services/contact/attributes.h"
 #include "services/contact/consent.h"
 #include "services/contact/contact.h"
+#include "services/contact/import_job.h"
 #include "services/contact/import_store.h"
 #include "services/contact/merge.h"
 #include "services/contact/timeline.h"
@@ -85,6 +87,8 @@ class ContactWork : public journal::Work {
   void NeedEvent(const std::string& tenant, const Uuid& event_id);
   void NeedCost(const std::string& tenant, const Uuid& cost);
   void NeedTopic(const std::string& tenant, const std::string& topic);
+  // The job stays as it is until the transaction ends.
+  void NeedImportJob(const EntityKey& job);
   // All identifiers of a contact.
   void NeedHeld(const EntityKey& key);
   // Consents, subscriptions, all identifiers, aliases and suppressions of a contact.
@@ -106,6 +110,8 @@ class ContactWork : public journal::Work {
   std::optional<Uuid> EventContact(const std::string& tenant, const Uuid& event_id) const;
   const AcquisitionCost* FindCost(const std::string& tenant, const Uuid& cost) const;
   const Topic* FindTopic(const std::string& tenant, const std::string& topic) const;
+  // nullptr when there is none.
+  const ImportJob* FindImportJob(const EntityKey& job) const;
   const std::vector<ConsentAct>& Consents(const EntityKey& key) const;
   std::optional<Subscription> FindSubscription(const EntityKey& key,
                                                const std::string& topic) const;
@@ -140,6 +146,8 @@ class ContactWork : public journal::Work {
   // Where an import stands, in the transaction that applies its rows; one that is in other hands by
   // now fails the transaction.
   void AddImportProgress(ImportProgress progress);
+  // What became of a job; not its counts.
+  void SaveImportJob(ImportJob job);
   // Leaves only salted hashes of the identifiers, purges the surroundings, those of its aliases and
   // all stored answers but that to `request_id`, and with `anonymize_events` the properties of past
   // events, in the journal too. Also what the same transaction has written.
@@ -228,6 +236,7 @@ class ContactWork : public journal::Work {
   absl::Status LoadEvents(pg::Tx& tx);
   absl::Status LoadCosts(pg::Tx& tx);
   absl::Status LoadTopics(pg::Tx& tx);
+  absl::Status LoadImportJobs(pg::Tx& tx);
   absl::Status LoadSurroundings(pg::Tx& tx);
   absl::Status LoadSuppressions(pg::Tx& tx);
   absl::Status FlushContacts(pg::Tx& tx);
@@ -252,6 +261,7 @@ class ContactWork : public journal::Work {
   absl::flat_hash_map<EntityKey, std::optional<Uuid>> events_;  // (tenant, event id) -> contact.
   absl::flat_hash_map<EntityKey, std::optional<AcquisitionCost>> costs_;
   absl::flat_hash_map<TextKey, std::optional<Topic>> topics_;
+  std::map<EntityKey, std::optional<ImportJob>> import_jobs_;  // In the order of their locks.
   absl::flat_hash_map<EntityKey, Surroundings> surroundings_;
   absl::flat_hash_map<SuppressionKey, std::optional<Suppression>> suppressions_;
 
@@ -266,6 +276,7 @@ class ContactWork : public journal::Work {
   std::vector<std::tuple<std::string, AttributeDefinition, int64_t>> new_definitions_;
   std::vector<std::pair<std::string, AcquisitionCost>> new_costs_;
   std::vector<ImportProgress> new_progress_;
+  std::vector<ImportJob> changed_imports_;
   std::vector<Purged> purged_;
   std::vector<Merged> merged_;
   absl::flat_hash_set<EntityKey> touched_;

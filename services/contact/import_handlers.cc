@@ -8,18 +8,22 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "clm/contact/v1/contact_event.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/failpoint.h"
 #include "libs/base/resource_name.h"
+#include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
+#include "libs/journal/mutate.h"
+#include "libs/rpc/fingerprint.h"
 #include "services/contact/contact_proto.h"
 
 namespace clm::contact {
 namespace {
 
-constexpr char kImportJobs[] = "importJobs";
 constexpr int64_t kMaxFileBytes = int64_t{1} << 30;
 // Chunks are stored in rows of about this size, whatever the caller sends.
 constexpr size_t kChunkBytes = 512 * 1024;
@@ -109,6 +113,20 @@ bool SameRequest(const ImportJob& a, const ImportJob& b) {
 
 }  // namespace
 
+void SaveImportJob(ContactWork& work, journal::Recorder& recorder, const ImportJob& job) {
+  v1::ImportJobChanged payload;
+  payload.set_import_job(EntityName(kImportJobs, job.key));
+  payload.set_state(static_cast<v1::ImportJob::State>(job.state));
+  payload.set_kind(static_cast<v1::ImportJob::Kind>(job.kind));
+  payload.set_validate_only(job.validate_only);
+  payload.set_size_bytes(job.size_bytes);
+  // States are only left upwards, so they count the changes that are told.
+  recorder.Record({ShardOf(job.key.tenant, job.key.id), job.key.tenant, payload.import_job(),
+                   v1::ImportJobChanged::descriptor()->full_name(), static_cast<int>(job.state),
+                   std::nullopt, "", payload.SerializeAsString()});
+  work.SaveImportJob(job);
+}
+
 ImportOptions OptionsOf(const ImportJob& job) {
   ImportOptions options;
   options.kind = job.kind;
@@ -128,7 +146,8 @@ absl::StatusOr<v1::ImportJob> ImportHandlers::UploadImport(
   if (!message.has_start()) {
     return error::InvalidField("start", "the first message must describe the import");
   }
-  CLM_ASSIGN_OR_RETURN(const ImportJob wanted, JobFrom(call, message.start()));
+  const v1::ImportStart start = message.start();
+  CLM_ASSIGN_OR_RETURN(const ImportJob wanted, JobFrom(call, start));
   const Uuid owner = Uuid::V7(call.now);
   CLM_ASSIGN_OR_RETURN(const std::optional<ImportJob> stored,
                        store_->Begin(wanted, owner, call.deadline));
@@ -167,10 +186,28 @@ absl::StatusOr<v1::ImportJob> ImportHandlers::UploadImport(
     return ToProto(*stored);
   }
   CLM_RETURN_IF_ERROR(store());
-  CLM_ASSIGN_OR_RETURN(const ImportJob sealed,
-                       store_->Seal(wanted.key, owner, content_hash, size, call.deadline));
+  journal::MutationInfo info = journal::InfoFor(call, wanted.key.tenant, start);
+  // The file is of the request too.
+  if (!info.request_id.empty()) {
+    info.fingerprint = rpc::Fingerprint(
+        start, absl::StrCat(call.method, "/", absl::BytesToHexString(content_hash)));
+  }
+  info.shards.set(ShardOf(wanted.key.tenant, wanted.key.id));
+  CLM_ASSIGN_OR_RETURN(
+      const journal::Answer answer,
+      lanes_->Run<ContactWork>(
+          std::move(info), [&](ContactWork& work) { work.NeedImportJob(wanted.key); },
+          [&](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+            const ImportJob* before = work.FindImportJob(wanted.key);
+            if (before == nullptr) return FencedImport();
+            CLM_ASSIGN_OR_RETURN(const ImportJob after, Seal(*before, owner, content_hash, size));
+            SaveImportJob(work, recorder, after);
+            return ToProto(after).SerializeAsString();
+          }));
   wake_();
-  return ToProto(sealed);
+  v1::ImportJob sealed;
+  if (!sealed.ParseFromString(answer.response)) return error::Internal("the answer does not parse");
+  return sealed;
 }
 
 absl::StatusOr<v1::ImportJob> ImportHandlers::GetImportJob(const rpc::Call& call,
@@ -204,11 +241,24 @@ absl::StatusOr<v1::ListImportJobsResponse> ImportHandlers::ListImportJobs(
   return response;
 }
 
-absl::StatusOr<v1::ImportJob> ImportHandlers::CancelImportJob(
-    const rpc::Call& call, const v1::CancelImportJobRequest& request) {
-  CLM_ASSIGN_OR_RETURN(const EntityKey key, ParseEntityName("name", kImportJobs, request.name()));
-  CLM_ASSIGN_OR_RETURN(const ImportJob job, store_->Cancel(key, call.now, call.deadline));
-  return ToProto(job);
+void ImportHandlers::CancelImportJob(const rpc::Call& call,
+                                     const v1::CancelImportJobRequest& request,
+                                     rpc::Reply<v1::ImportJob> reply) {
+  const auto key = ParseEntityName("name", kImportJobs, request.name());
+  if (!key.ok()) return reply(key.status());
+  journal::MutationInfo info = journal::InfoFor(call, key->tenant, request);
+  info.shards.set(ShardOf(key->tenant, key->id));
+  journal::Mutate<ContactWork>(
+      *lanes_, std::move(info), [key = *key](ContactWork& work) { work.NeedImportJob(key); },
+      [key = *key](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        const ImportJob* before = work.FindImportJob(key);
+        if (before == nullptr) return error::NotFound(EntityName(kImportJobs, key));
+        CLM_ASSIGN_OR_RETURN(const auto after, Cancel(*before, recorder.now()));
+        if (!after) return ToProto(*before).SerializeAsString();
+        SaveImportJob(work, recorder, *after);
+        return ToProto(*after).SerializeAsString();
+      },
+      std::move(reply));
 }
 
 absl::StatusOr<v1::ListImportErrorsResponse> ImportHandlers::ListImportErrors(

@@ -1,6 +1,10 @@
 #include <functional>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
+#include "clm/contact/v1/contact_event.pb.h"
+#include "clm/event/v1/event_feed_service.pb.h"
+#include "libs/base/status_macros.h"
 #include "services/contact/contact_fixture.h"
 #include "services/contact/import_store.h"
 
@@ -8,7 +12,6 @@ namespace clm::contact {
 namespace {
 
 using absl::StatusCode;
-using clm::testing::IsOk;
 using clm::testing::ReasonIs;
 using clm::testing::StatusIs;
 using ::testing::HasSubstr;
@@ -56,6 +59,11 @@ std::string Counts(const v1::ImportJob& job) {
                       job.unchanged_count(), " ", job.failed_count());
 }
 
+constexpr char kRequestId[] = "0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a";
+// Without what tells of the import itself.
+constexpr char kPeoplesJournal[] =
+    "SELECT count(*) FROM journal WHERE type <> 'clm.contact.v1.ImportJobChanged'";
+
 constexpr char kPeople[] =
     "email,first name,last name\n"
     "ada@example.com,Ada,Lovelace\n"
@@ -73,6 +81,28 @@ class ImportTest : public ContactTest {
   }
   absl::StatusOr<v1::ImportJob> People(const std::string& file, const Tweak& tweak = {}) {
     return Import(v1::ImportJob::KIND_CONTACTS, file, tweak);
+  }
+  // The states that the journal tells of a job, and who brought them about.
+  std::string Records(const std::string& job) {
+    auto pool = pg::NewPool({.dsn = database_.admin_dsn, .size = 1});
+    std::vector<std::string> records;
+    CLM_EXPECT_OK(pool->Read({pg::Scope::Suite()}, [&](pg::Tx& tx) {
+      const auto rows = tx.ExecDynamic(
+          absl::StrCat("SELECT event FROM journal WHERE type = 'clm.contact.v1.ImportJobChanged' "
+                       "AND subject = '",
+                       job, "' ORDER BY off"));
+      for (int i = 0; rows.ok() && i < rows->size(); ++i) {
+        event::v1::Event event;
+        v1::ImportJobChanged payload;
+        EXPECT_TRUE(event.ParseFromString((*rows)[i].Bytes(0)) &&
+                    payload.ParseFromString(event.payload()));
+        EXPECT_EQ(payload.import_job(), job);
+        records.push_back(
+            absl::StrCat(v1::ImportJob::State_Name(payload.state()), " by ", event.actor()));
+      }
+      return rows.status();
+    }));
+    return absl::StrJoin(records, ", ");
   }
   std::string Errors(const std::string& job) {
     v1::ListImportErrorsRequest request;
@@ -106,10 +136,10 @@ TEST_F(ImportTest, ABadRowDoesNotStopTheRest) {
 
 TEST_F(ImportTest, TheSameFileAgainChangesNothing) {
   CLM_ASSERT_OK(People(kPeople));
-  const int64_t journal = Count("SELECT count(*) FROM journal");
+  const int64_t journal = Count(kPeoplesJournal);
   CLM_ASSERT_OK_AND_ASSIGN(const auto again, People(kPeople));
   EXPECT_EQ(Counts(again), "3 0 0 2 1");
-  EXPECT_EQ(Count("SELECT count(*) FROM journal"), journal);
+  EXPECT_EQ(Count(kPeoplesJournal), journal);
   CLM_ASSERT_OK_AND_ASSIGN(const auto changed,
                            People("email,last name\nada@example.com,King\nada@example.com,King\n"));
   EXPECT_EQ(Counts(changed), "2 0 1 1 0");
@@ -125,7 +155,7 @@ TEST_F(ImportTest, AFileLargerThanABatchIsAppliedWhole) {
   CLM_ASSERT_OK_AND_ASSIGN(const auto job, People(file));
   EXPECT_EQ(Counts(job), "1700 850 0 850 0");
   EXPECT_EQ(Count("SELECT count(*) FROM contact"), 850);
-  EXPECT_EQ(Count("SELECT count(*) FROM journal"), 850);
+  EXPECT_EQ(Count(kPeoplesJournal), 850);
 }
 
 TEST_F(ImportTest, TopicsBecomeSubscriptionsThatNobodyAskedFor) {
@@ -197,14 +227,34 @@ TEST_F(ImportTest, AnErasedAddressDoesNotReturn) {
 }
 
 TEST_F(ImportTest, ARepeatedUploadIsTheSameJob) {
-  const auto with_id = [](auto& start) {
-    start.set_request_id("0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a");
-  };
+  const auto with_id = [](auto& start) { start.set_request_id(kRequestId); };
   CLM_ASSERT_OK_AND_ASSIGN(const auto first, People(kPeople, with_id));
   CLM_ASSERT_OK_AND_ASSIGN(const auto again, People(kPeople, with_id));
   EXPECT_EQ(again.SerializeAsString(), first.SerializeAsString());
   EXPECT_THAT(People("email\nx@example.com\n", with_id), ReasonIs("REQUEST_ID_REUSED"));
   EXPECT_EQ(Count("SELECT count(*) FROM import_job"), 1);
+}
+
+TEST_F(ImportTest, ARequestIdOfAnotherMethodIsRefused) {
+  auto create = NewContact("ada@example.com");
+  create.set_request_id(kRequestId);
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::CreateContact, create));
+  const auto with_id = [](auto& start) { start.set_request_id(kRequestId); };
+  EXPECT_THAT(People(kPeople, with_id), ReasonIs("REQUEST_ID_REUSED"));
+  EXPECT_EQ(Count("SELECT count(*) FROM contact"), 1);
+}
+
+TEST_F(ImportTest, TheCompleteFileAndTheEndAreOneRecordEach) {
+  const auto with_id = [](auto& start) {
+    start.set_request_id(kRequestId);
+    start.mutable_import_job()->set_display_name("people-of-hastings.csv");
+  };
+  CLM_ASSERT_OK_AND_ASSIGN(const auto job, People(kPeople, with_id));
+  CLM_ASSERT_OK(People(kPeople, with_id));
+  EXPECT_EQ(Records(job.name()), "STATE_RUNNING by clm-test, STATE_SUCCEEDED by clm-test");
+  EXPECT_EQ(TablesWith("people-of-hastings"), "import_job request");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto failed, People(std::string("\x00\x01\x02\x7f garbage", 12)));
+  EXPECT_EQ(Records(failed.name()), "STATE_RUNNING by clm-test, STATE_FAILED by clm-test");
 }
 
 TEST_F(ImportTest, AFileThatIsNoTableFails) {
@@ -240,12 +290,11 @@ TEST_F(ImportTest, JobsAreListedNewestFirstAndOfTheirTenantOnly) {
 }
 
 // A job that a process left in the middle.
-class BrokenOffTest : public ::testing::Test {
+class BrokenOffTest : public ImportTest {
  protected:
-  BrokenOffTest()
-      : database_(clm::testing::Postgres::Shared().CreateDatabase(FullSchema())),
-        pool_(pg::NewPool({.dsn = database_.app_dsn, .size = 2})),
-        store_(pool_.get()) {
+  BrokenOffTest() : pool_(pg::NewPool({.dsn = database_.app_dsn, .size = 2})), store_(pool_.get()) {
+    // Jobs are to stay broken off until a test starts another process.
+    main_.server.reset();
     job_.key = {"acme", Uuid::V7(absl::Now())};
     job_.kind = ImportKind::kContacts;
     job_.key_field = "email";
@@ -256,14 +305,20 @@ class BrokenOffTest : public ::testing::Test {
     const absl::Time deadline = absl::Now() + absl::Seconds(20);
     const auto begun = store_.Begin(job_, dead_, deadline);
     if (!begun.ok()) return begun.status();
-    const absl::Status added = store_.AddChunk(job_.key, dead_, 0, file, deadline);
+    absl::Status added = store_.AddChunk(job_.key, dead_, 0, file, deadline);
     if (!added.ok()) return added;
-    return store_.Seal(job_.key, dead_, "hash", static_cast<int64_t>(file.size()), deadline)
-        .status();
+    return SealAs(dead_, static_cast<int64_t>(file.size()));
   }
-  std::string name() const { return EntityName("importJobs", job_.key); }
+  absl::Status SealAs(const Uuid& owner, int64_t size_bytes) {
+    return pool_->Transact({pg::Scope::Tenant(job_.key.tenant)}, [&](pg::Tx& tx) -> absl::Status {
+      CLM_ASSIGN_OR_RETURN(const auto before, LockImportJob(tx, job_.key));
+      CLM_ASSIGN_OR_RETURN(const ImportJob after,
+                           Seal(before.value_or(job_), owner, "hash", size_bytes));
+      return SaveImportJob(tx, after);
+    });
+  }
+  std::string name() const { return EntityName(kImportJobs, job_.key); }
 
-  const clm::testing::Database database_;
   const std::unique_ptr<pg::Pool> pool_;
   ImportStore store_;
   ImportJob job_;
@@ -313,6 +368,42 @@ TEST_F(BrokenOffTest, ACancelledJobTakesNoMoreRows) {
   progress.owner = dead_;
   progress.counts.read = 1;
   EXPECT_TRUE(IsFenced(store_.SaveProgress(progress)));
+  EXPECT_EQ(Records(name()), "STATE_CANCELLED by clm-test");
+  EXPECT_EQ(Count("SELECT count(*) FROM import_chunk"), 0);
+}
+
+TEST_F(BrokenOffTest, ARepeatedCancellationIsAnsweredAsTheFirstTime) {
+  CLM_ASSERT_OK(Send("email\na@example.com\n"));
+  CLM_ASSERT_OK(store_.Claim(dead_, absl::Minutes(5)));
+  ContactServer server(database_);
+  v1::CancelImportJobRequest cancel;
+  cancel.set_name(name());
+  cancel.set_request_id(kRequestId);
+  bool replayed = true;
+  CLM_ASSERT_OK_AND_ASSIGN(const auto first,
+                           Call(*server.imports, &Imports::CancelImportJob, cancel, &replayed));
+  EXPECT_FALSE(replayed);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto again,
+                           Call(*server.imports, &Imports::CancelImportJob, cancel, &replayed));
+  EXPECT_TRUE(replayed);
+  EXPECT_EQ(again.SerializeAsString(), first.SerializeAsString());
+  EXPECT_EQ(Records(name()), "STATE_CANCELLED by clm-test");
+  cancel.set_name(EntityName(kImportJobs, {"acme", dead_}));
+  EXPECT_THAT(Call(*server.imports, &Imports::CancelImportJob, cancel),
+              ReasonIs("REQUEST_ID_REUSED"));
+  cancel.clear_request_id();
+  EXPECT_THAT(Call(*server.imports, &Imports::CancelImportJob, cancel),
+              StatusIs(StatusCode::kNotFound));
+}
+
+TEST_F(BrokenOffTest, AJobThatHasEndedCannotBeCancelled) {
+  CLM_ASSERT_OK(Send("email\na@example.com\n"));
+  ContactServer server(database_);
+  CLM_ASSERT_OK(AwaitEnd(server, name()));
+  v1::CancelImportJobRequest cancel;
+  cancel.set_name(name());
+  EXPECT_THAT(Call(*server.imports, &Imports::CancelImportJob, cancel), ReasonIs("IMPORT_ENDED"));
+  EXPECT_EQ(Records(name()), "STATE_SUCCEEDED by test");
 }
 
 TEST_F(BrokenOffTest, AnUploadThatWasBrokenOffBeginsAnew) {
@@ -325,7 +416,7 @@ TEST_F(BrokenOffTest, AnUploadThatWasBrokenOffBeginsAnew) {
   EXPECT_FALSE(again.has_value());
   EXPECT_TRUE(IsFenced(store_.AddChunk(job_.key, dead_, 1, "ple.com\n", deadline)));
   CLM_ASSERT_OK(store_.AddChunk(job_.key, alive, 0, "email\nwhole@example.com\n", deadline));
-  CLM_ASSERT_OK(store_.Seal(job_.key, alive, "hash", 24, deadline));
+  CLM_ASSERT_OK(SealAs(alive, 24));
   ContactServer server(database_);
   CLM_ASSERT_OK_AND_ASSIGN(const auto job, AwaitEnd(server, name()));
   EXPECT_EQ(Counts(job), "1 1 0 0 0");

@@ -73,9 +73,7 @@ class ImportRun {
     }
     if (file.ok()) file = reader->Finish(sink);
     CLM_RETURN_IF_ERROR(ApplyPending(/*all=*/true));
-    return options_.store->End(job_.key, owner_,
-                               file.ok() ? ImportState::kSucceeded : ImportState::kFailed, file,
-                               options_.clock->Now());
+    return Finish(file);
   }
 
  private:
@@ -100,6 +98,26 @@ class ImportRun {
       if (mapped.ok()) row.event = *std::move(mapped);
     }
     if (!done) pending_.push_back(std::move(row));
+  }
+
+  // `file`: whether it could be read to its end.
+  absl::Status Finish(const absl::Status& file) {
+    journal::MutationInfo info = Info();
+    info.shards.set(ShardOf(job_.key.tenant, job_.key.id));
+    return parts_.lanes
+        ->Run<ContactWork>(
+            std::move(info), [&](ContactWork& work) { work.NeedImportJob(job_.key); },
+            [&](ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+              const ImportJob* before = work.FindImportJob(job_.key);
+              if (before == nullptr) return FencedImport();
+              CLM_ASSIGN_OR_RETURN(
+                  const ImportJob after,
+                  End(*before, owner_, file.ok() ? ImportState::kSucceeded : ImportState::kFailed,
+                      file, recorder.now()));
+              SaveImportJob(work, recorder, after);
+              return std::string();
+            })
+        .status();
   }
 
   // Full batches, and with `all` the rest.
@@ -178,13 +196,12 @@ class ImportRun {
     return options_.store->SaveProgress(progress);
   }
 
-  journal::MutationInfo Info(const Rows& rows) const {
+  journal::MutationInfo Info() const {
     journal::MutationInfo info;
     info.tenant = job_.key.tenant;
     info.actor = job_.actor;
-    info.cause = EntityName("importJobs", job_.key);
+    info.cause = EntityName(kImportJobs, job_.key);
     info.deadline = Deadline();
-    info.weight = static_cast<int>(rows.size());
     return info;
   }
 
@@ -199,7 +216,8 @@ class ImportRun {
     }
     if (valid.empty()) return SaveRefused(rows);
     CLM_ASSIGN_OR_RETURN(const auto owners, parts_.reader->Owners(tenant, keys, Deadline()));
-    journal::MutationInfo info = Info(rows);
+    journal::MutationInfo info = Info();
+    info.weight = static_cast<int>(rows.size());
     // Two rows of one new person meet in one contact.
     absl::flat_hash_map<Identifier, Uuid> fresh;
     const absl::Time now = options_.clock->Now();
@@ -283,7 +301,8 @@ class ImportRun {
       batch.items.push_back(std::move(item));
     }
     CLM_RETURN_IF_ERROR(ResolveIngest(parts_, batch));
-    journal::MutationInfo info = Info(rows);
+    journal::MutationInfo info = Info();
+    info.weight = static_cast<int>(rows.size());
     info.shards = ShardsOf(batch);
     if (info.shards.none()) {
       Rows refused = rows;
@@ -364,7 +383,7 @@ void ImportRunner::Loop() {
           ImportRun(options_, **job, owner, [this] { return stopping(); }).Run();
       if (status.ok()) continue;
       obs::Info("import interrupted",
-                {{"job", EntityName("importJobs", (*job)->key)}, {"error", status}});
+                {{"job", EntityName(kImportJobs, (*job)->key)}, {"error", status}});
       // Back to whoever is next; without the database the lease ends by itself.
       options_.store->Release(owner).IgnoreError();
     } else if (job.ok()) {

@@ -7,16 +7,16 @@
 namespace clm::contact {
 namespace {
 
-constexpr char kImportJobs[] = "importJobs";
 // How long an upload may pause before it counts as broken off.
 constexpr absl::Duration kUploadLease = absl::Minutes(10);
 constexpr absl::Duration kQuick = absl::Seconds(10);
 
-#define CLM_IMPORT_COLUMNS                                                            \
-  "j.tenant_id, j.id, j.display_name, j.format, j.kind, j.columns, j.key, j.source, " \
-  "j.validate_only, j.state, j.content_hash, j.read_count, j.created_count, "         \
-  "j.updated_count, j.unchanged_count, j.failed_count, j.size_bytes, j.done_bytes, "  \
-  "j.error_code, j.error_message, j.actor, j.create_time, j.end_time, j.topic, j.currency"
+#define CLM_IMPORT_COLUMNS                                                                   \
+  "j.tenant_id, j.id, j.display_name, j.format, j.kind, j.columns, j.key, j.source, "        \
+  "j.validate_only, j.state, j.content_hash, j.read_count, j.created_count, "                \
+  "j.updated_count, j.unchanged_count, j.failed_count, j.size_bytes, j.done_bytes, "         \
+  "j.error_code, j.error_message, j.actor, j.create_time, j.end_time, j.topic, j.currency, " \
+  "j.owner"
 
 // A job that failed without ever having its file is one whose upload was given up.
 constexpr pg::Statement kBegin{"import.begin", R"sql(
@@ -42,11 +42,14 @@ constexpr pg::Statement kAddChunk{"import.add_chunk", R"sql(
   INSERT INTO import_chunk (tenant_id, job_id, seq, data)
   SELECT tenant_id, id, $4::int, $5::bytea FROM j)sql"};
 
-constexpr pg::Statement kSeal{"import.seal", R"sql(
-  UPDATE import_job j SET state = 2, content_hash = $4::bytea, size_bytes = $5::bigint,
-    owner = NULL, lease_until = '-infinity'
-  WHERE tenant_id = $1::text AND id = $2::uuid AND owner = $3::uuid AND state = 1
-  RETURNING )sql" CLM_IMPORT_COLUMNS};
+constexpr pg::Statement kLock{"import.lock", "SELECT " CLM_IMPORT_COLUMNS R"sql(
+  FROM import_job j WHERE tenant_id = $1::text AND id = $2::uuid FOR UPDATE)sql"};
+
+constexpr pg::Statement kSave{"import.save", R"sql(
+  UPDATE import_job SET state = $3::smallint, content_hash = $4::bytea, size_bytes = $5::bigint,
+    done_bytes = greatest(done_bytes, $6::bigint), error_code = $7::int, error_message = $8::text,
+    end_time = $9::timestamptz, owner = NULL, lease_until = '-infinity'
+  WHERE tenant_id = $1::text AND id = $2::uuid)sql"};
 
 constexpr pg::Statement kClaim{"import.claim", R"sql(
   WITH n AS MATERIALIZED (
@@ -80,12 +83,6 @@ constexpr pg::Statement kAddErrors{"import.add_errors", R"sql(
   FROM unnest($3::bigint[], $4::text[], $5::text[]) AS w (row, field, reason)
   ON CONFLICT DO NOTHING)sql"};
 
-constexpr pg::Statement kEnd{"import.end", R"sql(
-  UPDATE import_job SET state = $4::smallint, error_code = $5::int, error_message = $6::text,
-    end_time = $7::timestamptz, owner = NULL, lease_until = '-infinity',
-    done_bytes = CASE WHEN $4::smallint = 3 THEN size_bytes ELSE done_bytes END
-  WHERE tenant_id = $1::text AND id = $2::uuid AND owner = $3::uuid AND state = 2)sql"};
-
 constexpr pg::Statement kDropChunks{"import.drop_chunks", R"sql(
   DELETE FROM import_chunk WHERE tenant_id = $1::text AND job_id = $2::uuid)sql"};
 
@@ -110,16 +107,6 @@ constexpr pg::Statement kErrors{"import.errors", R"sql(
   SELECT row, field, reason FROM import_error
   WHERE tenant_id = $1::text AND job_id = $2::uuid AND (row, field) > ($3::bigint, $4::text)
   ORDER BY row, field LIMIT $5::int)sql"};
-
-constexpr pg::Statement kCancel{"import.cancel", R"sql(
-  UPDATE import_job j SET state = 5, end_time = $3::timestamptz, owner = NULL
-  WHERE tenant_id = $1::text AND id = $2::uuid AND state IN (1, 2)
-  RETURNING )sql" CLM_IMPORT_COLUMNS};
-
-absl::Status Fenced() {
-  return error::Make(absl::StatusCode::kAborted, "FENCED",
-                     "the import was cancelled or is in other hands by now");
-}
 
 absl::StatusOr<ImportJob> ReadJob(const pg::Row& row) {
   ImportJob job;
@@ -146,6 +133,7 @@ absl::StatusOr<ImportJob> ReadJob(const pg::Row& row) {
   job.end_time = row.OptTime(22);
   job.topic = std::string(row.Text(23));
   job.currency = std::string(row.Text(24));
+  job.owner = row.OptUuid(25);
   return job;
 }
 
@@ -158,12 +146,10 @@ pg::Args KeyArgs(const EntityKey& key) {
 // Exactly one row, or the writer is not who it takes itself for.
 absl::Status ExecOwned(pg::Tx& tx, const pg::Statement& statement, const pg::Args& args) {
   CLM_ASSIGN_OR_RETURN(const pg::Result done, tx.Exec(statement, args));
-  return done.affected() == 1 ? absl::OkStatus() : Fenced();
+  return done.affected() == 1 ? absl::OkStatus() : FencedImport();
 }
 
 }  // namespace
-
-bool IsFenced(const absl::Status& status) { return error::Reason(status) == "FENCED"; }
 
 absl::Status SaveImportProgress(pg::Tx& tx, const ImportProgress& progress) {
   const ImportCounts& counts = progress.counts;
@@ -183,6 +169,21 @@ absl::Status SaveImportProgress(pg::Tx& tx, const ImportProgress& progress) {
   pg::Args errors = KeyArgs(progress.job);
   errors.AddArray(rows).AddArray(fields).AddArray(reasons);
   return tx.Exec(kAddErrors, errors).status();
+}
+
+absl::StatusOr<std::optional<ImportJob>> LockImportJob(pg::Tx& tx, const EntityKey& job) {
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLock, KeyArgs(job)));
+  if (rows.empty()) return std::nullopt;
+  CLM_ASSIGN_OR_RETURN(ImportJob locked, ReadJob(rows[0]));
+  return locked;
+}
+
+absl::Status SaveImportJob(pg::Tx& tx, const ImportJob& job) {
+  pg::Args args = KeyArgs(job.key);
+  args.Add(static_cast<int>(job.state)).AddBytes(job.content_hash).Add(job.size_bytes);
+  args.Add(job.done_bytes).Add(job.error_code).Add(job.error_message).Add(job.end_time);
+  CLM_RETURN_IF_ERROR(tx.Exec(kSave, args).status());
+  return job.end_time ? tx.Exec(kDropChunks, KeyArgs(job.key)).status() : absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<ImportJob>> ImportStore::Begin(const ImportJob& job, const Uuid& owner,
@@ -214,22 +215,6 @@ absl::Status ImportStore::AddChunk(const EntityKey& job, const Uuid& owner, int 
   args.Add(owner).Add(seq).AddBytes(data).Add(absl::ToDoubleSeconds(kUploadLease));
   return pool_->Transact({pg::Scope::Tenant(job.tenant), deadline},
                          [&](pg::Tx& tx) { return ExecOwned(tx, kAddChunk, args); });
-}
-
-absl::StatusOr<ImportJob> ImportStore::Seal(const EntityKey& job, const Uuid& owner,
-                                            absl::string_view content_hash, int64_t size_bytes,
-                                            absl::Time deadline) {
-  pg::Args args = KeyArgs(job);
-  args.Add(owner).AddBytes(content_hash).Add(size_bytes);
-  ImportJob sealed;
-  CLM_RETURN_IF_ERROR(
-      pool_->Transact({pg::Scope::Tenant(job.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
-        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kSeal, args));
-        if (rows.empty()) return Fenced();
-        CLM_ASSIGN_OR_RETURN(sealed, ReadJob(rows[0]));
-        return absl::OkStatus();
-      }));
-  return sealed;
 }
 
 absl::StatusOr<std::optional<ImportJob>> ImportStore::Claim(const Uuid& owner,
@@ -270,18 +255,6 @@ absl::StatusOr<std::optional<std::string>> ImportStore::ReadChunk(const EntityKe
 absl::Status ImportStore::SaveProgress(const ImportProgress& progress) {
   return pool_->Transact({pg::Scope::Tenant(progress.job.tenant), absl::Now() + kQuick},
                          [&](pg::Tx& tx) { return SaveImportProgress(tx, progress); });
-}
-
-absl::Status ImportStore::End(const EntityKey& job, const Uuid& owner, ImportState state,
-                              const absl::Status& reason, absl::Time now) {
-  pg::Args args = KeyArgs(job);
-  args.Add(owner).Add(static_cast<int>(state)).Add(static_cast<int>(reason.code()));
-  args.Add(std::string(reason.message())).Add(now);
-  return pool_->Transact({pg::Scope::Tenant(job.tenant), absl::Now() + kQuick},
-                         [&](pg::Tx& tx) -> absl::Status {
-                           CLM_RETURN_IF_ERROR(ExecOwned(tx, kEnd, args));
-                           return tx.Exec(kDropChunks, KeyArgs(job)).status();
-                         });
 }
 
 absl::Status ImportStore::Release(const Uuid& owner) {
@@ -348,30 +321,9 @@ absl::StatusOr<std::vector<ImportRowError>> ImportStore::Errors(
   return errors;
 }
 
-absl::StatusOr<ImportJob> ImportStore::Cancel(const EntityKey& job, absl::Time now,
-                                              absl::Time deadline) {
-  pg::Args args = KeyArgs(job);
-  args.Add(now);
-  ImportJob cancelled;
-  CLM_RETURN_IF_ERROR(
-      pool_->Transact({pg::Scope::Tenant(job.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
-        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kCancel, args));
-        if (!rows.empty()) {
-          CLM_ASSIGN_OR_RETURN(cancelled, ReadJob(rows[0]));
-          return tx.Exec(kDropChunks, KeyArgs(job)).status();
-        }
-        CLM_ASSIGN_OR_RETURN(const pg::Result found, tx.Exec(kGet, KeyArgs(job)));
-        if (found.empty()) return error::NotFound(EntityName(kImportJobs, job));
-        CLM_ASSIGN_OR_RETURN(cancelled, ReadJob(found[0]));
-        if (cancelled.state == ImportState::kCancelled) return absl::OkStatus();
-        return error::Precondition("IMPORT_ENDED", "name: the import has ended already");
-      }));
-  return cancelled;
-}
-
 std::vector<const pg::Statement*> ImportStatements() {
-  return {&kBegin, &kAddChunk,   &kSeal,    &kClaim,  &kRenew, &kReadChunk, &kProgress, &kAddErrors,
-          &kEnd,   &kDropChunks, &kRelease, &kExpire, &kGet,   &kList,      &kErrors,   &kCancel};
+  return {&kBegin,     &kAddChunk, &kLock,   &kSave, &kClaim, &kRenew,      &kReadChunk, &kProgress,
+          &kAddErrors, &kRelease,  &kExpire, &kGet,  &kList,  &kDropChunks, &kErrors};
 }
 
 }  // namespace clm::contact

@@ -5,7 +5,6 @@
 #define CLM_SERVICES_CONTACT_IMPORT_STORE_H_
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,51 +17,10 @@
 #include "libs/base/resource_name.h"
 #include "libs/base/uuid.h"
 #include "libs/pg/pg.h"
-#include "services/contact/import_file.h"
+#include "services/contact/import_job.h"
 #include "services/contact/import_map.h"
 
 namespace clm::contact {
-
-// The numbers are those of the wire.
-enum class ImportState {
-  kUploading = 1,
-  kRunning = 2,
-  kSucceeded = 3,
-  kFailed = 4,
-  kCancelled = 5,
-};
-
-struct ImportCounts {
-  int64_t read = 0;
-  int64_t created = 0;
-  int64_t updated = 0;
-  int64_t unchanged = 0;
-  int64_t failed = 0;
-  friend bool operator==(const ImportCounts&, const ImportCounts&) = default;
-};
-
-struct ImportJob {
-  EntityKey key;
-  std::string display_name;
-  FileFormat format = FileFormat::kUnknown;
-  ImportKind kind = ImportKind::kContacts;
-  std::map<std::string, std::string> columns;
-  std::string key_field;
-  std::string source;
-  std::string topic;
-  std::string currency;
-  bool validate_only = false;
-  ImportState state = ImportState::kUploading;
-  std::string content_hash;  // SHA-256 of the file; empty until all of it is stored.
-  ImportCounts counts;
-  int64_t size_bytes = 0;
-  int64_t done_bytes = 0;
-  int error_code = 0;
-  std::string error_message;
-  std::string actor;
-  absl::Time create_time;
-  std::optional<absl::Time> end_time;
-};
 
 // A batch of rows that is done: everything of it is stored in the transaction that applies the
 // rows, so that each row counts once however often a run is broken off.
@@ -77,8 +35,12 @@ struct ImportProgress {
 };
 // ABORTED, reason FENCED, when the job does not stand there or is not the owner's.
 absl::Status SaveImportProgress(pg::Tx& tx, const ImportProgress& progress);
-// Whether a status is that.
-bool IsFenced(const absl::Status& status);
+
+// For the unit of work: the job, which stays as it is until the transaction ends; nullopt when
+// there is none.
+absl::StatusOr<std::optional<ImportJob>> LockImportJob(pg::Tx& tx, const EntityKey& job);
+// Stores what became of a locked job, its counts excepted; the file of one that has ended goes.
+absl::Status SaveImportJob(pg::Tx& tx, const ImportJob& job);
 
 // Thread-safe.
 class ImportStore {
@@ -92,10 +54,6 @@ class ImportStore {
                                                  absl::Time deadline);
   absl::Status AddChunk(const EntityKey& job, const Uuid& owner, int seq, absl::string_view data,
                         absl::Time deadline);
-  // The file is complete; the job may run.
-  absl::StatusOr<ImportJob> Seal(const EntityKey& job, const Uuid& owner,
-                                 absl::string_view content_hash, int64_t size_bytes,
-                                 absl::Time deadline);
 
   // ---- The run.
   // The oldest job that nobody runs.
@@ -104,9 +62,6 @@ class ImportStore {
   absl::StatusOr<std::optional<std::string>> ReadChunk(const EntityKey& job, const Uuid& owner,
                                                        int seq, absl::Duration lease);
   absl::Status SaveProgress(const ImportProgress& progress);
-  // Ends the job: kSucceeded, or kFailed with the reason.
-  absl::Status End(const EntityKey& job, const Uuid& owner, ImportState state,
-                   const absl::Status& reason, absl::Time now);
   // Gives the owner's jobs back at once.
   absl::Status Release(const Uuid& owner);
   // Fails the jobs whose upload nobody continues.
@@ -121,8 +76,6 @@ class ImportStore {
   absl::StatusOr<std::vector<ImportRowError>> Errors(const EntityKey& job,
                                                      const std::pair<int64_t, std::string>& after,
                                                      int limit, absl::Time deadline);
-  // FAILED_PRECONDITION, reason IMPORT_ENDED, for a job that came to its end by itself.
-  absl::StatusOr<ImportJob> Cancel(const EntityKey& job, absl::Time now, absl::Time deadline);
 
  private:
   pg::Pool* const pool_;

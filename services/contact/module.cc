@@ -221,8 +221,8 @@ class ContactModule : public app::Module {
     imports.store = import_store_.get();
     imports.clock = &runtime.clock();
     import_runner_ = std::make_unique<ImportRunner>(imports);
-    import_handlers_ = std::make_unique<ImportHandlers>(import_store_.get(), tokens_.get(),
-                                                        [this] { import_runner_->Wake(); });
+    import_handlers_ = std::make_unique<ImportHandlers>(
+        import_store_.get(), lanes_.get(), tokens_.get(), [this] { import_runner_->Wake(); });
     return runtime.Register(std::make_unique<ImportBinding>(runtime.host(), *import_handlers_));
   }
 
