@@ -3,7 +3,9 @@
 #ifndef CLM_LIBS_BASE_PAGE_TOKEN_H_
 #define CLM_LIBS_BASE_PAGE_TOKEN_H_
 
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -36,6 +38,34 @@ class PageTokens {
   std::string Sign(const std::vector<std::string>& list, absl::string_view body) const;
   std::string key_;
 };
+
+// Where a page begins and how long it is.
+struct PageOf {
+  const PageTokens& tokens;
+  std::vector<std::string> list;  // As in PageTokens::Encode.
+  int32_t page_size = 0;          // As asked for.
+  absl::string_view page_token;
+};
+
+// A page of a list that is in memory as a whole: calls `add` with its items. `place(item)` is a
+// std::vector<std::string>, and `items` are in the strict order of their places. The token of the
+// next page; empty at the end.
+template <class Items, class Place, class Add>
+absl::StatusOr<std::string> AddPage(const PageOf& page, const Items& items, Place place, Add add) {
+  absl::StatusOr<int> size = PageSize(page.page_size);
+  if (!size.ok()) return size.status();
+  const auto last = page.tokens.Decode(page.list, page.page_token);
+  if (!last.ok()) return last.status();
+  std::vector<std::string> end;
+  for (const auto& item : items) {
+    std::vector<std::string> at = place(item);
+    if (!last->empty() && at <= *last) continue;
+    if ((*size)-- == 0) return page.tokens.Encode(page.list, end);
+    add(item);
+    end = std::move(at);
+  }
+  return std::string();
+}
 
 }  // namespace clm
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 namespace clm {
 namespace {
 
@@ -39,6 +41,60 @@ TEST(PageTokenTest, EveryFlippedByteIsRefused) {
       EXPECT_EQ(i, token.size() - 1);
     }
   }
+}
+
+// The pages of `items`, one per text; `between` is called after each.
+std::vector<std::string> Pages(
+    std::vector<std::string>& items, int size, const std::function<void()>& between = [] {}) {
+  const PageTokens tokens("secret");
+  std::vector<std::string> pages;
+  std::string token;
+  do {
+    std::string text;
+    const auto next = AddPage(
+        PageOf{tokens, kList, size, token}, items,
+        [](const std::string& item) { return std::vector<std::string>{item}; },
+        [&](const std::string& item) { text += item; });
+    if (!next.ok()) return {next.status().ToString()};
+    token = *next;
+    pages.push_back(text);
+    between();
+  } while (!token.empty());
+  return pages;
+}
+
+TEST(PageInMemoryTest, PagesCoverTheListOnce) {
+  std::vector<std::string> items = {"a", "b", "c", "d"};
+  EXPECT_THAT(Pages(items, 3), testing::ElementsAre("abc", "d"));
+  EXPECT_THAT(Pages(items, 2), testing::ElementsAre("ab", "cd"));
+  EXPECT_THAT(Pages(items, 4), testing::ElementsAre("abcd"));
+  EXPECT_THAT(Pages(items, 0), testing::ElementsAre("abcd"));
+  items.clear();
+  EXPECT_THAT(Pages(items, 1), testing::ElementsAre(""));
+}
+
+TEST(PageInMemoryTest, WhatComesAndGoesBetweenPagesShiftsNothing) {
+  std::vector<std::string> items = {"b", "c", "d", "f"};
+  EXPECT_THAT(Pages(items, 2,
+                    [&] {
+                      items = {"a", "b", "d", "e", "f"};
+                    }),
+              testing::ElementsAre("bc", "de", "f"));
+}
+
+TEST(PageInMemoryTest, RefusesAWrongSizeAndAForeignToken) {
+  const PageTokens tokens("secret");
+  const auto page = [&](int32_t size, absl::string_view token) {
+    return AddPage(
+               PageOf{tokens, kList, size, token}, std::vector<std::string>{"a", "b"},
+               [](const std::string& item) { return std::vector<std::string>{item}; },
+               [](const std::string&) {})
+        .status()
+        .code();
+  };
+  EXPECT_EQ(page(1, ""), absl::StatusCode::kOk);
+  EXPECT_EQ(page(-1, ""), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(page(1, tokens.Encode({"another list"}, {"a"})), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(PageSizeTest, DefaultsCoercesAndRefuses) {

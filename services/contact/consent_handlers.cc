@@ -202,9 +202,16 @@ void ConsentHandlers::CreateTopic(const rpc::Call& call, const v1::CreateTopicRe
 absl::StatusOr<v1::ListTopicsResponse> ConsentHandlers::ListTopics(
     const rpc::Call& call, const v1::ListTopicsRequest& request) {
   CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
-  CLM_ASSIGN_OR_RETURN(const auto topics, parts_.reader->Topics(tenant, call.deadline));
+  CLM_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
+  const std::vector<std::string> list = {"ListTopics", tenant};
+  CLM_ASSIGN_OR_RETURN(const auto last, parts_.tokens->Decode(list, request.page_token()));
+  CLM_ASSIGN_OR_RETURN(auto topics, parts_.reader->Topics(tenant, last.empty() ? "" : last[0],
+                                                          size + 1, call.deadline));
   v1::ListTopicsResponse response;
+  const bool more = static_cast<int>(topics.size()) > size;
+  if (more) topics.resize(size);
   for (const auto& topic : topics) *response.add_topics() = ToProto(tenant, topic);
+  if (more) response.set_next_page_token(parts_.tokens->Encode(list, {topics.back().id}));
   return response;
 }
 
@@ -326,11 +333,21 @@ absl::StatusOr<v1::ListConsentActsResponse> ConsentHandlers::ListConsentActs(
 absl::StatusOr<v1::ListSubscriptionsResponse> ConsentHandlers::ListSubscriptions(
     const rpc::Call& call, const v1::ListSubscriptionsRequest& request) {
   CLM_ASSIGN_OR_RETURN(const EntityKey key, ParseEntityName("parent", kContacts, request.parent()));
-  CLM_ASSIGN_OR_RETURN(const auto whole, parts_.reader->GetWhole(key, call.deadline));
+  CLM_ASSIGN_OR_RETURN(auto whole, parts_.reader->GetWhole(key, call.deadline));
+  std::vector<Subscription>& all = whole.around.subscriptions;
+  // By bytes, as places are compared; the database may sort by the rules of a language.
+  std::sort(all.begin(), all.end(),
+            [](const Subscription& a, const Subscription& b) { return a.topic < b.topic; });
   v1::ListSubscriptionsResponse response;
-  for (const auto& s : whole.around.subscriptions) {
-    *response.add_subscriptions() = ToProto(key.tenant, s);
-  }
+  CLM_ASSIGN_OR_RETURN(
+      *response.mutable_next_page_token(),
+      AddPage(
+          PageOf{*parts_.tokens,
+                 {"ListSubscriptions", request.parent()},
+                 request.page_size(),
+                 request.page_token()},
+          all, [](const Subscription& s) { return std::vector{s.topic}; },
+          [&](const Subscription& s) { *response.add_subscriptions() = ToProto(key.tenant, s); }));
   return response;
 }
 

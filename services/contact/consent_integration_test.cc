@@ -7,6 +7,7 @@ namespace {
 using absl::StatusCode;
 using clm::testing::ReasonIs;
 using clm::testing::StatusIs;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class ConsentTest : public ContactTest {
@@ -95,6 +96,43 @@ TEST_F(ConsentTest, AnUnknownTopicOrContactIsNotFound) {
   request.set_contact(absl::StrCat(kAcme, "/contacts/0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a"));
   EXPECT_THAT(Call(*main_.consent, &Consent::Subscribe, request), StatusIs(StatusCode::kNotFound));
   EXPECT_THAT(NewTopic("newsletter", v1::Topic::OPT_IN_SINGLE), ReasonIs("TOPIC_EXISTS"));
+}
+
+TEST_F(ConsentTest, PagesOfTopicsAndSubscriptionsCoverAllOnce) {
+  for (const char* id : {"tips", "offers", "a-b", "a1"}) {
+    CLM_ASSERT_OK(NewTopic(id, v1::Topic::OPT_IN_SINGLE));
+    CLM_ASSERT_OK(Call(*main_.consent, &Consent::Subscribe, ToTopic(id)));
+  }
+  v1::ListTopicsRequest topics;
+  topics.set_parent(kAcme);
+  topics.set_page_size(2);
+  std::vector<std::string> pages;
+  do {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto page, Call(*main_.consent, &Consent::ListTopics, topics));
+    std::string& names = pages.emplace_back();
+    for (const auto& topic : page.topics()) {
+      absl::StrAppend(&names, topic.name().substr(topic.name().rfind('/') + 1), " ");
+    }
+    topics.set_page_token(page.next_page_token());
+  } while (!topics.page_token().empty());
+  EXPECT_THAT(pages, ElementsAre("a-b a1 ", "newsletter offers ", "tips "));
+
+  v1::ListSubscriptionsRequest subscriptions;
+  subscriptions.set_parent(ada_);
+  subscriptions.set_page_size(3);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto first,
+                           Call(*main_.consent, &Consent::ListSubscriptions, subscriptions));
+  ASSERT_EQ(first.subscriptions_size(), 3);
+  EXPECT_EQ(first.subscriptions(0).topic(), absl::StrCat(kAcme, "/topics/a-b"));
+  subscriptions.set_page_token(first.next_page_token());
+  CLM_ASSERT_OK_AND_ASSIGN(const auto second,
+                           Call(*main_.consent, &Consent::ListSubscriptions, subscriptions));
+  ASSERT_EQ(second.subscriptions_size(), 1);
+  EXPECT_EQ(second.subscriptions(0).topic(), absl::StrCat(kAcme, "/topics/tips"));
+  EXPECT_EQ(second.next_page_token(), "");
+  topics.set_page_token(first.next_page_token());
+  EXPECT_THAT(Call(*main_.consent, &Consent::ListTopics, topics),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("page_token")));
 }
 
 TEST_F(ConsentTest, ARevokedConsentEndsReach) {

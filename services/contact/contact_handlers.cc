@@ -674,7 +674,16 @@ absl::StatusOr<v1::ListAttributeDefinitionsResponse> ContactHandlers::ListAttrib
   CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
   CLM_ASSIGN_OR_RETURN(const auto registry, parts_.reader->Registry(tenant, call.deadline));
   v1::ListAttributeDefinitionsResponse response;
-  for (const auto& [_, d] : *registry) *response.add_attribute_definitions() = ToProto(tenant, d);
+  CLM_ASSIGN_OR_RETURN(*response.mutable_next_page_token(),
+                       AddPage(
+                           PageOf{*parts_.tokens,
+                                  {"ListAttributeDefinitions", tenant},
+                                  request.page_size(),
+                                  request.page_token()},
+                           *registry, [](const auto& entry) { return std::vector{entry.first}; },
+                           [&](const auto& entry) {
+                             *response.add_attribute_definitions() = ToProto(tenant, entry.second);
+                           }));
   return response;
 }
 

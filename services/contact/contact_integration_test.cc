@@ -558,6 +558,29 @@ TEST_F(ContactTest, PagesCoverEverybodyOnceAndTokensBelongToTheirList) {
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("order_by")));
 }
 
+TEST_F(ContactTest, PagesOfAttributesCoverAllOnce) {
+  for (const char* id : {"tier", "plan", "size"}) {
+    v1::CreateAttributeDefinitionRequest define;
+    define.set_parent(kAcme);
+    define.set_attribute_id(id);
+    define.mutable_attribute_definition()->set_type(v1::AttributeDefinition::TYPE_STRING);
+    CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::CreateAttributeDefinition, define));
+  }
+  v1::ListAttributeDefinitionsRequest list;
+  list.set_parent(kAcme);
+  list.set_page_size(2);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto first,
+                           Call(*main_.contacts, &Contacts::ListAttributeDefinitions, list));
+  ASSERT_EQ(first.attribute_definitions_size(), 2);
+  EXPECT_EQ(first.attribute_definitions(1).name(), absl::StrCat(kAcme, "/attributes/size"));
+  list.set_page_token(first.next_page_token());
+  CLM_ASSERT_OK_AND_ASSIGN(const auto second,
+                           Call(*main_.contacts, &Contacts::ListAttributeDefinitions, list));
+  ASSERT_EQ(second.attribute_definitions_size(), 1);
+  EXPECT_EQ(second.attribute_definitions(0).name(), absl::StrCat(kAcme, "/attributes/tier"));
+  EXPECT_EQ(second.next_page_token(), "");
+}
+
 class MergeTest : public ContactTest {
  protected:
   MergeTest() {

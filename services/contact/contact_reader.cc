@@ -122,7 +122,11 @@ constexpr int kAroundColumns = 2;
 
 constexpr pg::Statement kTopics{"contact.topics", R"sql(
   SELECT id, display_name, channel, opt_in, create_time, purpose FROM topic
-  WHERE tenant_id = $1::text AND ($2::text IS NULL OR id = $2::text) ORDER BY id)sql"};
+  WHERE tenant_id = $1::text AND id > $2::text ORDER BY id LIMIT $3::int)sql"};
+
+constexpr pg::Statement kTopic{"contact.topic", R"sql(
+  SELECT id, display_name, channel, opt_in, create_time, purpose FROM topic
+  WHERE tenant_id = $1::text AND id = $2::text)sql"};
 
 constexpr pg::Statement kConsentPage{"contact.consent_page", R"sql(
   SELECT purpose, channel, state, act_time, expire_time, legal_basis, source, text_version, actor,
@@ -765,9 +769,10 @@ absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& as
 }
 
 absl::StatusOr<std::vector<Topic>> ContactReader::Topics(const std::string& tenant,
+                                                         const std::string& after, int limit,
                                                          absl::Time deadline) {
   pg::Args args;
-  args.Add(tenant).AddNull();
+  args.Add(tenant).Add(after).Add(limit);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        pool_->Query({pg::Scope::Tenant(tenant), deadline}, kTopics, args));
   std::vector<Topic> topics;
@@ -781,7 +786,7 @@ absl::StatusOr<Topic> ContactReader::GetTopic(const std::string& tenant, const s
   pg::Args args;
   args.Add(tenant).Add(topic);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
-                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kTopics, args));
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kTopic, args));
   if (rows.empty()) return error::NotFound(absl::StrCat("tenants/", tenant, "/topics/", topic));
   return ReadTopic(rows[0]);
 }
@@ -831,8 +836,8 @@ absl::StatusOr<ContactReader::SuppressionPage> ContactReader::ListSuppressions(
 }
 
 std::vector<const pg::Statement*> ContactReaderStatements() {
-  return {&kTopics,   &kConsentPage, &kSuppressionPage, &kGet,   &kOwners, &kProfiles,
-          &kRegistry, &kCosts,       &kHistory,         &kWhole, &kAround, &kViolations};
+  return {&kTopics,   &kTopic, &kConsentPage, &kSuppressionPage, &kGet,    &kOwners,    &kProfiles,
+          &kRegistry, &kCosts, &kHistory,     &kWhole,           &kAround, &kViolations};
 }
 
 }  // namespace clm::contact

@@ -134,8 +134,9 @@ class ContactReader {
   };
   absl::StatusOr<Whole> GetWhole(const EntityKey& asked, absl::Time deadline);
 
-  // Ordered by id.
-  absl::StatusOr<std::vector<Topic>> Topics(const std::string& tenant, absl::Time deadline);
+  // Ordered by id; those after the id `after`.
+  absl::StatusOr<std::vector<Topic>> Topics(const std::string& tenant, const std::string& after,
+                                            int limit, absl::Time deadline);
   // NOT_FOUND when there is none.
   absl::StatusOr<Topic> GetTopic(const std::string& tenant, const std::string& topic,
                                  absl::Time deadline);

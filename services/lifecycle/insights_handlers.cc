@@ -909,8 +909,16 @@ absl::StatusOr<v1::ListKpisResponse> InsightsHandlers::ListKpis(
         CLM_ASSIGN_OR_RETURN(kpis, ReadKpis(queries));
         return absl::OkStatus();
       }));
+  // By bytes, as places are compared; the database may sort by the rules of a language.
+  std::sort(kpis.begin(), kpis.end(),
+            [](const v1::Kpi& a, const v1::Kpi& b) { return a.name() < b.name(); });
   v1::ListKpisResponse response;
-  for (v1::Kpi& kpi : kpis) *response.add_kpis() = std::move(kpi);
+  CLM_ASSIGN_OR_RETURN(
+      *response.mutable_next_page_token(),
+      AddPage(
+          PageOf{*parts_.tokens, {"ListKpis", tenant}, request.page_size(), request.page_token()},
+          kpis, [](const v1::Kpi& kpi) { return std::vector{kpi.name()}; },
+          [&](const v1::Kpi& kpi) { *response.add_kpis() = kpi; }));
   return response;
 }
 

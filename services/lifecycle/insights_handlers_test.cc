@@ -793,6 +793,26 @@ TEST_F(KpiTest, TheCatalogueIsKeptAndJournalled) {
             3);
 }
 
+TEST_F(KpiTest, PagesCoverTheCatalogueOnce) {
+  for (const char* id : {"a1", "c", "a-b"}) {
+    CLM_ASSERT_OK(Create(id, v1::Kpi::METRIC_REVENUE, 1));
+  }
+  v1::ListKpisRequest request;
+  request.set_parent("tenants/acme");
+  request.set_page_size(2);
+  const auto first = Do(&InsightsHandlers::ListKpis, request);
+  CLM_ASSERT_OK(first);
+  ASSERT_EQ(first->kpis_size(), 2);
+  EXPECT_EQ(first->kpis(0).name(), "tenants/acme/kpis/a-b");
+  EXPECT_EQ(first->kpis(1).name(), "tenants/acme/kpis/a1");
+  request.set_page_token(first->next_page_token());
+  const auto second = Do(&InsightsHandlers::ListKpis, request);
+  CLM_ASSERT_OK(second);
+  ASSERT_EQ(second->kpis_size(), 1);
+  EXPECT_EQ(second->kpis(0).name(), "tenants/acme/kpis/c");
+  EXPECT_EQ(second->next_page_token(), "");
+}
+
 TEST_F(KpiTest, ARepeatedRequestIsAnsweredNotRepeated) {
   request_id_ = Id(77).ToString();
   const auto first = Create("revenue", v1::Kpi::METRIC_REVENUE, 100);

@@ -405,6 +405,9 @@ std::string StepText(const StageModel& model, const RecordedTransition& line, co
   return text;
 }
 
+// Of a number that is not negative: texts in the order of the numbers.
+std::string SortableText(int64_t number) { return absl::StrFormat("%019d", number); }
+
 v1::StageModel PresetProto(const std::string& tenant, const Preset& preset) {
   v1::StageModel model = ToProto(preset.model);
   model.set_name(absl::StrCat("tenants/", tenant, "/stageModels/", preset.model.id));
@@ -481,7 +484,15 @@ absl::StatusOr<v1::ListPresetsResponse> LifecycleHandlers::ListPresets(
     const rpc::Call&, const v1::ListPresetsRequest& request) {
   CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
   v1::ListPresetsResponse response;
-  for (const Preset& preset : Presets()) *response.add_presets() = PresetProto(tenant, preset);
+  const std::vector<Preset>& presets = Presets();
+  CLM_ASSIGN_OR_RETURN(
+      *response.mutable_next_page_token(),
+      AddPage(
+          PageOf{
+              *parts_.tokens, {"ListPresets", tenant}, request.page_size(), request.page_token()},
+          presets,
+          [&](const Preset& preset) { return std::vector{SortableText(&preset - presets.data())}; },
+          [&](const Preset& preset) { *response.add_presets() = PresetProto(tenant, preset); }));
   return response;
 }
 
@@ -585,9 +596,16 @@ absl::StatusOr<v1::ListStageModelsResponse> LifecycleHandlers::ListStageModels(
   CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
   CLM_ASSIGN_OR_RETURN(const auto definitions, parts_.reader->Definitions(tenant, call.deadline));
   v1::ListStageModelsResponse response;
-  for (const auto& [_, definition] : definitions) {
-    *response.add_stage_models() = ToProto(tenant, definition);
-  }
+  CLM_ASSIGN_OR_RETURN(*response.mutable_next_page_token(),
+                       AddPage(
+                           PageOf{*parts_.tokens,
+                                  {"ListStageModels", tenant},
+                                  request.page_size(),
+                                  request.page_token()},
+                           definitions, [](const auto& entry) { return std::vector{entry.first}; },
+                           [&](const auto& entry) {
+                             *response.add_stage_models() = ToProto(tenant, entry.second);
+                           }));
   return response;
 }
 
@@ -732,7 +750,19 @@ absl::StatusOr<v1::ListRulesResponse> LifecycleHandlers::ListRules(
     return a->rule.priority > b->rule.priority;
   });
   v1::ListRulesResponse response;
-  for (const RuleRecord* record : records) *response.add_rules() = ToProto(key.tenant, *record);
+  CLM_ASSIGN_OR_RETURN(
+      *response.mutable_next_page_token(),
+      AddPage(
+          PageOf{*parts_.tokens,
+                 {"ListRules", request.parent()},
+                 request.page_size(),
+                 request.page_token()},
+          records,
+          [](const RuleRecord* record) {
+            const int64_t below = int64_t{INT32_MAX} - record->rule.priority;
+            return std::vector{SortableText(below), record->rule.id};
+          },
+          [&](const RuleRecord* record) { *response.add_rules() = ToProto(key.tenant, *record); }));
   return response;
 }
 

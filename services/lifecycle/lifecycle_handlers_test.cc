@@ -1,5 +1,6 @@
 #include "services/lifecycle/lifecycle_handlers.h"
 
+#include <map>
 #include <set>
 
 #include "absl/strings/ascii.h"
@@ -96,10 +97,67 @@ class LifecycleHandlersTest : public LifecycleTest {
     return request;
   }
 
+  // What is listed, page by page of two.
+  template <class Req, class Resp, class Item>
+  std::vector<std::string> Pages(absl::StatusOr<Resp> (LifecycleHandlers::*rpc)(const rpc::Call&,
+                                                                                const Req&),
+                                 const std::string& parent,
+                                 const google::protobuf::RepeatedPtrField<Item>& (Resp::*items)()
+                                     const) {
+    Req request;
+    request.set_parent(parent);
+    request.set_page_size(2);
+    std::vector<std::string> names;
+    do {
+      const auto page = Do(rpc, request);
+      EXPECT_THAT(page, clm::testing::IsOk());
+      if (!page.ok()) break;
+      const auto& found = ((*page).*items)();
+      EXPECT_LE(found.size(), 2);
+      EXPECT_EQ(found.size() == 2 || page->next_page_token().empty(), true);
+      for (const auto& item : found) {
+        names.push_back(item.name().substr(item.name().rfind('/') + 1));
+      }
+      request.set_page_token(page->next_page_token());
+    } while (!request.page_token().empty());
+    return names;
+  }
+
   PageTokens tokens_;
   LifecycleHandlers handlers_;
   rpc::Call call_;
 };
+
+TEST_F(LifecycleHandlersTest, PagesCoverListsOnceAndInTheirOrder) {
+  std::vector<std::string> presets;
+  for (const Preset& preset : Presets()) presets.push_back(preset.model.id);
+  EXPECT_EQ(
+      Pages(&LifecycleHandlers::ListPresets, "tenants/acme", &v1::ListPresetsResponse::presets),
+      presets);
+  for (const char* id : {"m-c", "m-a", "m-b"}) {
+    CLM_ASSERT_OK(InstallPreset("hubspot-eight", false, id));
+  }
+  EXPECT_THAT(Pages(&LifecycleHandlers::ListStageModels, "tenants/acme",
+                    &v1::ListStageModelsResponse::stage_models),
+              ElementsAre("m-a", "m-b", "m-c"));
+  CLM_ASSERT_OK(InstallPreset("hubspot-eight", false));
+  const auto before = Pages(&LifecycleHandlers::ListRules, "tenants/acme/stageModels/hubspot-eight",
+                            &v1::ListRulesResponse::rules);
+  for (const auto& [id, priority] : std::map<std::string, int32_t>{{"z-least", INT32_MIN},
+                                                                   {"y-less", -1'000'000},
+                                                                   {"a-most", INT32_MAX},
+                                                                   {"b-most", INT32_MAX}}) {
+    auto rule = NewRule(id, "download", "lead");
+    rule.mutable_rule()->set_priority(priority);
+    CLM_ASSERT_OK(Do(&LifecycleHandlers::CreateRule, rule));
+  }
+  std::vector<std::string> rules = {"a-most", "b-most"};
+  rules.insert(rules.end(), before.begin(), before.end());
+  rules.insert(rules.end(), {"y-less", "z-least"});
+  EXPECT_EQ(Pages(&LifecycleHandlers::ListRules, "tenants/acme/stageModels/hubspot-eight",
+                  &v1::ListRulesResponse::rules),
+            rules);
+}
 
 TEST_F(LifecycleHandlersTest, EveryPresetInstallsAndIsListed) {
   v1::ListPresetsRequest list;

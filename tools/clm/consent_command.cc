@@ -81,8 +81,9 @@ absl::Status CreateTopic(Cli& cli, const Flags& flags) {
 absl::Status ListTopics(Cli& cli, const Flags&) {
   contact::v1::ListTopicsRequest request;
   request.set_parent(cli.tenant_name());
-  CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Stub::ListTopics, request));
-  const std::vector<Topic> topics(response.topics().begin(), response.topics().end());
+  CLM_ASSIGN_OR_RETURN(
+      const std::vector<Topic> topics,
+      cli.List(&Stub::ListTopics, request, &contact::v1::ListTopicsResponse::topics, /*limit=*/0));
   return cli.Print(Pointers(topics), true, [&] { return TopicTable(topics); });
 }
 
@@ -130,9 +131,10 @@ absl::Status Unsubscribe(Cli& cli, const Flags& flags) {
 absl::Status ListSubscriptions(Cli& cli, const Flags& flags) {
   contact::v1::ListSubscriptionsRequest request;
   CLM_ASSIGN_OR_RETURN(*request.mutable_parent(), cli.ContactName(flags.contact));
-  CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Stub::ListSubscriptions, request));
-  const std::vector<Subscription> subscriptions(response.subscriptions().begin(),
-                                                response.subscriptions().end());
+  CLM_ASSIGN_OR_RETURN(
+      const std::vector<Subscription> subscriptions,
+      cli.List(&Stub::ListSubscriptions, request,
+               &contact::v1::ListSubscriptionsResponse::subscriptions, /*limit=*/0));
   return cli.Print(Pointers(subscriptions), true, [&] { return SubscriptionTable(subscriptions); });
 }
 

@@ -69,10 +69,14 @@ absl::StatusOr<Contact> ContactFrom(Cli& cli, const ContactFlags& flags) {
   if (attributes.empty()) return contact;
   contact::v1::ListAttributeDefinitionsRequest request;
   request.set_parent(cli.tenant_name());
-  CLM_ASSIGN_OR_RETURN(const auto definitions, cli.Call(&Stub::ListAttributeDefinitions, request));
+  CLM_ASSIGN_OR_RETURN(
+      const std::vector<AttributeDefinition> definitions,
+      cli.List(&Stub::ListAttributeDefinitions, request,
+               &contact::v1::ListAttributeDefinitionsResponse::attribute_definitions,
+               /*limit=*/0));
   for (const auto& [id, text] : attributes) {
     const AttributeDefinition* definition = nullptr;
-    for (const auto& d : definitions.attribute_definitions()) {
+    for (const auto& d : definitions) {
       if (LastPart(d.name()) == id) definition = &d;
     }
     if (definition == nullptr) {

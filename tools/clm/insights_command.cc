@@ -828,8 +828,9 @@ void AddInsightsCommands(Cli& cli) {
       [](Cli& one, const Flags&) -> absl::Status {
         lifecycle::v1::ListKpisRequest request;
         request.set_parent(one.tenant_name());
-        CLM_ASSIGN_OR_RETURN(const auto response, one.Call(&Stub::ListKpis, request));
-        const std::vector<Kpi> kpis(response.kpis().begin(), response.kpis().end());
+        CLM_ASSIGN_OR_RETURN(const std::vector<Kpi> kpis,
+                             one.List(&Stub::ListKpis, request,
+                                      &lifecycle::v1::ListKpisResponse::kpis, /*limit=*/0));
         return one.Print(Pointers(kpis), true, [&] { return KpiTable(kpis); });
       },
       std::make_shared<Flags>());

@@ -160,18 +160,20 @@ void AddModelsCommands(Cli& cli) {
       group, "list", "List the tenant's models", {"clm models list"}, [&cli]() -> absl::Status {
         lifecycle::v1::ListStageModelsRequest request;
         request.set_parent(cli.tenant_name());
-        CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Stub::ListStageModels, request));
-        const std::vector<StageModel> models(response.stage_models().begin(),
-                                             response.stage_models().end());
+        CLM_ASSIGN_OR_RETURN(
+            const std::vector<StageModel> models,
+            cli.List(&Stub::ListStageModels, request,
+                     &lifecycle::v1::ListStageModelsResponse::stage_models, /*limit=*/0));
         return cli.Print(Pointers(models), true, [&] { return ModelTable(models); });
       });
   cli.AddCommand(group, "presets", "List the models that ship with the suite",
                  {"clm models presets", "clm models presets -o name"}, [&cli]() -> absl::Status {
                    lifecycle::v1::ListPresetsRequest request;
                    request.set_parent(cli.tenant_name());
-                   CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Stub::ListPresets, request));
-                   const std::vector<StageModel> models(response.presets().begin(),
-                                                        response.presets().end());
+                   CLM_ASSIGN_OR_RETURN(
+                       const std::vector<StageModel> models,
+                       cli.List(&Stub::ListPresets, request,
+                                &lifecycle::v1::ListPresetsResponse::presets, /*limit=*/0));
                    return cli.Print(Pointers(models), true, [&] { return ModelTable(models); });
                  });
   auto install = std::make_shared<InstallFlags>();

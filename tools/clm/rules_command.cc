@@ -225,8 +225,9 @@ void AddRulesCommands(Cli& cli) {
       [&cli, flags]() -> absl::Status {
         lifecycle::v1::ListRulesRequest request;
         request.set_parent(cli.Name("stageModels", flags->model));
-        CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Stub::ListRules, request));
-        const std::vector<TransitionRule> rules(response.rules().begin(), response.rules().end());
+        CLM_ASSIGN_OR_RETURN(const std::vector<TransitionRule> rules,
+                             cli.List(&Stub::ListRules, request,
+                                      &lifecycle::v1::ListRulesResponse::rules, /*limit=*/0));
         return cli.Print(Pointers(rules), true, [&] { return RuleTable(rules); });
       });
   model_option(command, *flags);
