@@ -200,9 +200,13 @@ absl::Status ValidateDefinition(const AttributeDefinition& definition) {
 
 absl::StatusOr<AttributeDefinition> UpdateDefinition(const AttributeDefinition& before,
                                                      const AttributeDefinition& wanted) {
+  if (wanted.version != 0 && wanted.version != before.version) {
+    return error::EtagMismatch("attribute_definition.etag", Etag(before.version));
+  }
   AttributeDefinition after = wanted;
   after.id = before.id;
   after.create_time = before.create_time;
+  after.version = before.version;
   if (after.type != before.type) {
     return error::Precondition(
         "ATTRIBUTE_TYPE_FIXED",

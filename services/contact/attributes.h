@@ -69,6 +69,7 @@ struct AttributeDefinition {
   bool personal = false;                 // Purged by erase, never in events.
   bool indexed = false;                  // The store keeps an index for filters on it.
   absl::Time create_time = absl::InfinitePast();
+  int64_t version = 0;  // Grows with each change; 0: not stored yet.
   friend bool operator==(const AttributeDefinition&, const AttributeDefinition&) = default;
 };
 

@@ -94,6 +94,20 @@ TEST(DefinitionTest, AnUpdateKeepsStoredValuesValid) {
   EXPECT_EQ(error::Reason(UpdateDefinition(Plan(), wanted).status()), "ATTRIBUTE_TYPE_FIXED");
 }
 
+TEST(DefinitionTest, AnUpdateOfWhatWasReadBeforeAnotherOneAborts) {
+  AttributeDefinition before = Plan();
+  before.version = 3;
+  AttributeDefinition wanted = before;
+  wanted.display_name = "Plan";
+  EXPECT_TRUE(UpdateDefinition(before, wanted).ok());
+  wanted.version = 0;  // Unconditional.
+  const auto after = UpdateDefinition(before, wanted);
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(after->version, 3);
+  wanted.version = 2;
+  EXPECT_EQ(error::Reason(UpdateDefinition(before, wanted).status()), "ETAG_MISMATCH");
+}
+
 // One value of every type.
 const std::vector<std::pair<AttributeType, AttributeValue>>& Samples() {
   static const auto* const kSamples = new std::vector<std::pair<AttributeType, AttributeValue>>{

@@ -614,7 +614,8 @@ void ContactHandlers::CreateAttributeDefinition(const rpc::Call& call,
               absl::StrCat("attribute_id: '", definition.id, "' is defined already"));
         }
         definition.create_time = recorder.now();
-        work.SaveDefinition(tenant, definition, 1);
+        definition.version = 1;
+        work.SaveDefinition(tenant, definition, definition.version);
         const v1::AttributeDefinition out = ToProto(tenant, definition);
         recorder.Record({ShardOf(tenant, "attributes"), tenant, out.name(),
                          v1::AttributeDefinition::descriptor()->full_name(), 1, std::nullopt, "",
@@ -642,7 +643,10 @@ void ContactHandlers::UpdateAttributeDefinition(const rpc::Call& call,
   const bool names = all || std::find(mask.begin(), mask.end(), "display_name") != mask.end();
   const bool values = all || std::find(mask.begin(), mask.end(), "enum_values") != mask.end();
   const std::string tenant = (*ids)[0];
-  const AttributeDefinition wanted = FromProto((*ids)[1], request.attribute_definition());
+  const auto etag = ParseEtag("attribute_definition.etag", request.attribute_definition().etag());
+  if (!etag.ok()) return reply(etag.status());
+  AttributeDefinition wanted = FromProto((*ids)[1], request.attribute_definition());
+  wanted.version = *etag;
   journal::MutationInfo info = journal::InfoFor(call, tenant, request);
   info.shards.set(ShardOf(tenant, "attributes"));
   journal::Mutate<ContactWork>(
@@ -654,16 +658,17 @@ void ContactHandlers::UpdateAttributeDefinition(const rpc::Call& call,
           return error::NotFound(absl::StrCat("tenants/", tenant, "/attributes/", wanted.id));
         }
         AttributeDefinition next = it->second;
+        next.version = wanted.version;
         if (names) next.display_name = wanted.display_name;
         if (values && !wanted.enum_values.empty()) next.enum_values = wanted.enum_values;
         CLM_ASSIGN_OR_RETURN(next, UpdateDefinition(it->second, next));
+        if (next == it->second) return ToProto(tenant, next).SerializeAsString();
+        ++next.version;
+        work.SaveDefinition(tenant, next, next.version);
         const v1::AttributeDefinition out = ToProto(tenant, next);
-        if (next == it->second) return out.SerializeAsString();
-        const int64_t version = work.DefinitionVersion(tenant, wanted.id) + 1;
-        work.SaveDefinition(tenant, next, version);
         recorder.Record({ShardOf(tenant, "attributes"), tenant, out.name(),
-                         v1::AttributeDefinition::descriptor()->full_name(), version, std::nullopt,
-                         "", out.SerializeAsString()});
+                         v1::AttributeDefinition::descriptor()->full_name(), next.version,
+                         std::nullopt, "", out.SerializeAsString()});
         return out.SerializeAsString();
       },
       std::move(reply));

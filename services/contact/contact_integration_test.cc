@@ -342,6 +342,38 @@ TEST_F(ContactTest, StatusMovesByVerbs) {
               ReasonIs("CONTACT_BLOCKED"));
 }
 
+TEST_F(ContactTest, AStaleEtagOfAnAttributeAborts) {
+  v1::CreateAttributeDefinitionRequest define;
+  define.set_parent(kAcme);
+  define.set_attribute_id("plan");
+  define.mutable_attribute_definition()->set_type(v1::AttributeDefinition::TYPE_STRING);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto read,
+                           Call(*main_.contacts, &Contacts::CreateAttributeDefinition, define));
+  v1::UpdateAttributeDefinitionRequest update;
+  *update.mutable_attribute_definition() = read;
+  update.mutable_attribute_definition()->set_display_name("Plan");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto renamed,
+                           Call(*main_.contacts, &Contacts::UpdateAttributeDefinition, update));
+  EXPECT_NE(renamed.etag(), read.etag());
+  update.mutable_attribute_definition()->set_display_name("Tariff");
+  const auto stale = Call(*main_.contacts, &Contacts::UpdateAttributeDefinition, update);
+  EXPECT_THAT(stale, StatusIs(StatusCode::kAborted, HasSubstr("attribute_definition.etag")));
+  EXPECT_THAT(stale, ReasonIs("ETAG_MISMATCH"));
+  v1::ListAttributeDefinitionsRequest list;
+  list.set_parent(kAcme);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto listed,
+                           Call(*main_.contacts, &Contacts::ListAttributeDefinitions, list));
+  ASSERT_EQ(listed.attribute_definitions_size(), 1);
+  EXPECT_EQ(listed.attribute_definitions(0).DebugString(), renamed.DebugString());
+  update.mutable_attribute_definition()->set_etag(renamed.etag());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::UpdateAttributeDefinition, update));
+  update.mutable_attribute_definition()->clear_etag();
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::UpdateAttributeDefinition, update));
+  update.mutable_attribute_definition()->set_etag("seven");
+  EXPECT_THAT(Call(*main_.contacts, &Contacts::UpdateAttributeDefinition, update),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("attribute_definition.etag")));
+}
+
 TEST_F(ContactTest, AttributesHaveTypesAHistoryAndFilters) {
   v1::CreateAttributeDefinitionRequest define;
   define.set_parent(kAcme);

@@ -157,6 +157,7 @@ v1::AttributeDefinition ToProto(const std::string& tenant, const AttributeDefini
   for (const auto& value : definition.enum_values) out.add_enum_values(value);
   out.set_personal(definition.personal);
   ToProto(definition.create_time, out.mutable_create_time());
+  out.set_etag(Etag(definition.version));
   return out;
 }
 

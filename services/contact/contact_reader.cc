@@ -53,7 +53,7 @@ constexpr pg::Statement kProfiles{"contact.profiles", R"sql(
                                   /*lookup=*/true};
 
 constexpr pg::Statement kRegistry{"contact.registry", R"sql(
-  SELECT id, type, display_name, enum_values, personal, create_time
+  SELECT id, type, display_name, enum_values, personal, create_time, version
   FROM attribute_definition WHERE tenant_id = $1::text ORDER BY id)sql"};
 
 constexpr pg::Statement kCosts{"contact.costs", R"sql(
@@ -407,6 +407,7 @@ absl::StatusOr<std::shared_ptr<const AttributeRegistry>> ContactReader::Registry
     d.enum_values = rows[i].TextArray(3);
     d.personal = rows[i].Bool(4);
     d.create_time = rows[i].Time(5);
+    d.version = rows[i].Int(6);
     (*registry)[d.id] = std::move(d);
   }
   absl::MutexLock lock(&mu_);

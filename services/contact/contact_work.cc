@@ -880,7 +880,8 @@ absl::Status ContactWork::LoadRegistries(pg::Tx& tx) {
     d.personal = row.Bool(5);
     d.create_time = row.Time(6);
     const std::string tenant(row.Text(0));
-    definition_versions_[TextKey{tenant, d.id}] = row.Int(7);
+    d.version = row.Int(7);
+    definition_versions_[TextKey{tenant, d.id}] = d.version;
     registries_[tenant][d.id] = std::move(d);
   }
   return absl::OkStatus();
