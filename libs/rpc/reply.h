@@ -51,8 +51,9 @@ class Reply {
 
   // Answers with a response or an error.
   void operator()(absl::StatusOr<Resp> result) {
-    if (result.ok()) *response_ = *std::move(result);
-    std::exchange(answer_, nullptr)->Finish(result.status());
+    absl::Status status = result.status();
+    if (status.ok()) *response_ = *std::move(result);
+    std::exchange(answer_, nullptr)->Finish(std::move(status));
   }
 
   // The response in place, to be filled before Done().
