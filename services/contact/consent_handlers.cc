@@ -364,30 +364,35 @@ void ConsentHandlers::SuppressAddress(const rpc::Call& call,
   if (wanted.reason == SuppressionReason::kErased) {
     return reply(error::InvalidField("suppression.reason", "ERASED comes from EraseContact only"));
   }
-  const auto normal = NormalizeSuppression(wanted, NormalizeOptions());
-  if (!normal.ok()) return reply(normal.status());
   auto mutation = std::make_shared<AddressMutation<v1::Suppression>>();
   mutation->info = journal::InfoFor(call, *tenant, request);
   mutation->tenant = *tenant;
-  mutation->channel = normal->channel;
-  mutation->address = normal->address;
-  mutation->apply = [tenant = *tenant, wanted = *normal](
-                        ContactWork& work, absl::Time now,
-                        v1::Suppression& response) -> absl::StatusOr<bool> {
-    const Suppression* known = work.FindSuppression(tenant, wanted.channel, wanted.address);
-    // The first reason stays, but one that can be lifted gives way to one that cannot.
-    if (known != nullptr && (!Liftable(known->reason) || Liftable(wanted.reason))) {
-      response = ToProto(*known);
-      return false;
-    }
-    Suppression next = wanted;
-    next.create_time = known == nullptr ? now : known->create_time;
-    work.SaveSuppression(tenant, next);
-    response = ToProto(next);
-    return true;
+  auto suppress = [this, wanted, mutation,
+                   reply = std::move(reply)](absl::StatusOr<IdentityPolicyPtr> policy) mutable {
+    if (!policy.ok()) return reply(policy.status());
+    const auto normal = NormalizeSuppression(wanted, {.policy = policy->get()});
+    if (!normal.ok()) return reply(normal.status());
+    mutation->channel = normal->channel;
+    mutation->address = normal->address;
+    mutation->apply = [tenant = mutation->tenant, wanted = *normal](
+                          ContactWork& work, absl::Time now,
+                          v1::Suppression& response) -> absl::StatusOr<bool> {
+      const Suppression* known = work.FindSuppression(tenant, wanted.channel, wanted.address);
+      // The first reason stays, but one that can be lifted gives way to one that cannot.
+      if (known != nullptr && (!Liftable(known->reason) || Liftable(wanted.reason))) {
+        response = ToProto(*known);
+        return false;
+      }
+      Suppression next = wanted;
+      next.create_time = known == nullptr ? now : known->create_time;
+      work.SaveSuppression(tenant, next);
+      response = ToProto(next);
+      return true;
+    };
+    RunOnAddress(parts_, std::move(mutation),
+                 std::make_shared<rpc::Reply<v1::Suppression>>(std::move(reply)));
   };
-  RunOnAddress(parts_, std::move(mutation),
-               std::make_shared<rpc::Reply<v1::Suppression>>(std::move(reply)));
+  WithPolicy(parts_, *tenant, call.now, call.deadline, std::move(suppress));
 }
 
 void ConsentHandlers::LiftSuppression(const rpc::Call& call,
@@ -395,35 +400,40 @@ void ConsentHandlers::LiftSuppression(const rpc::Call& call,
                                       rpc::Reply<v1::LiftSuppressionResponse> reply) {
   const auto tenant = ParseTenantName("parent", request.parent());
   if (!tenant.ok()) return reply(tenant.status());
-  const auto normal = NormalizeSuppression(
-      {request.channel(), request.address(), SuppressionReason::kManual, call.now, ""},
-      NormalizeOptions());
-  if (!normal.ok()) return reply(Renamed(normal.status(), "suppression.", ""));
+  const Suppression wanted{request.channel(), request.address(), SuppressionReason::kManual,
+                           call.now, ""};
   auto mutation = std::make_shared<AddressMutation<v1::LiftSuppressionResponse>>();
   mutation->info = journal::InfoFor(call, *tenant, request);
   mutation->tenant = *tenant;
-  mutation->channel = normal->channel;
-  mutation->address = normal->address;
   mutation->cause = absl::StrCat("lifted: ", request.reason());
-  mutation->apply = [tenant = *tenant, channel = normal->channel, address = normal->address](
-                        ContactWork& work, absl::Time,
-                        v1::LiftSuppressionResponse&) -> absl::StatusOr<bool> {
-    const Suppression* known = work.FindSuppression(tenant, channel, address);
-    if (known == nullptr) {
-      return error::NotFound(absl::StrCat("tenants/", tenant, "/suppressions of this address"));
-    }
-    if (!Liftable(known->reason)) {
-      return error::Precondition(
-          "SUPPRESSION_PERMANENT",
-          absl::StrCat("address: is suppressed as ", ReasonName(known->reason),
-                       ", which cannot be lifted"),
-          {{"reason", std::string(ReasonName(known->reason))}});
-    }
-    work.RemoveSuppression(tenant, channel, address);
-    return true;
+  auto lift = [this, wanted, mutation,
+               reply = std::move(reply)](absl::StatusOr<IdentityPolicyPtr> policy) mutable {
+    if (!policy.ok()) return reply(policy.status());
+    const auto normal = NormalizeSuppression(wanted, {.policy = policy->get()});
+    if (!normal.ok()) return reply(Renamed(normal.status(), "suppression.", ""));
+    mutation->channel = normal->channel;
+    mutation->address = normal->address;
+    mutation->apply =
+        [tenant = mutation->tenant, channel = normal->channel, address = normal->address](
+            ContactWork& work, absl::Time, v1::LiftSuppressionResponse&) -> absl::StatusOr<bool> {
+      const Suppression* known = work.FindSuppression(tenant, channel, address);
+      if (known == nullptr) {
+        return error::NotFound(absl::StrCat("tenants/", tenant, "/suppressions of this address"));
+      }
+      if (!Liftable(known->reason)) {
+        return error::Precondition(
+            "SUPPRESSION_PERMANENT",
+            absl::StrCat("address: is suppressed as ", ReasonName(known->reason),
+                         ", which cannot be lifted"),
+            {{"reason", std::string(ReasonName(known->reason))}});
+      }
+      work.RemoveSuppression(tenant, channel, address);
+      return true;
+    };
+    RunOnAddress(parts_, std::move(mutation),
+                 std::make_shared<rpc::Reply<v1::LiftSuppressionResponse>>(std::move(reply)));
   };
-  RunOnAddress(parts_, std::move(mutation),
-               std::make_shared<rpc::Reply<v1::LiftSuppressionResponse>>(std::move(reply)));
+  WithPolicy(parts_, *tenant, call.now, call.deadline, std::move(lift));
 }
 
 absl::StatusOr<v1::ListSuppressionsResponse> ConsentHandlers::ListSuppressions(

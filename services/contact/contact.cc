@@ -111,7 +111,8 @@ void Apply(const std::optional<std::string>& wanted, const char* field, Normaliz
   }
 }
 
-void ApplyExternalIds(const ContactPatch& patch, Contact& after, error::FieldErrors& errors) {
+void ApplyExternalIds(const ContactPatch& patch, const NormalizeOptions& options, Contact& after,
+                      error::FieldErrors& errors) {
   if (patch.replace_external_ids) after.external_ids.clear();
   for (const auto& [type, text] : patch.external_ids) {
     const std::string path = absl::StrCat("contact.external_ids.", type.substr(0, 63));
@@ -119,7 +120,7 @@ void ApplyExternalIds(const ContactPatch& patch, Contact& after, error::FieldErr
       errors.Add(path, "the type must match [a-z][a-z0-9_-]{0,62} and be neither email nor phone");
     } else if (TrimText(text).empty()) {
       after.external_ids.erase(type);
-    } else if (auto id = NormalizeExternalId(text); id.ok()) {
+    } else if (auto id = NormalizeExternalId(text, options); id.ok()) {
       after.external_ids[type] = *std::move(id);
     } else {
       errors.AddStatus(path, id.status());
@@ -168,12 +169,14 @@ bool Identifiable(const Contact& contact) {
 // All but the attributes, for which the tenant's definitions are needed.
 void ApplyTexts(const ContactPatch& patch, const NormalizeOptions& options, Contact& after,
                 error::FieldErrors& errors) {
-  Apply(
-      patch.email, "email", [&](auto text) { return NormalizeEmail(text, options); }, after.email,
-      errors);
-  Apply(
-      patch.phone, "phone", [&](auto text) { return NormalizePhone(text, options); }, after.phone,
-      errors);
+  const auto identifier = [&](const char* type) {
+    return [&options, type](absl::string_view text) -> absl::StatusOr<std::string> {
+      CLM_ASSIGN_OR_RETURN(Identifier normal, NormalizeIdentifier(type, text, options));
+      return std::move(normal.value);
+    };
+  };
+  Apply(patch.email, "email", identifier(kEmailType), after.email, errors);
+  Apply(patch.phone, "phone", identifier(kPhoneType), after.phone, errors);
   Apply(patch.locale, "locale", NormalizeLocale, after.locale, errors);
   Apply(patch.timezone, "timezone", NormalizeTimezone, after.timezone, errors);
   for (const TextField& field : kTextFields) {
@@ -184,7 +187,7 @@ void ApplyTexts(const ContactPatch& patch, const NormalizeOptions& options, Cont
     };
     Apply(patch.*field.patch, field.name, normalize, after.*field.value, errors);
   }
-  ApplyExternalIds(patch, after, errors);
+  ApplyExternalIds(patch, options, after, errors);
 }
 
 void ApplyFields(const ContactPatch& patch, const ContactRules& rules, Contact& after,

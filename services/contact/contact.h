@@ -72,8 +72,8 @@ struct ContactPatch {
 absl::StatusOr<ContactPatch> ApplyMask(const ContactPatch& given,
                                        const std::vector<std::string>& mask);
 
-// What the rules depend on beyond the request: settings and definitions of the tenant. The registry
-// must outlive the call.
+// What the rules depend on beyond the request: settings and definitions of the tenant. Policy and
+// registry must outlive the call.
 struct ContactRules {
   NormalizeOptions normalize;
   const AttributeRegistry* registry = nullptr;  // nullptr: no attribute is defined.

@@ -22,12 +22,6 @@ namespace {
 // What callers may allow of what the process remembers.
 constexpr absl::Duration kMostStaleness = absl::Seconds(60);
 
-ContactRules RulesOf(const ContactWork& work, const std::string& tenant) {
-  ContactRules rules;
-  rules.registry = &work.Registry(tenant);
-  return rules;
-}
-
 absl::Status CheckEtag(const Contact& contact, absl::string_view etag) {
   CLM_ASSIGN_OR_RETURN(const int64_t version, ParseEtag("etag", etag));
   if (version != 0 && version != contact.version) {
@@ -71,6 +65,20 @@ absl::StatusOr<Freshness> FreshnessOf(const rpc::Call& call, const Request& requ
 
 }  // namespace
 
+void WithPolicy(const ContactParts& parts, const std::string& tenant, absl::Time now,
+                absl::Time deadline,
+                absl::AnyInvocable<void(absl::StatusOr<IdentityPolicyPtr>)> run) {
+  if (IdentityPolicyPtr known = parts.policies->Recall(tenant, now)) return run(std::move(known));
+  // Shared, because a refused task must still answer.
+  const auto shared =
+      std::make_shared<absl::AnyInvocable<void(absl::StatusOr<IdentityPolicyPtr>)>>(std::move(run));
+  const bool posted =
+      parts.workers->Post([policies = parts.policies, tenant, now, deadline, shared] {
+        (*shared)(policies->Refresh(tenant, now, deadline));
+      });
+  if (!posted) (*shared)(Busy());
+}
+
 void ContactHandlers::CreateContact(const rpc::Call& call, const v1::CreateContactRequest& request,
                                     rpc::Reply<v1::Contact> reply) {
   auto tenant = ParseTenantName("parent", request.parent());
@@ -93,18 +101,26 @@ void ContactHandlers::CreateContact(const rpc::Call& call, const v1::CreateConta
   info.shards.set(ShardOf(key.tenant, key.id));
   info.aggregate = key.id;
   auto shared = std::make_shared<const ContactPatch>(*std::move(patch));
-  journal::Mutate<ContactWork>(
-      *parts_.lanes, std::move(info),
-      [key, shared](ContactWork& work) { DeclareWrite(work, key, *shared); },
-      [key, shared, actor = call.caller.actor](
-          ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
-        if (work.FindContact(key) != nullptr) return AlreadyExists(key, "name");
-        CLM_ASSIGN_OR_RETURN(const Change change,
-                             Create(key, *shared, RulesOf(work, key.tenant), recorder.now()));
-        CLM_RETURN_IF_ERROR(Commit(work, recorder, change, actor, "api"));
-        return ToProto(change.after).SerializeAsString();
-      },
-      std::move(reply));
+  auto create = [this, key, shared, info = std::move(info), actor = call.caller.actor,
+                 reply = std::move(reply)](absl::StatusOr<IdentityPolicyPtr> policy) mutable {
+    if (!policy.ok()) return reply(policy.status());
+    journal::Mutate<ContactWork>(
+        *parts_.lanes, std::move(info),
+        [key, shared, policy = *policy](ContactWork& work) {
+          DeclareWrite(work, key, *shared, *policy);
+        },
+        [key, shared, policy = *policy, actor](
+            ContactWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+          if (work.FindContact(key) != nullptr) return AlreadyExists(key, "name");
+          CLM_ASSIGN_OR_RETURN(
+              const Change change,
+              Create(key, *shared, RulesOf(work, key.tenant, *policy), recorder.now()));
+          CLM_RETURN_IF_ERROR(Commit(work, recorder, change, actor, "api"));
+          return ToProto(change.after).SerializeAsString();
+        },
+        std::move(reply));
+  };
+  WithPolicy(parts_, key.tenant, call.now, call.deadline, std::move(create));
 }
 
 void ContactHandlers::GetContact(const rpc::Call& call, const v1::GetContactRequest& request,
@@ -157,7 +173,10 @@ absl::StatusOr<v1::BatchGetContactsResponse> ContactHandlers::BatchGetContacts(
 absl::StatusOr<v1::Contact> ContactHandlers::LookupContact(
     const rpc::Call& call, const v1::LookupContactRequest& request) {
   CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
-  const auto identifier = NormalizeIdentifier(request.type(), request.value());
+  CLM_ASSIGN_OR_RETURN(const IdentityPolicyPtr policy,
+                       parts_.policies->Get(tenant, call.now, call.deadline));
+  const auto identifier =
+      NormalizeIdentifier(request.type(), request.value(), {.policy = policy.get()});
   if (!identifier.ok()) return error::InvalidField("value", identifier.status().message());
   CLM_ASSIGN_OR_RETURN(const auto owners,
                        parts_.reader->Owners(tenant, {*identifier}, call.deadline));
@@ -180,6 +199,9 @@ absl::StatusOr<v1::ListContactsResponse> ContactHandlers::ListContacts(
     return error::InvalidField("order_by", "is none of: name, name desc");
   }
   query.filter = request.filter();
+  CLM_ASSIGN_OR_RETURN(const IdentityPolicyPtr policy,
+                       parts_.policies->Get(query.tenant, call.now, call.deadline));
+  query.policy = policy.get();
   query.show_erased = request.show_erased();
   const std::vector<std::string> list = {"ListContacts", query.tenant, query.filter,
                                          request.order_by(), query.show_erased ? "1" : "0"};
@@ -214,20 +236,26 @@ void ContactHandlers::UpdateContact(const rpc::Call& call, const v1::UpdateConta
   ContactMutation<v1::Contact> mutation;
   mutation.info = journal::InfoFor(call, key->tenant, request);
   mutation.key = *key;
-  mutation.declare = [shared](ContactWork& work, const EntityKey& k) {
-    DeclareWrite(work, k, *shared);
-    work.NeedSurroundings(k);
+  auto update = [this, shared, mutation = std::move(mutation), actor = call.caller.actor,
+                 reply = std::move(reply)](absl::StatusOr<IdentityPolicyPtr> policy) mutable {
+    if (!policy.ok()) return reply(policy.status());
+    mutation.declare = [shared, policy = *policy](ContactWork& work, const EntityKey& k) {
+      DeclareWrite(work, k, *shared, *policy);
+      work.NeedSurroundings(k);
+    };
+    mutation.apply = [shared, policy = *policy, actor](
+                         ContactWork& work, journal::Recorder& recorder,
+                         const EntityKey& k) -> absl::StatusOr<v1::Contact> {
+      CLM_ASSIGN_OR_RETURN(const Contact* before, Require(work, k));
+      CLM_ASSIGN_OR_RETURN(
+          const Change change,
+          Update(*before, *shared, RulesOf(work, k.tenant, *policy), recorder.now()));
+      CLM_RETURN_IF_ERROR(Commit(work, recorder, change, actor, "api"));
+      return ToProto(change.after, work.Aliases(k));
+    };
+    RunOnContact(*parts_.lanes, std::move(mutation), std::move(reply));
   };
-  mutation.apply = [shared, actor = call.caller.actor](
-                       ContactWork& work, journal::Recorder& recorder,
-                       const EntityKey& k) -> absl::StatusOr<v1::Contact> {
-    CLM_ASSIGN_OR_RETURN(const Contact* before, Require(work, k));
-    CLM_ASSIGN_OR_RETURN(const Change change,
-                         Update(*before, *shared, RulesOf(work, k.tenant), recorder.now()));
-    CLM_RETURN_IF_ERROR(Commit(work, recorder, change, actor, "api"));
-    return ToProto(change.after, work.Aliases(k));
-  };
-  RunOnContact(*parts_.lanes, std::move(mutation), std::move(reply));
+  WithPolicy(parts_, key->tenant, call.now, call.deadline, std::move(update));
 }
 
 void ContactHandlers::UpsertContact(const rpc::Call& call, const v1::UpsertContactRequest& request,
@@ -236,31 +264,37 @@ void ContactHandlers::UpsertContact(const rpc::Call& call, const v1::UpsertConta
   if (!tenant.ok()) return reply(tenant.status());
   auto patch = PatchFrom("contact", request.contact(), request.update_mask());
   if (!patch.ok()) return reply(patch.status());
-  const auto identifier = KeyIdentifier("key", request.key(), *patch);
-  if (!identifier.ok()) return reply(identifier.status());
-
   auto shared = std::make_shared<const ContactPatch>(*std::move(patch));
   ContactMutation<v1::UpsertContactResponse> mutation;
   mutation.info = journal::InfoFor(call, *tenant, request);
   mutation.key = {*tenant, Uuid::V7(call.now)};
-  mutation.declare = [shared, id = *identifier](ContactWork& work, const EntityKey& k) {
-    DeclareWrite(work, k, *shared);
-    work.NeedIdentifier(k.tenant, id);
+  auto upsert = [this, shared, mutation = std::move(mutation), key = request.key(),
+                 actor = call.caller.actor,
+                 reply = std::move(reply)](absl::StatusOr<IdentityPolicyPtr> policy) mutable {
+    if (!policy.ok()) return reply(policy.status());
+    const auto identifier = KeyIdentifier("key", key, *shared, **policy);
+    if (!identifier.ok()) return reply(identifier.status());
+    mutation.declare = [shared, policy = *policy, id = *identifier](ContactWork& work,
+                                                                    const EntityKey& k) {
+      DeclareWrite(work, k, *shared, *policy);
+      work.NeedIdentifier(k.tenant, id);
+    };
+    mutation.apply = [shared, policy = *policy, id = *identifier, actor](
+                         ContactWork& work, journal::Recorder& recorder,
+                         const EntityKey& k) -> absl::StatusOr<v1::UpsertContactResponse> {
+      CLM_ASSIGN_OR_RETURN(const UpsertOutcome outcome,
+                           Upsert(work, recorder, k, id, *shared, *policy, actor, "api"));
+      v1::UpsertContactResponse response;
+      *response.mutable_contact() = ToProto(outcome.contact);
+      response.set_created(outcome.created);
+      response.set_unchanged(outcome.unchanged);
+      return response;
+    };
+    // The first guess is that the person is new: then one transaction is all it takes. Somebody
+    // known answers CONTACT_MOVED with their id, and the mutation runs under their shard.
+    RunOnContact(*parts_.lanes, std::move(mutation), std::move(reply));
   };
-  mutation.apply = [shared, id = *identifier, actor = call.caller.actor](
-                       ContactWork& work, journal::Recorder& recorder,
-                       const EntityKey& k) -> absl::StatusOr<v1::UpsertContactResponse> {
-    CLM_ASSIGN_OR_RETURN(const UpsertOutcome outcome,
-                         Upsert(work, recorder, k, id, *shared, actor, "api"));
-    v1::UpsertContactResponse response;
-    *response.mutable_contact() = ToProto(outcome.contact);
-    response.set_created(outcome.created);
-    response.set_unchanged(outcome.unchanged);
-    return response;
-  };
-  // The first guess is that the person is new: then one transaction is all it takes. Somebody known
-  // answers CONTACT_MOVED with their id, and the mutation runs under their shard.
-  RunOnContact(*parts_.lanes, std::move(mutation), std::move(reply));
+  WithPolicy(parts_, *tenant, call.now, call.deadline, std::move(upsert));
 }
 
 void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
@@ -271,6 +305,7 @@ void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
   struct Item {
     absl::Status status;
     ContactPatch patch;
+    std::string key_field;
     Identifier key;
     EntityKey target;
   };
@@ -280,6 +315,7 @@ void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
     bool atomic;
     std::string actor;
     absl::Time now;
+    IdentityPolicyPtr policy;
   };
   auto batch = std::make_shared<Batch>();
   batch->info = journal::InfoFor(call, *tenant, request);
@@ -295,14 +331,9 @@ void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
                                         "differs from the parent of the batch");
     } else {
       auto patch = PatchFrom("contact", one.contact(), one.update_mask());
-      auto key = patch.ok() ? KeyIdentifier("key", one.key(), *patch)
-                            : absl::StatusOr<Identifier>(patch.status());
-      if (key.ok()) {
-        item.patch = *std::move(patch);
-        item.key = *std::move(key);
-      } else {
-        item.status = key.status();
-      }
+      item.status = patch.status();
+      if (patch.ok()) item.patch = *std::move(patch);
+      item.key_field = one.key();
     }
     batch->items.push_back(std::move(item));
   }
@@ -311,6 +342,17 @@ void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
   auto run = std::make_shared<std::function<void(int)>>();
   // Looks up who has the keys, then locks all their shards in one transaction.
   *run = [this, batch, shared, tenant = *tenant, weak = std::weak_ptr(run)](int tries) {
+    if (batch->policy == nullptr) {
+      auto policy = parts_.policies->Get(tenant, batch->now, batch->info.deadline);
+      if (!policy.ok()) return (*shared)(policy.status());
+      batch->policy = *std::move(policy);
+      for (Item& item : batch->items) {
+        if (!item.status.ok()) continue;
+        auto key = KeyIdentifier("key", item.key_field, item.patch, *batch->policy);
+        item.status = key.status();
+        if (key.ok()) item.key = *std::move(key);
+      }
+    }
     std::vector<Identifier> keys;
     for (const auto& item : batch->items) keys.push_back(item.key);
     const auto owners = parts_.reader->Owners(tenant, keys, batch->info.deadline);
@@ -335,7 +377,7 @@ void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
         [batch](ContactWork& work) {
           for (const auto& item : batch->items) {
             if (!item.status.ok()) continue;
-            DeclareWrite(work, item.target, item.patch);
+            DeclareWrite(work, item.target, item.patch, *batch->policy);
             work.NeedIdentifier(item.target.tenant, item.key);
           }
         },
@@ -346,15 +388,15 @@ void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
             const Item& item = batch->items[i];
             auto* result = response.add_results();
             absl::StatusOr<UpsertOutcome> outcome =
-                item.status.ok()
-                    ? Upsert(work, recorder, item.target, item.key, item.patch, batch->actor, "api")
-                    : absl::StatusOr<UpsertOutcome>(item.status);
+                item.status.ok() ? Upsert(work, recorder, item.target, item.key, item.patch,
+                                          *batch->policy, batch->actor, "api")
+                                 : absl::StatusOr<UpsertOutcome>(item.status);
             if (MovedTo(outcome.status())) {
               const auto target =
                   WithinBatch(work, shards, item.target.tenant, item.key, recorder.now());
               if (target) {
-                outcome =
-                    Upsert(work, recorder, *target, item.key, item.patch, batch->actor, "api");
+                outcome = Upsert(work, recorder, *target, item.key, item.patch, *batch->policy,
+                                 batch->actor, "api");
               }
             }
             if (outcome.ok()) {
@@ -444,7 +486,9 @@ void ContactHandlers::EraseContact(const rpc::Call& call, const v1::EraseContact
                        ContactWork& work, journal::Recorder& recorder,
                        const EntityKey& k) -> absl::StatusOr<v1::Contact> {
     CLM_ASSIGN_OR_RETURN(const Contact* before, Require(work, k));
-    CLM_ASSIGN_OR_RETURN(Change change, Erase(*before, RulesOf(work, k.tenant), recorder.now()));
+    CLM_ASSIGN_OR_RETURN(
+        Change change,
+        Erase(*before, RulesOf(work, k.tenant, DefaultIdentityPolicy()), recorder.now()));
     std::set<Identifier> held(change.identifiers_removed.begin(), change.identifiers_removed.end());
     for (const auto& h : work.Identifiers(k)) held.insert(h.identifier);
     change.identifiers_removed.assign(held.begin(), held.end());

@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "clm/contact/v1/contact_service.pb.h"
 #include "clm/contact/v1/timeline_service.pb.h"
 #include "libs/base/page_token.h"
@@ -19,6 +22,7 @@
 #include "services/contact/contact_context.h"
 #include "services/contact/contact_reader.h"
 #include "services/contact/contact_work.h"
+#include "services/contact/known_policies.h"
 #include "services/contact/upsert.h"
 
 namespace clm::contact {
@@ -32,7 +36,14 @@ struct ContactParts {
   // For what waits for another service: that one may need `workers` of this very process.
   rpc::Workers* callers = nullptr;
   const PageTokens* tokens = nullptr;
+  KnownPolicies* policies = nullptr;
 };
+
+// Calls `run` with the identity policy of the tenant: at once where the process knows it, on a
+// worker otherwise.
+void WithPolicy(const ContactParts& parts, const std::string& tenant, absl::Time now,
+                absl::Time deadline,
+                absl::AnyInvocable<void(absl::StatusOr<IdentityPolicyPtr>)> run);
 
 // Thread-safe.
 class ContactHandlers {

@@ -173,6 +173,77 @@ v1::AttributeHistoryEntry ToProto(const AttributeHistoryEntry& entry) {
   return out;
 }
 
+namespace {
+
+v1::IdentityPolicy::Limit ToProto(const IdentifierLimit& limit) {
+  v1::IdentityPolicy::Limit out;
+  out.set_max_values(limit.max_values);
+  if (limit.window != absl::InfiniteDuration()) {
+    out.mutable_window()->set_seconds(absl::ToInt64Seconds(limit.window));
+  }
+  return out;
+}
+
+IdentifierLimit FromProto(const v1::IdentityPolicy::Limit& limit) {
+  IdentifierLimit out;
+  out.max_values = limit.max_values();
+  if (limit.has_window()) {
+    out.window =
+        absl::Seconds(limit.window().seconds()) + absl::Nanoseconds(limit.window().nanos());
+  }
+  return out;
+}
+
+}  // namespace
+
+v1::IdentityPolicy ToProto(const IdentityPolicy& policy) {
+  v1::IdentityPolicy out;
+  for (const auto& value : policy.blocked_values) out.add_blocked_values(value);
+  for (const auto& text : policy.blocked_patterns.texts()) out.add_blocked_patterns(text);
+  for (const auto& [type, limit] : policy.limits) (*out.mutable_limits())[type] = ToProto(limit);
+  *out.mutable_default_limit() = ToProto(policy.default_limit);
+  for (const auto& type : policy.priorities) out.add_priorities(type);
+  for (const auto& [domain, provider] : policy.email_providers) {
+    auto* one = out.add_email_providers();
+    one->set_domain(domain);
+    one->set_ignore_dots(provider.ignore_dots);
+    one->set_ignore_tags(provider.ignore_tags);
+    one->set_canonical_domain(provider.canonical_domain);
+  }
+  return out;
+}
+
+v1::IdentityPolicy ToProto(const std::string& tenant, const StoredIdentityPolicy& stored) {
+  v1::IdentityPolicy out = ToProto(stored.policy);
+  out.set_name(absl::StrCat("tenants/", tenant, "/identityPolicy"));
+  ToProto(stored.update_time, out.mutable_update_time());
+  if (stored.update_time == absl::InfinitePast()) out.clear_update_time();
+  out.set_etag(Etag(stored.version));
+  return out;
+}
+
+IdentityPolicy FromProto(absl::string_view field, const v1::IdentityPolicy& policy,
+                         error::FieldErrors& errors) {
+  IdentityPolicy out;
+  out.blocked_values = {policy.blocked_values().begin(), policy.blocked_values().end()};
+  out.blocked_patterns =
+      BlockedPatterns({policy.blocked_patterns().begin(), policy.blocked_patterns().end()},
+                      absl::StrCat(field, ".blocked_patterns"), errors);
+  out.limits.clear();
+  for (const auto& [type, limit] : policy.limits()) out.limits[type] = FromProto(limit);
+  if (policy.has_default_limit()) out.default_limit = FromProto(policy.default_limit());
+  out.priorities = {policy.priorities().begin(), policy.priorities().end()};
+  for (const auto& provider : policy.email_providers()) {
+    const EmailProvider one = {provider.ignore_dots(), provider.ignore_tags(),
+                               provider.canonical_domain()};
+    if (!out.email_providers.try_emplace(provider.domain(), one).second) {
+      errors.Add(absl::StrCat(field, ".email_providers"), "names a domain twice");
+    }
+  }
+  NormalizeIdentityPolicy(field, out, errors);
+  return out;
+}
+
 AttributeDefinition FromProto(const std::string& id, const v1::AttributeDefinition& definition) {
   AttributeDefinition out;
   out.id = id;

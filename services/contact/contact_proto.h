@@ -19,6 +19,7 @@
 #include "services/contact/attributes.h"
 #include "services/contact/consent.h"
 #include "services/contact/contact.h"
+#include "services/contact/identity_policy.h"
 #include "services/contact/timeline.h"
 
 namespace clm::contact {
@@ -64,6 +65,13 @@ v1::AcquisitionCost ToProto(const std::string& tenant, const AcquisitionCost& co
 // A missing name leaves a nil id.
 absl::StatusOr<AcquisitionCost> FromProto(absl::string_view field, const std::string& tenant,
                                           const v1::AcquisitionCost& cost);
+
+// Without name, time and etag.
+v1::IdentityPolicy ToProto(const IdentityPolicy& policy);
+v1::IdentityPolicy ToProto(const std::string& tenant, const StoredIdentityPolicy& stored);
+// In normal form. What is wrong is in `errors`, by paths that begin with `field`.
+IdentityPolicy FromProto(absl::string_view field, const v1::IdentityPolicy& policy,
+                         error::FieldErrors& errors);
 
 v1::IdentityViolation ToProto(const EntityKey& contact, const StoredViolation& violation);
 

@@ -56,6 +56,10 @@ constexpr pg::Statement kRegistry{"contact.registry", R"sql(
   SELECT id, type, display_name, enum_values, personal, create_time, version
   FROM attribute_definition WHERE tenant_id = $1::text ORDER BY id)sql"};
 
+constexpr pg::Statement kIdentityPolicy{"contact.identity_policy", R"sql(
+  SELECT policy, update_time, version FROM identity_policy WHERE tenant_id = $1::text)sql",
+                                        /*lookup=*/true};
+
 constexpr pg::Statement kCosts{"contact.costs", R"sql(
   SELECT id, contact_id, source, start_date, end_date, amount_minor, currency, create_time
   FROM acquisition_cost
@@ -166,29 +170,32 @@ enum FieldId {
   kChannel,
 };
 
+// `policy` must outlive the schema.
+filter::Schema SchemaUnder(const IdentityPolicy& policy) {
+  filter::Schema schema;
+  schema
+      .AddString(kEmail, "email",
+                 [&policy](absl::string_view text) {
+                   // A pattern or a fragment has no normal form; it is compared as it stands.
+                   auto normal = NormalizeEmail(text, {.policy = &policy});
+                   return normal.ok() ? *normal : std::string(text);
+                 })
+      .Add(kPhone, "phone", filter::Type::kString)
+      .Add(kGivenName, "given_name", filter::Type::kString)
+      .Add(kFamilyName, "family_name", filter::Type::kString)
+      .Add(kLocale, "locale", filter::Type::kString)
+      .Add(kTimezone, "timezone", filter::Type::kString)
+      .Add(kSource, "source", filter::Type::kString)
+      .AddEnum(kStatus, "status", {"ACTIVE", "BLOCKED", "DEACTIVATED", "ERASED"})
+      .Add(kCreateTime, "create_time", filter::Type::kTimestamp)
+      .Add(kUpdateTime, "update_time", filter::Type::kTimestamp)
+      .AddMap(kExternalIds, "external_ids", filter::Type::kString)
+      .AddMap(kAttributes, "attributes");
+  return schema;
+}
+
 const filter::Schema& ContactSchema() {
-  static const auto& kSchema = *[] {
-    auto* schema = new filter::Schema;
-    schema
-        ->AddString(kEmail, "email",
-                    [](absl::string_view text) {
-                      // A pattern or a fragment has no normal form; it is compared as it stands.
-                      auto normal = NormalizeEmail(text);
-                      return normal.ok() ? *normal : std::string(text);
-                    })
-        .Add(kPhone, "phone", filter::Type::kString)
-        .Add(kGivenName, "given_name", filter::Type::kString)
-        .Add(kFamilyName, "family_name", filter::Type::kString)
-        .Add(kLocale, "locale", filter::Type::kString)
-        .Add(kTimezone, "timezone", filter::Type::kString)
-        .Add(kSource, "source", filter::Type::kString)
-        .AddEnum(kStatus, "status", {"ACTIVE", "BLOCKED", "DEACTIVATED", "ERASED"})
-        .Add(kCreateTime, "create_time", filter::Type::kTimestamp)
-        .Add(kUpdateTime, "update_time", filter::Type::kTimestamp)
-        .AddMap(kExternalIds, "external_ids", filter::Type::kString)
-        .AddMap(kAttributes, "attributes");
-    return schema;
-  }();
+  static const auto& kSchema = *new filter::Schema(SchemaUnder(DefaultIdentityPolicy()));
   return kSchema;
 }
 
@@ -415,6 +422,16 @@ absl::StatusOr<std::shared_ptr<const AttributeRegistry>> ContactReader::Registry
   return registry;
 }
 
+absl::StatusOr<StoredIdentityPolicy> ContactReader::GetIdentityPolicy(const std::string& tenant,
+                                                                      absl::Time deadline) {
+  pg::Args args;
+  args.Add(tenant);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_->Query({pg::Scope::Tenant(tenant), deadline}, kIdentityPolicy, args));
+  if (rows.empty()) return StoredIdentityPolicy();
+  return ReadIdentityPolicy(rows[0], /*column=*/0);
+}
+
 absl::StatusOr<StoredContact> ContactReader::ReadRow(
     const pg::Row& row, const std::string& tenant, absl::Time deadline,
     std::shared_ptr<const AttributeRegistry>& registry) {
@@ -529,8 +546,12 @@ absl::StatusOr<std::string> ContactReader::Where(const ListQuery& query,
   const RegistryFields fields(registry);
   filter::ParseOptions options;
   options.dynamic = &fields;
+  std::optional<filter::Schema> own;
+  if (query.policy != nullptr && !query.policy->email_providers.empty()) {
+    own = SchemaUnder(*query.policy);
+  }
   CLM_ASSIGN_OR_RETURN(const filter::Expression expression,
-                       filter::Parse(query.filter, ContactSchema(), options));
+                       filter::Parse(query.filter, own ? *own : ContactSchema(), options));
   args.Add(query.tenant);
   std::string where = "c.tenant_id = $1::text AND c.merged_into IS NULL";
   if (!query.show_erased) absl::StrAppend(&where, " AND c.status <> 4");
@@ -837,8 +858,9 @@ absl::StatusOr<ContactReader::SuppressionPage> ContactReader::ListSuppressions(
 }
 
 std::vector<const pg::Statement*> ContactReaderStatements() {
-  return {&kTopics,   &kTopic, &kConsentPage, &kSuppressionPage, &kGet,    &kOwners,    &kProfiles,
-          &kRegistry, &kCosts, &kHistory,     &kWhole,           &kAround, &kViolations};
+  return {&kTopics,  &kTopic,    &kConsentPage, &kSuppressionPage, &kGet,
+          &kOwners,  &kProfiles, &kRegistry,    &kIdentityPolicy,  &kCosts,
+          &kHistory, &kWhole,    &kAround,      &kViolations};
 }
 
 }  // namespace clm::contact

@@ -77,6 +77,8 @@ class ContactReader {
   struct ListQuery {
     std::string tenant;
     std::string filter;  // AIP-160, see ListContactsRequest.
+    // Of the addresses in the filter; null: the defaults. Must outlive the call.
+    const IdentityPolicy* policy = nullptr;
     bool descending = false;
     bool show_erased = false;
     std::optional<Uuid> after;
@@ -163,6 +165,10 @@ class ContactReader {
   absl::StatusOr<SuppressionPage> ListSuppressions(const std::string& tenant,
                                                    const std::optional<SuppressionPlace>& after,
                                                    int limit, absl::Time deadline);
+
+  // The defaults when none is stored.
+  absl::StatusOr<StoredIdentityPolicy> GetIdentityPolicy(const std::string& tenant,
+                                                         absl::Time deadline);
 
   // The definitions of a tenant, as of now.
   absl::StatusOr<std::shared_ptr<const AttributeRegistry>> Registry(const std::string& tenant,

@@ -24,6 +24,10 @@ constexpr pg::Statement kLoadRegistries{"contact.load_registries", R"sql(
   SELECT tenant_id, id, type, display_name, enum_values, personal, create_time, version
   FROM attribute_definition WHERE tenant_id = ANY ($1::text[]) ORDER BY tenant_id, id)sql"};
 
+constexpr pg::Statement kLoadIdentityPolicies{"contact.load_identity_policies", R"sql(
+  SELECT tenant_id, policy, update_time, version FROM identity_policy
+  WHERE tenant_id = ANY ($1::text[]))sql"};
+
 // What is looked up by key is looked up in a subquery that OFFSET 0 keeps the planner from turning
 // into a join: one index probe per key, whatever it believes of the table's size. A join planned
 // while the table was empty may read a tenant from end to end. Updates and deletes, which must name
@@ -224,6 +228,12 @@ constexpr pg::Statement kSaveDefinition{"contact.save_definition", R"sql(
   ON CONFLICT (tenant_id, id) DO UPDATE SET
     (display_name, enum_values, personal, version) =
     (excluded.display_name, excluded.enum_values, excluded.personal, excluded.version))sql"};
+
+constexpr pg::Statement kSaveIdentityPolicy{"contact.save_identity_policy", R"sql(
+  INSERT INTO identity_policy (tenant_id, policy, update_time, version)
+  VALUES ($1::text, $2::bytea, $3::timestamptz, $4::bigint)
+  ON CONFLICT (tenant_id) DO UPDATE SET (policy, update_time, version) =
+    (excluded.policy, excluded.update_time, excluded.version))sql"};
 
 constexpr pg::Statement kInsertCost{"contact.insert_cost", R"sql(
   INSERT INTO acquisition_cost (tenant_id, id, contact_id, source, start_date, end_date,
@@ -468,6 +478,20 @@ absl::StatusOr<Contact> ReadContact(const pg::Row& row, const AttributeRegistry&
   return c;
 }
 
+absl::StatusOr<StoredIdentityPolicy> ReadIdentityPolicy(const pg::Row& row, int column) {
+  v1::IdentityPolicy wire;
+  StoredIdentityPolicy stored;
+  error::FieldErrors errors;
+  const bool parsed = wire.ParseFromString(row.Bytes(column));
+  stored.policy = FromProto("identity_policy", wire, errors);
+  if (!parsed || !errors.empty()) {
+    return error::Internal("an identity policy is stored in an unknown form");
+  }
+  stored.update_time = row.Time(column + 1);
+  stored.version = row.Int(column + 2);
+  return stored;
+}
+
 std::string ContactWork::Hash(absl::string_view secret, const std::string& tenant,
                               const Identifier& identifier) {
   return TombstoneHash(absl::StrCat(secret, "/", tenant), identifier);
@@ -489,7 +513,15 @@ void ContactWork::NeedIdentifier(const std::string& tenant, const Identifier& id
   owners_.try_emplace(TenantIdentifier{tenant, identifier});
 }
 
+void ContactWork::NeedSpelling(const std::string& tenant, const Identifier& identifier,
+                               const Identifier& spelling) {
+  NeedIdentifier(tenant, identifier);
+  spellings_.emplace_back(TenantIdentifier{tenant, identifier}, spelling);
+}
+
 void ContactWork::NeedRegistry(const std::string& tenant) { registries_.try_emplace(tenant); }
+
+void ContactWork::NeedIdentityPolicy(const std::string& tenant) { policies_.try_emplace(tenant); }
 
 void ContactWork::NeedEvent(const std::string& tenant, const Uuid& event_id) {
   events_.try_emplace(EntityKey{tenant, event_id});
@@ -562,6 +594,12 @@ const AttributeRegistry& ContactWork::Registry(const std::string& tenant) const 
 int64_t ContactWork::DefinitionVersion(const std::string& tenant, const std::string& id) const {
   const auto it = definition_versions_.find(TextKey{tenant, id});
   return it == definition_versions_.end() ? 0 : it->second;
+}
+
+const StoredIdentityPolicy& ContactWork::FindIdentityPolicy(const std::string& tenant) const {
+  static const auto& kDefault = *new StoredIdentityPolicy;
+  const auto it = policies_.find(tenant);
+  return it == policies_.end() ? kDefault : it->second;
 }
 
 std::optional<Uuid> ContactWork::EventContact(const std::string& tenant,
@@ -777,6 +815,11 @@ void ContactWork::SaveDefinition(const std::string& tenant, AttributeDefinition 
   Append(new_definitions_, std::make_tuple(tenant, std::move(definition), version));
 }
 
+void ContactWork::SaveIdentityPolicy(const std::string& tenant, StoredIdentityPolicy policy) {
+  Put(policies_, tenant, policy);
+  Append(new_policies_, std::make_pair(tenant, std::move(policy)));
+}
+
 void ContactWork::AddCost(const std::string& tenant, AcquisitionCost cost) {
   Put(costs_, EntityKey{tenant, cost.id}, std::optional<AcquisitionCost>(cost));
   Append(new_costs_, std::make_pair(tenant, std::move(cost)));
@@ -852,6 +895,7 @@ void ContactWork::Discard() {
 absl::Status ContactWork::Load(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(LoadIdentifiers(tx));
   CLM_RETURN_IF_ERROR(LoadRegistries(tx));
+  CLM_RETURN_IF_ERROR(LoadIdentityPolicies(tx));
   CLM_RETURN_IF_ERROR(LoadContacts(tx));
   CLM_RETURN_IF_ERROR(LoadHeld(tx));
   CLM_RETURN_IF_ERROR(LoadStandings(tx));
@@ -883,6 +927,20 @@ absl::Status ContactWork::LoadRegistries(pg::Tx& tx) {
     d.version = row.Int(7);
     definition_versions_[TextKey{tenant, d.id}] = d.version;
     registries_[tenant][d.id] = std::move(d);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContactWork::LoadIdentityPolicies(pg::Tx& tx) {
+  if (policies_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants;
+  for (const auto& [tenant, _] : policies_) tenants.push_back(tenant);
+  pg::Args args;
+  args.AddArray(tenants);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadIdentityPolicies, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    CLM_ASSIGN_OR_RETURN(policies_[std::string(rows[i].Text(0))],
+                         ReadIdentityPolicy(rows[i], /*column=*/1));
   }
   return absl::OkStatus();
 }
@@ -924,13 +982,13 @@ absl::Status ContactWork::LoadStandings(pg::Tx& tx) {
 absl::Status ContactWork::LoadIdentifiers(pg::Tx& tx) {
   if (owners_.empty()) return absl::OkStatus();
   std::vector<std::string> tenants, types, values, hashes;
-  absl::flat_hash_map<TextKey, TenantIdentifier> by_hash;
+  absl::flat_hash_map<TextKey, std::vector<TenantIdentifier>> by_hash;
   for (const auto& [key, _] : owners_) {
     tenants.push_back(key.tenant);
     types.push_back(key.identifier.type);
     values.push_back(key.identifier.value);
     hashes.push_back(Hash(secret_, key.tenant, key.identifier));
-    by_hash[{key.tenant, hashes.back()}] = key;
+    by_hash[{key.tenant, hashes.back()}].push_back(key);
   }
   pg::Args args;
   args.AddArray(tenants).AddArray(types).AddArray(values);
@@ -943,11 +1001,19 @@ absl::Status ContactWork::LoadIdentifiers(pg::Tx& tx) {
     slot.owner = rows[i].Uuid(3);
     slot.first_seen = rows[i].Time(4);
   }
+  for (const auto& [key, spelling] : spellings_) {
+    tenants.push_back(key.tenant);
+    hashes.push_back(Hash(secret_, key.tenant, spelling));
+    by_hash[{key.tenant, hashes.back()}].push_back(key);
+  }
   pg::Args hash_args;
   hash_args.AddArray(tenants).AddBytesArray(hashes);
   CLM_ASSIGN_OR_RETURN(const pg::Result stones, tx.Exec(kLoadTombstones, hash_args));
   for (int i = 0; i < stones.size(); ++i) {
-    owners_[by_hash[{std::string(stones[i].Text(0)), stones[i].Bytes(1)}]].tombstone = true;
+    for (const TenantIdentifier& key :
+         by_hash[{std::string(stones[i].Text(0)), stones[i].Bytes(1)}]) {
+      owners_[key].tombstone = true;
+    }
   }
   return absl::OkStatus();
 }
@@ -1409,6 +1475,12 @@ absl::Status ContactWork::FlushRegistries(pg::Tx& tx) {
     args.Add(static_cast<int>(topic.opt_in)).Add(topic.create_time).Add(topic.purpose);
     CLM_RETURN_IF_ERROR(tx.Exec(kSaveTopic, args).status());
   }
+  for (const auto& [tenant, stored] : new_policies_) {
+    pg::Args args;
+    args.Add(tenant).AddBytes(ToProto(stored.policy).SerializeAsString());
+    args.Add(stored.update_time).Add(stored.version);
+    CLM_RETURN_IF_ERROR(tx.Exec(kSaveIdentityPolicy, args).status());
+  }
   for (const auto& [tenant, d, version] : new_definitions_) {
     pg::Args args;
     args.Add(tenant).Add(d.id).Add(static_cast<int>(d.type)).Add(d.display_name);
@@ -1495,20 +1567,28 @@ absl::Status ContactWork::Committed(const journal::Offsets& heads) {
 }
 
 std::vector<const pg::Statement*> ContactWorkStatements() {
-  return {&kLoadRegistries,    &kLoadContacts,       &kLoadStandings,
-          &kLoadIdentifiers,   &kLoadTombstones,     &kLoadEvents,
-          &kLoadCosts,         &kLoadTopics,         &kLoadConsents,
-          &kLoadSubscriptions, &kLoadHeld,           &kLoadAliases,
-          &kLoadSuppressions,  &kInsertContacts,     &kUpdateContacts,
-          &kRemoveIdentifiers, &kSaveIdentifiers,    &kSaveAttributeChanges,
-          &kInsertEvents,      &kInsertConsents,     &kSaveSubscriptions,
-          &kSaveSuppressions,  &kRemoveSuppressions, &kSaveTopic,
-          &kSaveDefinition,    &kInsertCost,         &kInsertTombstones,
-          &kPurgeSurroundings, &kPurgeViolations,    &kSaveViolations,
-          &kAliasesOf,         &kPurgeAliases,       &kAnonymizeEvents,
-          &kRecordedBehavior,  &kJournalEvents,      &kRewriteJournal,
-          &kMoveEvents,        &kMoveCosts,          &kMoveIdentifiers,
-          &kMoveAliases,       &kMoveHistory,        &kInsertMerge};
+  return {&kLoadRegistries,     &kLoadContacts,
+          &kLoadStandings,      &kLoadIdentifiers,
+          &kLoadTombstones,     &kLoadEvents,
+          &kLoadCosts,          &kLoadTopics,
+          &kLoadConsents,       &kLoadSubscriptions,
+          &kLoadHeld,           &kLoadAliases,
+          &kLoadSuppressions,   &kInsertContacts,
+          &kUpdateContacts,     &kRemoveIdentifiers,
+          &kSaveIdentifiers,    &kSaveAttributeChanges,
+          &kInsertEvents,       &kInsertConsents,
+          &kSaveSubscriptions,  &kSaveSuppressions,
+          &kRemoveSuppressions, &kSaveTopic,
+          &kSaveDefinition,     &kInsertCost,
+          &kInsertTombstones,   &kPurgeSurroundings,
+          &kPurgeViolations,    &kSaveViolations,
+          &kAliasesOf,          &kPurgeAliases,
+          &kAnonymizeEvents,    &kRecordedBehavior,
+          &kJournalEvents,      &kRewriteJournal,
+          &kMoveEvents,         &kMoveCosts,
+          &kMoveIdentifiers,    &kMoveAliases,
+          &kMoveHistory,        &kInsertMerge,
+          &kSaveIdentityPolicy, &kLoadIdentityPolicies};
 }
 
 }  // namespace clm::contact

@@ -24,6 +24,7 @@
 #include "services/contact/attributes.h"
 #include "services/contact/consent.h"
 #include "services/contact/contact.h"
+#include "services/contact/identity_policy.h"
 #include "services/contact/import_job.h"
 #include "services/contact/import_store.h"
 #include "services/contact/merge.h"
@@ -82,8 +83,12 @@ class ContactWork : public journal::Work {
   void NeedStanding(const EntityKey& key);
   // Who has it, and whether it is erased.
   void NeedIdentifier(const std::string& tenant, const Identifier& identifier);
+  // Also erased when `spelling` is: the same identifier as it was kept under another policy.
+  void NeedSpelling(const std::string& tenant, const Identifier& identifier,
+                    const Identifier& spelling);
   // The attribute definitions of a tenant.
   void NeedRegistry(const std::string& tenant);
+  void NeedIdentityPolicy(const std::string& tenant);
   void NeedEvent(const std::string& tenant, const Uuid& event_id);
   void NeedCost(const std::string& tenant, const Uuid& cost);
   void NeedTopic(const std::string& tenant, const std::string& topic);
@@ -106,6 +111,8 @@ class ContactWork : public journal::Work {
   const AttributeRegistry& Registry(const std::string& tenant) const;
   // Of a NeedRegistry tenant; 0 when the attribute is not defined.
   int64_t DefinitionVersion(const std::string& tenant, const std::string& id) const;
+  // Of a NeedIdentityPolicy tenant.
+  const StoredIdentityPolicy& FindIdentityPolicy(const std::string& tenant) const;
   // Whose event it is, when it is known already.
   std::optional<Uuid> EventContact(const std::string& tenant, const Uuid& event_id) const;
   const AcquisitionCost* FindCost(const std::string& tenant, const Uuid& cost) const;
@@ -142,6 +149,7 @@ class ContactWork : public journal::Work {
                          const std::string& address);
   void SaveTopic(const std::string& tenant, Topic topic);
   void SaveDefinition(const std::string& tenant, AttributeDefinition definition, int64_t version);
+  void SaveIdentityPolicy(const std::string& tenant, StoredIdentityPolicy policy);
   void AddCost(const std::string& tenant, AcquisitionCost cost);
   // Where an import stands, in the transaction that applies its rows; one that is in other hands by
   // now fails the transaction.
@@ -229,6 +237,7 @@ class ContactWork : public journal::Work {
   void Put(Map& map, const Key& key, Value value);
 
   absl::Status LoadRegistries(pg::Tx& tx);
+  absl::Status LoadIdentityPolicies(pg::Tx& tx);
   absl::Status LoadContacts(pg::Tx& tx);
   absl::Status LoadStandings(pg::Tx& tx);
   absl::Status LoadIdentifiers(pg::Tx& tx);
@@ -255,9 +264,11 @@ class ContactWork : public journal::Work {
   // Of those that are not among contacts_.
   absl::flat_hash_map<EntityKey, std::optional<Standing>> standings_;
   absl::flat_hash_map<TenantIdentifier, OwnerSlot> owners_;
+  std::vector<std::pair<TenantIdentifier, Identifier>> spellings_;  // Of some of owners_.
   absl::flat_hash_map<EntityKey, std::vector<HeldIdentifier>> held_;
   absl::flat_hash_map<std::string, AttributeRegistry> registries_;
   absl::flat_hash_map<TextKey, int64_t> definition_versions_;
+  absl::flat_hash_map<std::string, StoredIdentityPolicy> policies_;
   absl::flat_hash_map<EntityKey, std::optional<Uuid>> events_;  // (tenant, event id) -> contact.
   absl::flat_hash_map<EntityKey, std::optional<AcquisitionCost>> costs_;
   absl::flat_hash_map<TextKey, std::optional<Topic>> topics_;
@@ -274,6 +285,7 @@ class ContactWork : public journal::Work {
   std::vector<SuppressionKey> removed_suppressions_;
   std::vector<std::pair<std::string, Topic>> new_topics_;
   std::vector<std::tuple<std::string, AttributeDefinition, int64_t>> new_definitions_;
+  std::vector<std::pair<std::string, StoredIdentityPolicy>> new_policies_;
   std::vector<std::pair<std::string, AcquisitionCost>> new_costs_;
   std::vector<ImportProgress> new_progress_;
   std::vector<ImportJob> changed_imports_;
@@ -290,6 +302,9 @@ std::vector<const pg::Statement*> ContactWorkStatements();
 // locale, timezone, external_ids, attributes, source, merged_into, create_time, update_time,
 // version. INTERNAL when an attribute is not in the registry: the registry is older than the row.
 absl::StatusOr<Contact> ReadContact(const pg::Row& row, const AttributeRegistry& registry);
+
+// From the columns policy, update_time, version, the first of them at `column`.
+absl::StatusOr<StoredIdentityPolicy> ReadIdentityPolicy(const pg::Row& row, int column);
 
 }  // namespace clm::contact
 

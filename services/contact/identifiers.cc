@@ -61,20 +61,6 @@ bool ValidAsciiDomain(absl::string_view domain) {
   return !std::all_of(labels.back().begin(), labels.back().end(), absl::ascii_isdigit);
 }
 
-// The ASCII form of a domain in lower case; nullopt when it has none.
-std::optional<std::string> AsciiDomain(absl::string_view domain) {
-  std::string ascii = absl::AsciiStrToLower(domain);
-  if (!IsAscii(ascii) || absl::StrContains(ascii, "xn--")) {
-    char* out = nullptr;
-    const int rc = idn2_to_ascii_8z(ascii.c_str(), &out, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
-    const std::unique_ptr<char, decltype(&idn2_free)> owned(out, &idn2_free);
-    if (rc != IDN2_OK) return std::nullopt;
-    ascii = absl::AsciiStrToLower(out);
-  }
-  if (!ValidAsciiDomain(ascii)) return std::nullopt;
-  return ascii;
-}
-
 // What the audit list shows of a caller's text.
 std::string Shown(absl::string_view text) {
   std::string shown(text.substr(0, kMaxAuditBytes));
@@ -131,7 +117,43 @@ std::optional<std::string> BrokenLimit(const std::vector<const IdentityProfile*>
   return broken;
 }
 
+// The address at a provider, in the form in which the policy keeps it.
+absl::Status Shorten(const IdentityPolicy& policy, std::string& local, std::string& domain) {
+  auto provider = policy.email_providers.find(domain);
+  if (provider == policy.email_providers.end()) return absl::OkStatus();
+  bool dots = provider->second.ignore_dots;
+  bool tags = provider->second.ignore_tags;
+  if (!provider->second.canonical_domain.empty()) {
+    domain = provider->second.canonical_domain;
+    provider = policy.email_providers.find(domain);
+    if (provider != policy.email_providers.end()) {
+      dots |= provider->second.ignore_dots;
+      tags |= provider->second.ignore_tags;
+    }
+  }
+  if (tags) local = local.substr(0, local.find('+'));
+  if (dots) local.erase(std::remove(local.begin(), local.end(), '.'), local.end());
+  if (local.empty()) return Bad("is not an e-mail address: nothing before the +");
+  if (!ValidLocalPart(local)) {
+    return Bad("is not an e-mail address: the part before the + is malformed");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+std::optional<std::string> NormalizeDomain(absl::string_view domain) {
+  std::string ascii = absl::AsciiStrToLower(domain);
+  if (!IsAscii(ascii) || absl::StrContains(ascii, "xn--")) {
+    char* out = nullptr;
+    const int rc = idn2_to_ascii_8z(ascii.c_str(), &out, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+    const std::unique_ptr<char, decltype(&idn2_free)> owned(out, &idn2_free);
+    if (rc != IDN2_OK) return std::nullopt;
+    ascii = absl::AsciiStrToLower(out);
+  }
+  if (!ValidAsciiDomain(ascii)) return std::nullopt;
+  return ascii;
+}
 
 absl::StatusOr<std::string> NormalizeEmail(absl::string_view text,
                                            const NormalizeOptions& options) {
@@ -148,14 +170,9 @@ absl::StatusOr<std::string> NormalizeEmail(absl::string_view text,
   if (!ValidLocalPart(local) || !CheckText(local, kMaxLocalPartBytes).ok()) {
     return Bad("is not an e-mail address: the part before the @ is malformed");
   }
-  auto domain = AsciiDomain(text.substr(at + 1));
+  auto domain = NormalizeDomain(text.substr(at + 1));
   if (!domain) return Bad("is not an e-mail address: the domain is malformed");
-  if (options.provider_tricks && (*domain == "gmail.com" || *domain == "googlemail.com")) {
-    local = local.substr(0, local.find('+'));
-    local.erase(std::remove(local.begin(), local.end(), '.'), local.end());
-    domain = "gmail.com";
-    if (local.empty()) return Bad("is not an e-mail address: nothing before the +");
-  }
+  CLM_RETURN_IF_ERROR(Shorten(*options.policy, local, *domain));
   std::string email = absl::StrCat(local, "@", *domain);
   if (email.size() > kMaxEmailBytes) {
     return Bad(absl::StrCat("longer than ", kMaxEmailBytes, " bytes"));
@@ -203,11 +220,12 @@ absl::StatusOr<std::string> NormalizePhone(absl::string_view text,
   return e164;
 }
 
-absl::StatusOr<std::string> NormalizeExternalId(absl::string_view text) {
+absl::StatusOr<std::string> NormalizeExternalId(absl::string_view text,
+                                                const NormalizeOptions& options) {
   text = TrimText(text);
   if (text.empty()) return Bad("is empty");
   CLM_RETURN_IF_ERROR(CheckText(text, kMaxExternalIdBytes));
-  if (IsBlockedValue(text)) return Bad("is a placeholder, not an id");
+  if (IsBlockedValue(text, *options.policy)) return Bad("is a placeholder, not an id");
   return std::string(text);
 }
 
@@ -215,15 +233,9 @@ bool ValidExternalIdType(absl::string_view type) {
   return ValidResourceId(type) && type != kEmailType && type != kPhoneType;
 }
 
-bool IsBlockedValue(absl::string_view value) {
-  static const auto* const kBlocked = new absl::flat_hash_set<std::string>{
-      "-1",    "null",    "(null)",    "nil",       "none",      "n/a",
-      "na",    "nan",     "unknown",   "undefined", "anonymous", "guest",
-      "void",  "not set", "(not set)", "test",      "default",   "[object object]",
-      "false", "true",    "{}",        "[]"};
+bool IsBlockedValue(absl::string_view value, const IdentityPolicy& policy) {
   const std::string lower = absl::AsciiStrToLower(TrimText(value));
-  if (lower.find_first_not_of("0-") == std::string::npos) return true;
-  return kBlocked->contains(lower);
+  return policy.blocked_values.contains(lower) || policy.blocked_patterns.Match(lower);
 }
 
 absl::StatusOr<Identifier> NormalizeIdentifier(absl::string_view type, absl::string_view value,
@@ -234,12 +246,22 @@ absl::StatusOr<Identifier> NormalizeIdentifier(absl::string_view type, absl::str
   } else if (type == kPhoneType) {
     normal = NormalizePhone(value, options);
   } else if (ValidExternalIdType(type)) {
-    normal = NormalizeExternalId(value);
+    normal = NormalizeExternalId(value, options);
   } else {
     return Bad("the type of an identifier must match [a-z][a-z0-9_-]{0,62}");
   }
   if (!normal.ok()) return normal.status();
+  if (IsBlockedValue(*normal, *options.policy)) return Bad("is a placeholder, not an id");
   return Identifier{std::string(type), *std::move(normal)};
+}
+
+std::optional<Identifier> OtherSpelling(absl::string_view type, absl::string_view value,
+                                        const IdentityPolicy& policy) {
+  if (type != kEmailType || policy.email_providers.empty()) return std::nullopt;
+  const auto plain = NormalizeEmail(value);
+  const auto kept = NormalizeEmail(value, {.policy = &policy});
+  if (!plain.ok() || !kept.ok() || *plain == *kept) return std::nullopt;
+  return Identifier{kEmailType, *plain};
 }
 
 std::string TombstoneHash(absl::string_view salt, const Identifier& identifier) {
@@ -254,15 +276,14 @@ std::string TombstoneHash(absl::string_view salt, const Identifier& identifier) 
 
 IdentityDecision ResolveIdentity(const std::vector<Identifier>& identifiers,
                                  const std::vector<IdentityProfile>& profiles,
-                                 const IdentityPolicy& policy, const NormalizeOptions& options,
-                                 absl::Time now) {
+                                 const IdentityPolicy& policy, absl::Time now) {
+  const NormalizeOptions options{.policy = &policy};
   IdentityDecision decision;
   std::vector<Identifier>& wanted = decision.identifiers;
   for (const Identifier& raw : identifiers) {
     using Violation = IdentityViolation;
     const Identifier shown{Shown(raw.type), Shown(raw.value)};
-    if (IsBlockedValue(raw.value) ||
-        policy.blocked_values.contains(absl::AsciiStrToLower(TrimText(raw.value)))) {
+    if (IsBlockedValue(raw.value, policy)) {
       decision.violations.push_back({Violation::Kind::kBlockedValue, shown, "", {}});
       continue;
     }

@@ -6,8 +6,7 @@
 
 #include <compare>
 #include <cstdint>
-#include <map>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,22 +15,18 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libs/base/uuid.h"
+#include "services/contact/identity_policy.h"
 
 namespace clm::contact {
-
-// Types with a meaning of their own; every other type is the name of an external system.
-inline constexpr char kEmailType[] = "email";
-inline constexpr char kPhoneType[] = "phone";
-inline constexpr char kUserIdType[] = "user_id";
-inline constexpr char kAnonymousIdType[] = "anonymous_id";
 
 inline constexpr size_t kMaxEmailBytes = 254;
 inline constexpr size_t kMaxExternalIdBytes = 256;
 
 struct NormalizeOptions {
-  // Treat gmail.com addresses that differ by dots or a "+tag" as one. Off: what a provider does
-  // with a local part is its own affair.
-  bool provider_tricks = false;
+  // Which values identify nobody, and for which providers addresses that differ by dots or a "+tag"
+  // are one: what a provider does with a local part is its own affair unless a tenant says
+  // otherwise. Must outlive the call.
+  const IdentityPolicy* policy = &DefaultIdentityPolicy();
   // ISO 3166 region for phone numbers without a country code ("DE"); empty: such numbers are
   // refused.
   std::string phone_region;
@@ -39,22 +34,27 @@ struct NormalizeOptions {
 
 // Errors of the three functions have an empty field path and never repeat the value.
 
-// Trimmed and in lower case, the domain in its ASCII form (IDNA 2008).
+// Trimmed and in lower case, the domain in its ASCII form (IDNA 2008). The normal form of a normal
+// form is itself.
 absl::StatusOr<std::string> NormalizeEmail(absl::string_view text,
                                            const NormalizeOptions& options = {});
 // E.164: "+4930123456". Extensions are refused.
 absl::StatusOr<std::string> NormalizePhone(absl::string_view text,
                                            const NormalizeOptions& options = {});
 // Trimmed; case is kept. Refuses blocked values.
-absl::StatusOr<std::string> NormalizeExternalId(absl::string_view text);
+absl::StatusOr<std::string> NormalizeExternalId(absl::string_view text,
+                                                const NormalizeOptions& options = {});
+
+// The ASCII form of a domain in lower case; nullopt when it has none.
+std::optional<std::string> NormalizeDomain(absl::string_view domain);
 
 // True for a type that may stand in front of an external id: [a-z][a-z0-9_-]{0,62}, and neither
 // "email" nor "phone", which are fields of their own.
 bool ValidExternalIdType(absl::string_view type);
 
-// True for values that programs send when they know nobody: ^[0-]*$, -1, null, nil, none, n/a,
-// undefined, unknown, anonymous, guest, ... in any case, with blanks around them.
-bool IsBlockedValue(absl::string_view value);
+// True for values that the policy blocks, in any case, with blanks around them.
+bool IsBlockedValue(absl::string_view value,
+                    const IdentityPolicy& policy = DefaultIdentityPolicy());
 
 struct Identifier {
   std::string type;
@@ -67,35 +67,18 @@ struct Identifier {
   }
 };
 
-// `value` in the normal form of `type`.
+// `value` in the normal form of `type`. Refuses blocked values.
 absl::StatusOr<Identifier> NormalizeIdentifier(absl::string_view type, absl::string_view value,
                                                const NormalizeOptions& options = {});
+
+// The normal form without what the policy says of providers, where it is another one: what was
+// stored of the person before the policy said so.
+std::optional<Identifier> OtherSpelling(absl::string_view type, absl::string_view value,
+                                        const IdentityPolicy& policy);
 
 // What remains of an identifier after its person is erased: HMAC-SHA-256 with the tenant's salt, 32
 // bytes. Equal for equal identifiers of a tenant, useless without the salt.
 std::string TombstoneHash(absl::string_view salt, const Identifier& identifier);
-
-// At most `max_values` different values of a type for one person within `window`, counted from the
-// moment each was first seen.
-struct IdentifierLimit {
-  int max_values = 5;
-  absl::Duration window = absl::InfiniteDuration();
-  friend bool operator==(const IdentifierLimit&, const IdentifierLimit&) = default;
-};
-
-struct IdentityPolicy {
-  // By type; types that are not listed have `default_limit`.
-  std::map<std::string, IdentifierLimit> limits = {
-      {kUserIdType, {1, absl::InfiniteDuration()}},
-      {kAnonymousIdType, {5, absl::Hours(7 * 24)}},
-  };
-  IdentifierLimit default_limit = {5, absl::InfiniteDuration()};
-  // Types from the most to the less trusted one; types that are not listed follow in alphabetical
-  // order.
-  std::vector<std::string> priorities = {kUserIdType, kEmailType};
-  // Values beyond the built-in ones that identify nobody, in lower case.
-  std::set<std::string> blocked_values;
-};
 
 // An identifier that a stored profile has.
 struct KnownIdentifier {
@@ -149,8 +132,7 @@ struct IdentityDecision {
 // each once, in any order.
 IdentityDecision ResolveIdentity(const std::vector<Identifier>& identifiers,
                                  const std::vector<IdentityProfile>& profiles,
-                                 const IdentityPolicy& policy, const NormalizeOptions& options,
-                                 absl::Time now);
+                                 const IdentityPolicy& policy, absl::Time now);
 
 // Whether a person who has `held` may not have `added` besides.
 bool ExceedsLimits(const std::vector<KnownIdentifier>& held, const std::vector<Identifier>& added,

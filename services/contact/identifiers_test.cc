@@ -65,7 +65,10 @@ TEST(NormalizeEmailTest, WhatIsNoAddressIsRefused) {
 
 TEST(NormalizeEmailTest, ProviderTricksAreOffUnlessSwitchedOn) {
   EXPECT_EQ(Email("A.D.A+shop@googlemail.com"), "a.d.a+shop@googlemail.com");
-  const NormalizeOptions tricks{.provider_tricks = true};
+  IdentityPolicy policy;
+  policy.email_providers = {{"gmail.com", {true, true, ""}},
+                            {"googlemail.com", {false, false, "gmail.com"}}};
+  const NormalizeOptions tricks{.policy = &policy};
   EXPECT_EQ(Email("A.D.A+shop@googlemail.com", tricks), "ada@gmail.com");
   EXPECT_EQ(Email("a.d.a+shop@example.com", tricks), "a.d.a+shop@example.com");
   EXPECT_EQ(Email("+shop@gmail.com", tricks), "refused");
@@ -143,7 +146,7 @@ IdentityProfile Profile(int n, const std::vector<Identifier>& identifiers,
 IdentityDecision Resolve(const std::vector<Identifier>& identifiers,
                          const std::vector<IdentityProfile>& profiles,
                          const IdentityPolicy& policy = {}) {
-  return ResolveIdentity(identifiers, profiles, policy, {}, kNow);
+  return ResolveIdentity(identifiers, profiles, policy, kNow);
 }
 
 const Identifier kAdaMail{"email", "ada@example.com"};

@@ -489,7 +489,9 @@ absl::StatusOr<EventRow> ImportMapper::MapEvent(const ImportRecord& record, absl
     } else if (absl::ConsumePrefix(&id, kExternalIds) || id == kEmailType || id == kPhoneType) {
       auto identifier = NormalizeIdentifier(id, text, rules_.normalize);
       if (identifier.ok()) {
-        row.identifiers.push_back(*std::move(identifier));
+        // As it was said where the policy shortens it: an erased person is found by either.
+        auto spelling = OtherSpelling(id, text, *rules_.normalize.policy);
+        row.identifiers.push_back(spelling ? *std::move(spelling) : *std::move(identifier));
       } else {
         errors.AddStatus(*field, identifier.status());
       }

@@ -76,15 +76,15 @@ struct ContactRow {
 struct EventRow {
   int64_t number = 0;
   BehaviorEvent event;  // Valid. Without an id of its own it got one from its content.
-  std::vector<Identifier> identifiers;
+  std::vector<Identifier> identifiers;  // Valid; the policy's form is the resolver's to find.
 };
 
 // Maps the records of one file, in order. Not thread-safe: it counts equal event rows, so that a
 // file read again yields the same event ids while two equal purchases in it stay two.
 class ImportMapper {
  public:
-  // `rules.registry` must outlive the mapper. `options` must be valid. `id_space` is the tenant's
-  // name space of derived event ids.
+  // What `rules` point to must outlive the mapper. `options` must be valid. `id_space` is the
+  // tenant's name space of derived event ids.
   ImportMapper(ImportOptions options, ContactRules rules, const Uuid& id_space);
 
   // INVALID_ARGUMENT naming every bad field of the record; the record's own status if it has one.

@@ -53,7 +53,10 @@ class ImportRun {
   // OK when the job has ended, one way or the other; else it is to be taken up again.
   absl::Status Run() {
     CLM_ASSIGN_OR_RETURN(const auto registry, parts_.reader->Registry(job_.key.tenant, Deadline()));
+    CLM_ASSIGN_OR_RETURN(policy_,
+                         parts_.policies->Get(job_.key.tenant, options_.clock->Now(), Deadline()));
     ContactRules rules;
+    rules.normalize.policy = policy_.get();
     rules.registry = registry.get();
     mapper_ = std::make_unique<ImportMapper>(OptionsOf(job_), rules,
                                              Uuid::V5(Uuid(), "events/" + job_.key.tenant));
@@ -231,7 +234,7 @@ class ImportRun {
         std::move(info),
         [&](ContactWork& work) {
           for (const Row* row : valid) {
-            DeclareWrite(work, row->target, row->contact.patch);
+            DeclareWrite(work, row->target, row->contact.patch, *policy_);
             work.NeedIdentifier(tenant, row->contact.key);
             for (const auto& action : row->contact.topics) work.NeedTopic(tenant, action.topic);
             if (!row->contact.topics.empty()) work.NeedSurroundings(row->target);
@@ -260,7 +263,7 @@ class ImportRun {
     }
     CLM_ASSIGN_OR_RETURN(const UpsertOutcome outcome,
                          Upsert(work, recorder, row.target, row.contact.key, row.contact.patch,
-                                job_.actor, "import"));
+                                *policy_, job_.actor, "import"));
     std::vector<std::string> changed;
     for (const auto& action : row.contact.topics) {
       const auto before = work.FindSubscription(row.target, action.topic);
@@ -338,6 +341,7 @@ class ImportRun {
   const ImportJob job_;
   const Uuid owner_;
   const std::function<bool()> stopping_;
+  IdentityPolicyPtr policy_;  // That of the tenant when the run began.
   std::unique_ptr<ImportMapper> mapper_;
   Rows pending_;
   int64_t done_row_;

@@ -102,13 +102,12 @@ absl::StatusOr<std::vector<Identifier>> Learnt(const IngestBatch& batch, const I
   }
   if (!known && (item.create || item.joined)) {
     // It is a later item of the batch that shows whose they are.
-    if (ExceedsLimits(profile.identifiers, learnt, IdentityPolicy(), now)) {
+    if (ExceedsLimits(profile.identifiers, learnt, *batch.policy, now)) {
       return Moved(item.target.id);
     }
     return learnt;
   }
-  IdentityDecision decision =
-      ResolveIdentity(item.hold, {profile}, IdentityPolicy(), NormalizeOptions(), now);
+  IdentityDecision decision = ResolveIdentity(item.hold, {profile}, *batch.policy, now);
   if (decision.kind != IdentityDecision::Kind::kAdd) return Moved(item.target.id);
   std::move(decision.violations.begin(), decision.violations.end(), std::back_inserter(violations));
   learnt.erase(std::remove_if(learnt.begin(), learnt.end(),
@@ -155,8 +154,7 @@ absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, Con
     for (const auto& identifier : item.hold) {
       if (const auto owner = work.Owner(batch.tenant, identifier)) return Moved(*owner);
     }
-    ContactRules rules;
-    rules.registry = &work.Registry(batch.tenant);
+    const ContactRules rules = RulesOf(work, batch.tenant, *batch.policy);
     ContactPatch patch = PatchOf(item.hold);
     patch.create_time = std::min(item.begin, recorder.now());
     CLM_ASSIGN_OR_RETURN(const Change change, Create(item.target, patch, rules, recorder.now()));
@@ -177,8 +175,7 @@ absl::Status PrepareTarget(const IngestBatch& batch, const IngestItem& item, Con
   if (!learnt.empty() && contact == nullptr) return Moved(item.target.id);
   const ContactPatch patch = learnt.empty() ? ContactPatch() : RoomFor(*contact, learnt);
   if (patch != ContactPatch()) {
-    ContactRules rules;
-    rules.registry = &work.Registry(batch.tenant);
+    const ContactRules rules = RulesOf(work, batch.tenant, *batch.policy);
     CLM_ASSIGN_OR_RETURN(const Change change, Update(*contact, patch, rules, recorder.now()));
     CLM_RETURN_IF_ERROR(Commit(work, recorder, change, batch.actor, "event"));
   }
@@ -223,11 +220,12 @@ class People {
  public:
   static absl::StatusOr<People> Load(const ContactParts& parts, const IngestBatch& batch) {
     People people;
+    people.policy_ = batch.policy;
     std::vector<Identifier> all;
     for (const IngestItem& item : batch.items) {
       if (!item.status.ok()) continue;
       for (const auto& identifier : item.identifiers) {
-        auto normal = NormalizeIdentifier(identifier.type, identifier.value);
+        auto normal = people.Normal(identifier);
         if (normal.ok()) all.push_back(*std::move(normal));
       }
     }
@@ -250,7 +248,7 @@ class People {
   IdentityDecision Decide(const std::vector<Identifier>& identifiers, absl::Time now) const {
     std::map<Uuid, const IdentityProfile*> matching;
     for (const auto& identifier : identifiers) {
-      const auto normal = NormalizeIdentifier(identifier.type, identifier.value);
+      const auto normal = Normal(identifier);
       if (!normal.ok()) continue;
       const auto owner = owners_.find(*normal);
       if (owner == owners_.end()) continue;
@@ -260,7 +258,7 @@ class People {
     std::vector<IdentityProfile> profiles;
     profiles.reserve(matching.size());
     for (const auto& [id, profile] : matching) profiles.push_back(*profile);
-    return ResolveIdentity(identifiers, profiles, IdentityPolicy(), NormalizeOptions(), now);
+    return ResolveIdentity(identifiers, profiles, *policy_, now);
   }
 
   // Somebody whom nobody knows yet.
@@ -319,6 +317,12 @@ class People {
     IdentityProfile profile;
     bool stored = false;
   };
+
+  absl::StatusOr<Identifier> Normal(const Identifier& identifier) const {
+    return NormalizeIdentifier(identifier.type, identifier.value, {.policy = policy_.get()});
+  }
+
+  IdentityPolicyPtr policy_;
   absl::flat_hash_map<Identifier, Uuid> owners_;
   absl::flat_hash_map<Uuid, Person> profiles_;
   absl::flat_hash_map<Uuid, Uuid> joined_;
@@ -381,6 +385,7 @@ absl::Status ResolveItem(const ContactParts& parts, const IngestBatch& batch, Pe
 }  // namespace
 
 absl::Status ResolveIngest(const ContactParts& parts, IngestBatch& batch) {
+  CLM_ASSIGN_OR_RETURN(batch.policy, parts.policies->Get(batch.tenant, batch.now, batch.deadline));
   std::vector<Uuid> named;
   for (const IngestItem& item : batch.items) {
     if (item.status.ok() && item.identifiers.empty()) named.push_back(item.target.id);
@@ -440,6 +445,13 @@ void DeclareIngest(const IngestBatch& batch, ContactWork& work) {
     work.NeedEvent(batch.tenant, item.event.event_id);
     if (item.learns) work.NeedHeld(item.target);
     for (const auto& identifier : item.hold) work.NeedIdentifier(batch.tenant, identifier);
+    for (const auto& said : item.identifiers) {
+      if (const auto spelling = OtherSpelling(said.type, said.value, *batch.policy)) {
+        const auto normal =
+            NormalizeIdentifier(said.type, said.value, {.policy = batch.policy.get()});
+        if (normal.ok()) work.NeedSpelling(batch.tenant, *normal, *spelling);
+      }
+    }
   }
 }
 

@@ -14,6 +14,7 @@
 #include "services/contact/contact_handlers.h"
 #include "services/contact/contact_work.h"
 #include "services/contact/identifiers.h"
+#include "services/contact/known_policies.h"
 #include "services/contact/timeline.h"
 
 namespace clm::contact {
@@ -40,6 +41,7 @@ struct IngestBatch {
   absl::Time deadline;
   bool create_contacts = false;
   bool last_try = false;  // Whoever is somebody else by now is the outcome of that item alone.
+  IdentityPolicyPtr policy = SharedDefaultPolicy();  // The tenant's, once resolved.
   std::vector<IngestItem> items;
 };
 

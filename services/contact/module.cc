@@ -32,9 +32,11 @@
 #include "services/contact/contact_work.h"
 #include "services/contact/duplicate_handlers.h"
 #include "services/contact/duplicate_scan.h"
+#include "services/contact/identity_policy_handlers.h"
 #include "services/contact/import_handlers.h"
 #include "services/contact/import_runner.h"
 #include "services/contact/import_store.h"
+#include "services/contact/known_policies.h"
 #include "services/contact/request_rules.h"
 #include "services/contact/schema.h"
 
@@ -52,7 +54,8 @@ constexpr int kCallersQueue = 512;
 
 class ContactBinding : public rpc::Service {
  public:
-  ContactBinding(rpc::Host& host, ContactHandlers& handlers, DuplicateHandlers& duplicates)
+  ContactBinding(rpc::Host& host, ContactHandlers& handlers, IdentityPolicyHandlers& policies,
+                 DuplicateHandlers& duplicates)
       : Service(host, v1::ContactService::service_full_name()) {
     Bind("CreateContact", &handlers, &ContactHandlers::CreateContact);
     Bind("GetContact", &handlers, &ContactHandlers::GetContact);
@@ -75,6 +78,8 @@ class ContactBinding : public rpc::Service {
     Bind("CreateAttributeDefinition", &handlers, &ContactHandlers::CreateAttributeDefinition);
     Bind("UpdateAttributeDefinition", &handlers, &ContactHandlers::UpdateAttributeDefinition);
     Bind("ListAttributeDefinitions", &handlers, &ContactHandlers::ListAttributeDefinitions);
+    Bind("GetIdentityPolicy", &policies, &IdentityPolicyHandlers::GetIdentityPolicy);
+    Bind("UpdateIdentityPolicy", &policies, &IdentityPolicyHandlers::UpdateIdentityPolicy);
     Bind("ListDuplicateCandidates", &duplicates, &DuplicateHandlers::ListDuplicateCandidates);
   }
 };
@@ -196,6 +201,10 @@ class ContactModule : public app::Module {
     expiry_ = std::make_unique<journal::ExpiryInModule>(runtime, kName, pool_.get());
     tokens_ = std::make_unique<PageTokens>(runtime.secret());
     MakeDuplicateScan(runtime);
+    policies_ = std::make_unique<KnownPolicies>(
+        [reader = reader_.get()](const std::string& tenant, absl::Time deadline) {
+          return reader->GetIdentityPolicy(tenant, deadline);
+        });
 
     ContactParts parts;
     parts.lanes = lanes_.get();
@@ -205,11 +214,13 @@ class ContactModule : public app::Module {
     callers_ = std::make_unique<rpc::Workers>("clm-callers", kCallers, kCallersQueue);
     parts.callers = callers_.get();
     parts.tokens = tokens_.get();
+    parts.policies = policies_.get();
     contact_handlers_ = std::make_unique<ContactHandlers>(parts);
     timeline_handlers_ = std::make_unique<TimelineHandlers>(parts);
+    identity_policy_handlers_ = std::make_unique<IdentityPolicyHandlers>(parts);
     duplicate_handlers_ = std::make_unique<DuplicateHandlers>(parts, pool_.get());
     CLM_RETURN_IF_ERROR(runtime.Register(std::make_unique<ContactBinding>(
-        runtime.host(), *contact_handlers_, *duplicate_handlers_)));
+        runtime.host(), *contact_handlers_, *identity_policy_handlers_, *duplicate_handlers_)));
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<TimelineBinding>(runtime.host(), *timeline_handlers_)));
     consent_handlers_ = std::make_unique<ConsentHandlers>(parts);
@@ -352,8 +363,10 @@ class ContactModule : public app::Module {
   std::shared_ptr<void> duplicate_lag_;
   std::unique_ptr<cache::CacheFollower> cache_follower_;
   std::unique_ptr<PageTokens> tokens_;
+  std::unique_ptr<KnownPolicies> policies_;
   std::unique_ptr<ContactHandlers> contact_handlers_;
   std::unique_ptr<TimelineHandlers> timeline_handlers_;
+  std::unique_ptr<IdentityPolicyHandlers> identity_policy_handlers_;
   std::unique_ptr<DuplicateHandlers> duplicate_handlers_;
   std::unique_ptr<ConsentHandlers> consent_handlers_;
   std::unique_ptr<ImportStore> import_store_;

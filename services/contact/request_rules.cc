@@ -28,6 +28,7 @@ absl::Status Within(const std::string& field, const error::FieldErrors& errors) 
 absl::Status RulesOfContact(const v1::Contact& contact, absl::Time now) {
   error::FieldErrors errors;
   const ContactPatch patch = PatchFrom(kContactField, contact, errors);
+  // Whose message it is, and so the tenant's identity policy, is not known here.
   errors.AddStatus("", ValidatePatch(patch, {}, now));
   return Within(kContactField, errors);
 }

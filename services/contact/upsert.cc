@@ -21,11 +21,11 @@ constexpr size_t kMaxAttributesPayload = journal::kMaxPayload - 32 * 1024;
 
 }  // namespace
 
-std::vector<Identifier> IdentifiersIn(const ContactPatch& patch) {
+std::vector<Identifier> IdentifiersIn(const ContactPatch& patch, const IdentityPolicy& policy) {
   std::vector<Identifier> identifiers;
   const auto add = [&](absl::string_view type, const std::string& value) {
     if (value.empty()) return;
-    auto identifier = NormalizeIdentifier(type, value);
+    auto identifier = NormalizeIdentifier(type, value, {.policy = &policy});
     if (identifier.ok()) identifiers.push_back(*std::move(identifier));
   };
   if (patch.email) add(kEmailType, *patch.email);
@@ -34,9 +34,24 @@ std::vector<Identifier> IdentifiersIn(const ContactPatch& patch) {
   return identifiers;
 }
 
-void DeclareWrite(ContactWork& work, const EntityKey& key, const ContactPatch& patch) {
+void DeclareWrite(ContactWork& work, const EntityKey& key, const ContactPatch& patch,
+                  const IdentityPolicy& policy) {
   work.NeedContact(key);
-  for (const auto& identifier : IdentifiersIn(patch)) work.NeedIdentifier(key.tenant, identifier);
+  for (const auto& identifier : IdentifiersIn(patch, policy)) {
+    work.NeedIdentifier(key.tenant, identifier);
+    if (identifier.type != kEmailType) continue;
+    if (const auto spelling = OtherSpelling(kEmailType, *patch.email, policy)) {
+      work.NeedSpelling(key.tenant, identifier, *spelling);
+    }
+  }
+}
+
+ContactRules RulesOf(const ContactWork& work, const std::string& tenant,
+                     const IdentityPolicy& policy) {
+  ContactRules rules;
+  rules.normalize.policy = &policy;
+  rules.registry = &work.Registry(tenant);
+  return rules;
 }
 
 absl::Status Moved(const Uuid& to) {
@@ -96,15 +111,14 @@ absl::Status Commit(ContactWork& work, journal::Recorder& recorder, const Change
 
 absl::StatusOr<UpsertOutcome> Upsert(ContactWork& work, journal::Recorder& recorder,
                                      const EntityKey& target, const Identifier& key_identifier,
-                                     const ContactPatch& patch, const std::string& actor,
-                                     const std::string& source) {
+                                     const ContactPatch& patch, const IdentityPolicy& policy,
+                                     const std::string& actor, const std::string& source) {
   const auto owner = work.Owner(target.tenant, key_identifier);
   const Contact* before = work.FindContact(target);
   if (owner && *owner != target.id) return Moved(*owner);
   // The key went away between looking it up and locking.
   if (!owner && before != nullptr) return Moved(Uuid::V7(recorder.now()));
-  ContactRules rules;
-  rules.registry = &work.Registry(target.tenant);
+  const ContactRules rules = RulesOf(work, target.tenant, policy);
   UpsertOutcome outcome;
   absl::StatusOr<Change> change;
   if (before == nullptr) {
@@ -172,7 +186,7 @@ absl::StatusOr<MergeOutcome> MergeInto(ContactWork& work, journal::Recorder& rec
 }
 
 absl::StatusOr<Identifier> KeyIdentifier(absl::string_view field, absl::string_view key,
-                                         const ContactPatch& patch) {
+                                         const ContactPatch& patch, const IdentityPolicy& policy) {
   std::string type;
   std::string value;
   if (key.empty() || key == "email") {
@@ -192,7 +206,7 @@ absl::StatusOr<Identifier> KeyIdentifier(absl::string_view field, absl::string_v
     return error::InvalidField(
         field, absl::StrCat("names '", key.empty() ? "email" : key, "', which the contact lacks"));
   }
-  auto identifier = NormalizeIdentifier(type, value);
+  auto identifier = NormalizeIdentifier(type, value, {.policy = &policy});
   if (!identifier.ok()) {
     const std::string path = type == kEmailType || type == kPhoneType
                                  ? absl::StrCat("contact.", type)

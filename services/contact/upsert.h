@@ -17,10 +17,15 @@
 namespace clm::contact {
 
 // The identifiers of a patch that have a normal form; the others are the rules' to refuse.
-std::vector<Identifier> IdentifiersIn(const ContactPatch& patch);
+std::vector<Identifier> IdentifiersIn(const ContactPatch& patch, const IdentityPolicy& policy);
 
-// Declares what creating or updating `key` by `patch` needs.
-void DeclareWrite(ContactWork& work, const EntityKey& key, const ContactPatch& patch);
+// Declares what creating or updating `key` by `patch` needs under the policy that decides later.
+void DeclareWrite(ContactWork& work, const EntityKey& key, const ContactPatch& patch,
+                  const IdentityPolicy& policy);
+
+// What the rules depend on for a loaded tenant. `policy` must outlive what is returned.
+ContactRules RulesOf(const ContactWork& work, const std::string& tenant,
+                     const IdentityPolicy& policy);
 
 // ABORTED, reason CONTACT_MOVED, with the id of the contact that it is now: the caller decides
 // again under that contact's shard.
@@ -49,8 +54,8 @@ struct UpsertOutcome {
 // when it is somebody else's by now. Stages only when it succeeds.
 absl::StatusOr<UpsertOutcome> Upsert(ContactWork& work, journal::Recorder& recorder,
                                      const EntityKey& target, const Identifier& key_identifier,
-                                     const ContactPatch& patch, const std::string& actor,
-                                     const std::string& source);
+                                     const ContactPatch& patch, const IdentityPolicy& policy,
+                                     const std::string& actor, const std::string& source);
 
 struct MergeOutcome {
   Contact survivor;
@@ -69,7 +74,7 @@ absl::StatusOr<MergeOutcome> MergeInto(ContactWork& work, journal::Recorder& rec
 // "email", "phone" or "external_ids.TYPE" -> the identifier of that kind in the patch.
 // INVALID_ARGUMENT on `field` for another key, or when the patch has no such value.
 absl::StatusOr<Identifier> KeyIdentifier(absl::string_view field, absl::string_view key,
-                                         const ContactPatch& patch);
+                                         const ContactPatch& patch, const IdentityPolicy& policy);
 
 }  // namespace clm::contact
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "clm/contact/v1/contact_service.grpc.pb.h"
 #include "libs/base/error.h"
+#include "tools/clm/identity_policy_command.h"
 #include "tools/clm/values.h"
 
 namespace clm::cli {
@@ -568,6 +569,8 @@ void AddContactsCommands(Cli& cli) {
       ->capture_default_str();
   command->add_option("--value", definition->values, "allowed value of an enum; may be repeated");
   command->add_flag("--personal", definition->personal, "describes a person; purged by erase");
+
+  AddIdentityPolicyCommands(cli, group);
 
   CLI::App* exports = cli.AddGroup("export", "Take data out");
   auto who = std::make_shared<std::string>();
