@@ -93,6 +93,12 @@ absl::StatusOr<cache::Part> ContactContext::LoadCore(const EntityKey& contact,
   if (whole.around.last_event_time) {
     ToProto(*whole.around.last_event_time, context.mutable_last_event_time());
   }
+  for (const LastContact& last : whole.around.last_contacts) {
+    auto* out = context.add_last_contacts();
+    out->set_channel(last.channel);
+    out->set_type(last.type);
+    ToProto(last.occur_time, out->mutable_occur_time());
+  }
   return cache::Part{whole.around.version, as_of, context.SerializeAsString()};
 }
 

@@ -104,7 +104,8 @@ constexpr int kAddressTypesColumn = kAliasColumn + 3;
 constexpr int kAddressesColumn = kAliasColumn + 4;
 
 // What is kept beside a contact's record, in one answer: the kind of row, its place among its kind,
-// and the columns of the widest kind. The channels and hashes are those of its addresses.
+// and the columns of the widest kind. The channels and hashes are those of its addresses. The last
+// kind leaps from channel to channel in its index, down from the greatest.
 constexpr pg::Statement kAround{"contact.around", R"sql(
   SELECT 1, row_number() OVER (ORDER BY act_time DESC, act_id DESC), purpose, channel, state,
          act_time, expire_time, legal_basis, source, text_version, actor, record_time, NULL::boolean
@@ -119,8 +120,30 @@ constexpr pg::Statement kAround{"contact.around", R"sql(
   FROM unnest($3::text[], $4::bytea[]) WITH ORDINALITY AS w (channel, hash, ord)
   CROSS JOIN LATERAL (SELECT * FROM suppression s WHERE s.tenant_id = $1::text
     AND s.channel = w.channel AND s.hash = w.hash OFFSET 0) s
+  UNION ALL
+  SELECT 4, row_number() OVER (ORDER BY l.channel COLLATE "C"), l.type, l.channel, NULL,
+         l.occur_time, NULL, '', '', '', '', NULL, NULL
+  FROM (
+    WITH RECURSIVE leap AS (
+      (SELECT e.channel, e.type, e.occur_time FROM event e
+       WHERE e.contact_id = $2::uuid AND e.tenant_id = $1::text
+         AND e.type IN ('service_contact', 'offer_response') AND e.channel <> ''
+       ORDER BY e.channel DESC, e.occur_time DESC, e.event_id DESC LIMIT 1)
+      UNION ALL
+      SELECT n.channel, n.type, n.occur_time FROM leap
+      CROSS JOIN LATERAL (SELECT e.channel, e.type, e.occur_time FROM event e
+        WHERE e.contact_id = $2::uuid AND e.tenant_id = $1::text
+          AND e.type IN ('service_contact', 'offer_response') AND e.channel <> ''
+          AND e.channel < leap.channel
+        ORDER BY e.channel DESC, e.occur_time DESC, e.event_id DESC LIMIT 1) n)
+    SELECT channel, type, occur_time FROM leap) l
   ORDER BY 1, 2)sql"};
-enum AroundKind { kConsentRow = 1, kSubscriptionRow = 2, kSuppressionRow = 3 };
+enum AroundKind {
+  kConsentRow = 1,
+  kSubscriptionRow = 2,
+  kSuppressionRow = 3,
+  kLastContactRow = 4,
+};
 // Of kAround: where the columns of ReadConsent begin.
 constexpr int kAroundColumns = 2;
 
@@ -781,6 +804,11 @@ absl::StatusOr<ContactReader::Whole> ContactReader::GetWhole(const EntityKey& as
               break;
             case kSuppressionRow:
               around.suppressions.push_back(ReadAroundSuppression(rows[i]));
+              break;
+            case kLastContactRow:
+              if (whole.stored.contact.status == ContactStatus::kErased) break;
+              around.last_contacts.push_back(
+                  {std::string(rows[i].Text(3)), std::string(rows[i].Text(2)), rows[i].Time(5)});
               break;
           }
         }

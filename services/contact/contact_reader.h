@@ -38,6 +38,7 @@ struct ContactSurroundings {
   std::vector<Subscription> subscriptions;
   std::vector<Suppression> suppressions;
   std::optional<absl::Time> last_event_time;
+  std::vector<LastContact> last_contacts;  // By channel; none of an erased person.
   // Head of the contact's journal shard in the same snapshot: the version of all of this and of the
   // record.
   int64_t version = 0;

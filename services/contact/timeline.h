@@ -39,6 +39,14 @@ inline constexpr char kSubscriptionEnded[] = "subscription_ended";
 inline constexpr char kGoodsCost[] = "cost_minor";
 inline constexpr size_t kMaxGoodsCostDigits = 15;
 
+// The latest event in which a person and the tenant were in contact on a channel: one of type
+// kServiceContact or kOfferResponse that names a channel.
+struct LastContact {
+  std::string channel;
+  std::string type;
+  absl::Time occur_time;
+};
+
 // What a well-known type asks of an event beyond what holds for all.
 struct EventType {
   const char* type;

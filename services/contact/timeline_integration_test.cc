@@ -4,11 +4,14 @@
 
 #include "clm/contact/v1/contact_event.pb.h"
 #include "clm/event/v1/event_feed_service.grpc.pb.h"
+#include "libs/base/status_macros.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/payload.h"
 #include "libs/pg/admin.h"
 #include "libs/testing/at_once.h"
+#include "services/contact/contact_context.h"
 #include "services/contact/contact_fixture.h"
+#include "services/contact/contact_reader.h"
 
 namespace clm::contact {
 namespace {
@@ -18,6 +21,7 @@ using clm::testing::IsOk;
 using clm::testing::ReasonIs;
 using clm::testing::StatusIs;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -581,6 +585,90 @@ TEST_F(TimelineTest, EventsAreListedByWhenTheyHappenedNotByWhenTheyArrived) {
   list.set_page_size(0);
   CLM_ASSERT_OK_AND_ASSIGN(const auto dear, Call(*main_.timeline, &Timeline::ListEvents, list));
   EXPECT_EQ(dear.events_size(), 2);
+}
+
+TEST_F(TimelineTest, TheContextHasTheLastContactOnEachChannelHoweverLateItIsTold) {
+  CLM_ASSERT_OK_AND_ASSIGN(const auto ada, Create("ada@example.com"));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto bob, Create("bob@example.com"));
+  const auto tell = [&](const v1::Contact& who, const std::string& type, const std::string& channel,
+                        int64_t second) {
+    v1::BehaviorEvent event;
+    event.set_contact(who.name());
+    event.set_type(type);
+    event.set_channel(channel);
+    event.mutable_occur_time()->set_seconds(second);
+    if (type == "offer_response") {
+      (*event.mutable_properties())["response"].set_string_value("accepted");
+    }
+    const auto told = Ingest({event});
+    CLM_ASSERT_OK(told);
+    ASSERT_EQ(told->results(0).status().code(), 0) << told->results(0).status().message();
+  };
+  const auto pool = pg::NewPool({.dsn = database_.app_dsn, .size = 1});
+  ContactReader reader(pool.get(), std::string(32, 's'));
+  ContactContext contexts(&reader, nullptr, nullptr, [](const EntityKey&, absl::Time) {
+    return absl::StatusOr<v1::CustomerContext>(v1::CustomerContext());
+  });
+  // "channel type second".
+  const auto last = [&](const v1::Contact& who) {
+    std::vector<std::string> lasts;
+    v1::CustomerContext context;
+    const auto loaded = contexts.Load(*ParseEntityName("contact", kContacts, who.name()),
+                                      absl::Now() + absl::Seconds(30));
+    CLM_EXPECT_OK(loaded.status());
+    EXPECT_TRUE(loaded.ok() && context.ParseFromString(*loaded));
+    for (const auto& one : context.last_contacts()) {
+      lasts.push_back(
+          absl::StrCat(one.channel(), " ", one.type(), " ", one.occur_time().seconds()));
+    }
+    return lasts;
+  };
+  EXPECT_THAT(last(ada), ElementsAre());
+  tell(ada, "service_contact", "phone", 1'770'000'300);
+  tell(ada, "service_contact", "phone", 1'770'000'100);
+  tell(ada, "offer_response", "email", 1'770'000'200);
+  tell(ada, "page_view", "web", 1'770'000'900);
+  EXPECT_THAT(last(ada),
+              ElementsAre("email offer_response 1770000200", "phone service_contact 1770000300"));
+  tell(bob, "service_contact", "phone", 1'770'000'400);
+  tell(bob, "service_contact", "store", 1'770'000'050);
+  v1::MergeContactsRequest merge;
+  merge.set_primary(ada.name());
+  merge.set_duplicate(bob.name());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::MergeContacts, merge));
+  EXPECT_THAT(last(ada),
+              ElementsAre("email offer_response 1770000200", "phone service_contact 1770000400",
+                          "store service_contact 1770000050"));
+  v1::EraseContactRequest erase;
+  erase.set_name(ada.name());
+  CLM_ASSERT_OK(Call(*main_.contacts, &Contacts::EraseContact, erase));
+  EXPECT_THAT(last(ada), ElementsAre());
+}
+
+TEST_F(TimelineTest, LastContactsAreFoundByTheirIndex) {
+  const auto statements = ContactReaderStatements();
+  const auto around =
+      std::find_if(statements.begin(), statements.end(), [](const pg::Statement* statement) {
+        return absl::string_view(statement->name) == "contact.around";
+      });
+  ASSERT_NE(around, statements.end());
+  auto pool = pg::NewPool({.dsn = database_.app_dsn, .size = 1});
+  std::string plan;
+  CLM_ASSERT_OK(pool->Transact({pg::Scope::Tenant("acme")}, [&](pg::Tx& tx) -> absl::Status {
+    CLM_RETURN_IF_ERROR(tx.ExecDynamic("SET LOCAL plan_cache_mode = force_generic_plan").status());
+    CLM_RETURN_IF_ERROR(tx.ExecDynamic("SET LOCAL enable_seqscan = off").status());
+    CLM_RETURN_IF_ERROR(tx.ExecDynamic(absl::StrCat("PREPARE probe AS ", (*around)->sql)).status());
+    CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                         tx.ExecDynamic(absl::StrCat("EXPLAIN EXECUTE probe ('acme', '", kEventId,
+                                                     "', '{}', '{}')")));
+    for (int i = 0; i < rows.size(); ++i) absl::StrAppend(&plan, rows[i].Text(0), "\n");
+    return absl::OkStatus();
+  }));
+  // The first channel and each next one.
+  const size_t first = plan.find("using event_last_contact");
+  ASSERT_NE(first, std::string::npos) << plan;
+  EXPECT_NE(plan.find("using event_last_contact", first + 1), std::string::npos) << plan;
+  EXPECT_THAT(plan, Not(HasSubstr("event_pkey")));
 }
 
 TEST_F(TimelineTest, TheContactOfAStrangersEventBeganWithIt) {

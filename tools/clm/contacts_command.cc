@@ -270,8 +270,9 @@ absl::Status ShowContext(Cli& cli, const std::string& who, const FreshnessFlags&
                            {"subscriptions"},
                            {"suppressed"},
                            {"last_event_time"},
+                           {"last_contacts"},
                            {"cached"}});
-    std::vector<std::string> stages, consents, subscriptions, suppressed;
+    std::vector<std::string> stages, consents, subscriptions, suppressed, contacted;
     for (const auto& s : context.stages()) {
       stages.push_back(absl::StrCat(LastPart(s.model()), "=", s.stage().empty() ? "-" : s.stage()));
     }
@@ -285,13 +286,19 @@ absl::Status ShowContext(Cli& cli, const std::string& who, const FreshnessFlags&
                        EnumText("STATE_", contact::v1::Subscription::State_Name(s.state()))));
     }
     for (const auto& s : context.suppressions()) suppressed.push_back(s.channel());
+    for (const auto& l : context.last_contacts()) {
+      contacted.push_back(
+          absl::StrCat(l.channel(), "=",
+                       absl::FormatTime("%Y-%m-%d", ToTime(l.occur_time()), absl::UTCTimeZone())));
+    }
     const Contact& c = context.contact();
-    table.Add(
-        {LastPart(c.name()), TextCell(c.email()),
-         EnumText("STATUS_", Contact::Status_Name(c.status())),
-         TextCell(absl::StrJoin(stages, " ")), TextCell(absl::StrJoin(consents, " ")),
-         TextCell(absl::StrJoin(subscriptions, " ")), TextCell(absl::StrJoin(suppressed, " ")),
-         TimeCell(context.has_last_event_time(), context.last_event_time()), context.cached()});
+    table.Add({LastPart(c.name()), TextCell(c.email()),
+               EnumText("STATUS_", Contact::Status_Name(c.status())),
+               TextCell(absl::StrJoin(stages, " ")), TextCell(absl::StrJoin(consents, " ")),
+               TextCell(absl::StrJoin(subscriptions, " ")),
+               TextCell(absl::StrJoin(suppressed, " ")),
+               TimeCell(context.has_last_event_time(), context.last_event_time()),
+               TextCell(absl::StrJoin(contacted, " ")), context.cached()});
     return table;
   });
 }
