@@ -204,7 +204,7 @@ void ContactContext::Remember(Answer what, const EntityKey& contact,
 absl::Status ContactContext::ContactsCommitted(const std::vector<EntityKey>& keys,
                                                const std::vector<EntityKey>& merged,
                                                const journal::Offsets& heads) {
-  const absl::Status told = TellHash(keys, merged, heads);
+  absl::Status told = TellHash(keys, merged, heads);
   // Afterwards: whoever reads from then on finds what is new.
   if (near_ != nullptr) {
     for (const auto& key : keys) near_->Drop(key);
