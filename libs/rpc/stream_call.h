@@ -161,8 +161,8 @@ class ClientStreamCall final : public grpc::ServerReadReactor<In<Req>>, public R
       first_is_here_ = true;
       try {
         absl::StatusOr<Resp> result = (*handler_)(session_.call(), *this);
-        if (result.ok()) *response_ = *std::move(result);
         status = result.status();
+        if (status.ok()) *response_ = *std::move(result);
       } catch (...) {
         status = FromCurrentException(session_.method());
       }
