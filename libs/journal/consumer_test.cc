@@ -173,7 +173,8 @@ TEST_F(ConsumerTest, ADeliveryAfterTheLeaseIsLostHasNoEffect) {
   consumer.Start();
   WaitFor(consumer, 10);
   // Somebody else takes all shards over behind its back.
-  constexpr pg::Statement kSteal{"test.steal", "UPDATE consumer_shard SET fence = fence + 1"};
+  static constexpr pg::Statement kSteal{"test.steal",
+                                        "UPDATE consumer_shard SET fence = fence + 1"};
   ASSERT_THAT(own_pool_->Transact({pg::Scope::Suite()},
                                   [&](pg::Tx& tx) { return tx.Exec(kSteal).status(); }),
               IsOk());
@@ -187,7 +188,8 @@ TEST_F(ConsumerTest, ADeliveryAfterTheLeaseIsLostHasNoEffect) {
 TEST_F(ConsumerTest, AnEffectIsUndoneWhenTheLeaseIsLostBeforeItCommits) {
   ASSERT_THAT(Add(source_lanes_, {}), IsOk());
   SumHandler handler;
-  constexpr pg::Statement kSteal{"test.steal", "UPDATE consumer_shard SET fence = fence + 1"};
+  static constexpr pg::Statement kSteal{"test.steal",
+                                        "UPDATE consumer_shard SET fence = fence + 1"};
   // In the middle of the transaction that applies the event, the shard goes to somebody else.
   handler.before = [&](int call) {
     if (call > 1) return;
@@ -328,7 +330,7 @@ TEST_F(ConsumerTest, WhatAHandlerRecordedBeforeItFailedIsUndone) {
   consumer.Stop();
   EXPECT_GT(handler.calls, 6) << "one was to be tried again";
   EXPECT_EQ(Sum("n"), 5);
-  constexpr pg::Statement kRecorded{
+  static constexpr pg::Statement kRecorded{
       "test.recorded", "SELECT subject FROM journal WHERE type = 'test.Summed' ORDER BY off"};
   const auto rows = own_pool_->Query({pg::Scope::Suite()}, kRecorded);
   ASSERT_THAT(rows, IsOk());
@@ -339,7 +341,7 @@ TEST_F(ConsumerTest, WhatAHandlerRecordedBeforeItFailedIsUndone) {
 
 TEST_F(ConsumerTest, ARecordThatIsNoEventIsParked) {
   ASSERT_THAT(Add(source_lanes_, {.name = "n"}), IsOk());
-  constexpr pg::Statement kSpoil{"test.spoil", "UPDATE journal SET event = '\\xffff'"};
+  static constexpr pg::Statement kSpoil{"test.spoil", "UPDATE journal SET event = '\\xffff'"};
   ASSERT_THAT(source_pool_->Transact({pg::Scope::Suite()},
                                      [&](pg::Tx& tx) { return tx.Exec(kSpoil).status(); }),
               IsOk());
@@ -350,7 +352,8 @@ TEST_F(ConsumerTest, ARecordThatIsNoEventIsParked) {
   WaitFor(consumer, 2);
   consumer.Stop();
   EXPECT_EQ(Sum("n"), 1);
-  constexpr pg::Statement kReasons{"test.reasons", "SELECT off, error_reason FROM dead_letter"};
+  static constexpr pg::Statement kReasons{"test.reasons",
+                                          "SELECT off, error_reason FROM dead_letter"};
   const auto parked = own_pool_->Query({pg::Scope::Suite()}, kReasons);
   ASSERT_THAT(parked, IsOk());
   ASSERT_EQ(parked->size(), 1);
@@ -424,11 +427,11 @@ class DeadlyEventTest : public ConsumerTest {
     EXPECT_TRUE(clm::testing::Eventually([&] { return Offset() >= applied && over(); }));
     consumer.Stop();
     // What it owned is not given back.
-    constexpr pg::Statement kDie{
+    static constexpr pg::Statement kDie{
         "test.die",
         "UPDATE consumer_shard SET owner = '0190c3d2-8d5e-7c3a-9d4b-1f2e3d4c5b6a', "
         "lease_until = '-infinity'"};
-    constexpr pg::Statement kForget{"test.forget", "DELETE FROM consumer_member"};
+    static constexpr pg::Statement kForget{"test.forget", "DELETE FROM consumer_member"};
     ASSERT_THAT(own_pool_->Transact({pg::Scope::Suite()},
                                     [&](pg::Tx& tx) {
                                       CLM_RETURN_IF_ERROR(tx.Exec(kForget).status());
@@ -442,16 +445,16 @@ class DeadlyEventTest : public ConsumerTest {
     return rows->empty() ? -1 : (*rows)[0].Int(0);
   }
   int64_t Offset() {
-    constexpr pg::Statement kOffset{"test.offset",
-                                    "SELECT coalesce(sum(off), 0)::bigint FROM consumer_shard"};
+    static constexpr pg::Statement kOffset{
+        "test.offset", "SELECT coalesce(sum(off), 0)::bigint FROM consumer_shard"};
     return Ask(kOffset);
   }
   int64_t Begun() {
-    constexpr pg::Statement kBegun{"test.begun", "SELECT begun FROM consumer_trial"};
+    static constexpr pg::Statement kBegun{"test.begun", "SELECT begun FROM consumer_trial"};
     return Ask(kBegun);
   }
   int64_t Parked() {
-    constexpr pg::Statement kCount{"test.parked", "SELECT count(*) FROM dead_letter"};
+    static constexpr pg::Statement kCount{"test.parked", "SELECT count(*) FROM dead_letter"};
     return Ask(kCount);
   }
 };

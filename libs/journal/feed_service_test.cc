@@ -130,7 +130,7 @@ TEST_F(FeedServiceTest, ARecordFromBeforeThereWasALimitIsConsumed) {
   event.set_type("test.Large");
   event.set_payload(std::string((4 << 20) + 100'000, 'x'));
   const int shard = ShardOf("acme", "n");
-  constexpr pg::Statement kAppendOne{
+  static constexpr pg::Statement kAppendOne{
       "test.append_one",
       "WITH h AS (UPDATE journal_head SET off = 2 WHERE shard = $1::smallint RETURNING shard) "
       "INSERT INTO journal (shard, off, tenant_id, event_id, subject, type, event, record_time) "

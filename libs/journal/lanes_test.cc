@@ -147,8 +147,8 @@ TEST_F(LanesTest, WhoComesSecondToAShardWaitsForTheFirstToCommit) {
         });
     EXPECT_THAT(answer, IsOk());
   });
-  constexpr pg::Statement kWaiting{"test.waiting",
-                                   "SELECT count(*) FROM pg_locks WHERE NOT granted"};
+  static constexpr pg::Statement kWaiting{"test.waiting",
+                                          "SELECT count(*) FROM pg_locks WHERE NOT granted"};
   while (second_ran == 0 && (*pool_->Query({pg::Scope::Suite()}, kWaiting))[0].Int(0) == 0) {
     std::this_thread::yield();
   }
@@ -632,7 +632,7 @@ TEST_F(LanesTest, ATenantsTransactionSeesOnlyItsRows) {
   auto lanes = NewLanes();
   ASSERT_THAT(Add(*lanes, {.tenant = "acme"}), IsOk());
   ASSERT_THAT(Add(*lanes, {.tenant = "globex"}), IsOk());
-  constexpr pg::Statement kAll{"test.all", "SELECT count(*) FROM journal"};
+  static constexpr pg::Statement kAll{"test.all", "SELECT count(*) FROM journal"};
   EXPECT_EQ((*pool_->Query({pg::Scope::Tenant("acme")}, kAll))[0].Int(0), 1);
   EXPECT_EQ((*pool_->Query({pg::Scope::Suite()}, kAll))[0].Int(0), 2);
 }
