@@ -106,6 +106,12 @@ void Print(const Program& program, uint32_t at, bool grouped, bool negated, std:
   }
 }
 
+// As RequiredValues gives it.
+std::string PlainText(const Value& value) {
+  const auto* text = std::get_if<absl::string_view>(&value);
+  return text == nullptr ? ConstantText(value) : std::string(*text);
+}
+
 // The values of `name` without which node `at` cannot be true; nullopt when it can.
 std::optional<std::set<std::string>> Required(const Program& program, uint32_t at,
                                               absl::string_view name) {
@@ -137,11 +143,10 @@ std::optional<std::set<std::string>> Required(const Program& program, uint32_t a
         return std::nullopt;
       }
       const Field& field = program.fields[node.left.index];
-      const auto* text = std::get_if<absl::string_view>(&program.constants[node.right.index].value);
       const std::string path =
           field.key.empty() ? field.name : absl::StrCat(field.name, ".", field.key);
-      if (text == nullptr || path != name) return std::nullopt;
-      return std::set<std::string>{std::string(*text)};
+      if (path != name) return std::nullopt;
+      return std::set<std::string>{PlainText(program.constants[node.right.index].value)};
     }
     case Node::Kind::kNot:
     case Node::Kind::kPattern:

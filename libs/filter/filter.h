@@ -214,10 +214,11 @@ std::string ToString(const Expression& expression);
 absl::Span<const Field> ReferencedFields(const Expression& expression);
 absl::Span<const Call> ReferencedFunctions(const Expression& expression);
 
-// The strings of which the string or enum field `name` (an entry as "map.key") must equal one for
-// the expression to be true; nullopt when the expression can be true for any value or without one.
-// What rules are indexed by: a rule that requires event.type in {"purchase"} need not be looked at
-// for another event. An empty list means that the expression is never true.
+// The values of which the field `name` (an entry as "map.key") must equal one for the expression to
+// be true; nullopt when the expression can be true for any value or without one. What rules are
+// indexed by: a rule that requires event.type in {"purchase"} need not be looked at for another
+// event. An empty list means that the expression is never true. Strings stand as they are, other
+// values in one form each: "true", "42", "19.9" (Decimal::ToString), FormatTime, FormatDay.
 std::optional<std::vector<std::string>> RequiredValues(const Expression& expression,
                                                        absl::string_view name);
 

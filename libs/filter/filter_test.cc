@@ -564,6 +564,16 @@ TEST(ExpressionTest, TellsTheValuesItRequires) {
               ElementsAre("a", "b"));
   EXPECT_THAT(*required("attributes.plan = gold", "attributes.plan"), ElementsAre("gold"));
   EXPECT_THAT(*required("status = ACTIVE", "status"), ElementsAre("ACTIVE"));
+  EXPECT_THAT(*required("visits = 7 OR visits = -2", "visits"), ElementsAre("-2", "7"));
+  EXPECT_THAT(*required("balance = 19.90", "balance"), ElementsAre("19.9"));
+  EXPECT_THAT(*required("active visits = 1", "active"), ElementsAre("true"));
+  EXPECT_THAT(*required("birthday = '1815-12-10'", "birthday"), ElementsAre("1815-12-10"));
+  EXPECT_THAT(*required("created_at = 2026-11-21T09:30:00+01:00", "created_at"),
+              ElementsAre("2026-11-21T08:30:00.000000Z"));
+  EXPECT_EQ(required("birthday = today()", "birthday"), std::nullopt);
+  EXPECT_EQ(required("visits > 7", "visits"), std::nullopt);
+  EXPECT_EQ(required("NOT active", "active"), std::nullopt);
+  EXPECT_EQ(required("tags:vip", "tags"), std::nullopt);
   EXPECT_EQ(required("name = a OR active", "name"), std::nullopt);
   EXPECT_EQ(required("name != a", "name"), std::nullopt);
   EXPECT_EQ(required("NOT name = a", "name"), std::nullopt);

@@ -195,6 +195,9 @@ absl::Status ValidateDefinition(const AttributeDefinition& definition) {
   } else if (!definition.enum_values.empty()) {
     errors.Add("attribute.enum_values", "only an ENUM has values");
   }
+  if (definition.indexed && definition.type == AttributeType::kStringSet) {
+    errors.Add("attribute.indexed", "a STRING_SET cannot be indexed");
+  }
   return errors.ToStatus();
 }
 
@@ -211,6 +214,12 @@ absl::StatusOr<AttributeDefinition> UpdateDefinition(const AttributeDefinition& 
     return error::Precondition(
         "ATTRIBUTE_TYPE_FIXED",
         "attribute.type: cannot change; define another attribute and move the values",
+        {{"attribute", before.id}});
+  }
+  if (after.indexed != before.indexed) {
+    return error::Precondition(
+        "ATTRIBUTE_INDEX_FIXED",
+        "attribute.indexed: cannot change; define another attribute and move the values",
         {{"attribute", before.id}});
   }
   CLM_RETURN_IF_ERROR(ValidateDefinition(after));

@@ -67,7 +67,7 @@ struct AttributeDefinition {
   std::string display_name;
   std::vector<std::string> enum_values;  // Only for kEnum, then at least one.
   bool personal = false;                 // Purged by erase, never in events.
-  bool indexed = false;                  // The store keeps an index for filters on it.
+  bool indexed = false;                  // The store keeps an index for filters on it. Not sets.
   absl::Time create_time = absl::InfinitePast();
   int64_t version = 0;  // Grows with each change; 0: not stored yet.
   friend bool operator==(const AttributeDefinition&, const AttributeDefinition&) = default;
@@ -85,7 +85,8 @@ inline constexpr size_t kMaxSetMemberBytes = 256;
 absl::Status ValidateDefinition(const AttributeDefinition& definition);
 
 // The definition after an update. The type cannot change and the values of an enum may only be
-// added to: values already stored stay valid.
+// added to: values already stored stay valid. Whether it is indexed cannot change either: values
+// already stored would be missing.
 absl::StatusOr<AttributeDefinition> UpdateDefinition(const AttributeDefinition& before,
                                                      const AttributeDefinition& wanted);
 

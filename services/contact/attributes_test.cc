@@ -94,6 +94,19 @@ TEST(DefinitionTest, AnUpdateKeepsStoredValuesValid) {
   EXPECT_EQ(error::Reason(UpdateDefinition(Plan(), wanted).status()), "ATTRIBUTE_TYPE_FIXED");
 }
 
+TEST(DefinitionTest, WhetherAnAttributeIsIndexedIsSaidOnce) {
+  AttributeDefinition indexed = Plan();
+  indexed.indexed = true;
+  EXPECT_TRUE(ValidateDefinition(indexed).ok());
+  EXPECT_EQ(error::Reason(UpdateDefinition(Plan(), indexed).status()), "ATTRIBUTE_INDEX_FIXED");
+  EXPECT_EQ(error::Reason(UpdateDefinition(indexed, Plan()).status()), "ATTRIBUTE_INDEX_FIXED");
+  AttributeDefinition set = OfType(AttributeType::kStringSet);
+  EXPECT_TRUE(ValidateDefinition(set).ok());
+  set.indexed = true;
+  EXPECT_THAT(error::FieldViolations(ValidateDefinition(set)),
+              ElementsAre(Pair("attribute.indexed", "a STRING_SET cannot be indexed")));
+}
+
 TEST(DefinitionTest, AnUpdateOfWhatWasReadBeforeAnotherOneAborts) {
   AttributeDefinition before = Plan();
   before.version = 3;

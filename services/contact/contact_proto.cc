@@ -156,6 +156,7 @@ v1::AttributeDefinition ToProto(const std::string& tenant, const AttributeDefini
   out.set_display_name(definition.display_name);
   for (const auto& value : definition.enum_values) out.add_enum_values(value);
   out.set_personal(definition.personal);
+  out.set_indexed(definition.indexed);
   ToProto(definition.create_time, out.mutable_create_time());
   out.set_etag(Etag(definition.version));
   return out;
@@ -251,6 +252,7 @@ AttributeDefinition FromProto(const std::string& id, const v1::AttributeDefiniti
   out.display_name = definition.display_name();
   out.enum_values.assign(definition.enum_values().begin(), definition.enum_values().end());
   out.personal = definition.personal();
+  out.indexed = definition.indexed();
   return out;
 }
 

@@ -13,6 +13,7 @@
 #include "libs/base/status_macros.h"
 #include "libs/filter/sql.h"
 #include "nlohmann/json.hpp"
+#include "services/contact/attribute_index.h"
 #include "services/contact/contact_work.h"
 
 namespace clm::contact {
@@ -53,7 +54,7 @@ constexpr pg::Statement kProfiles{"contact.profiles", R"sql(
                                   /*lookup=*/true};
 
 constexpr pg::Statement kRegistry{"contact.registry", R"sql(
-  SELECT id, type, display_name, enum_values, personal, create_time, version
+  SELECT id, type, display_name, enum_values, personal, create_time, version, indexed
   FROM attribute_definition WHERE tenant_id = $1::text ORDER BY id)sql"};
 
 constexpr pg::Statement kIdentityPolicy{"contact.identity_policy", R"sql(
@@ -438,6 +439,7 @@ absl::StatusOr<std::shared_ptr<const AttributeRegistry>> ContactReader::Registry
     d.personal = rows[i].Bool(4);
     d.create_time = rows[i].Time(5);
     d.version = rows[i].Int(6);
+    d.indexed = rows[i].Bool(7);
     (*registry)[d.id] = std::move(d);
   }
   absl::MutexLock lock(&mu_);
@@ -563,9 +565,38 @@ absl::StatusOr<std::vector<IdentityProfile>> ContactReader::Profiles(const std::
   return profiles;
 }
 
-absl::StatusOr<std::string> ContactReader::Where(const ListQuery& query,
-                                                 const AttributeRegistry& registry,
-                                                 pg::Args& args) {
+namespace {
+
+// What List and Count have in common: FROM and WHERE, and the columns of the order of lists.
+struct Selection {
+  std::string sql;
+  std::string tenant;
+  std::string id;
+};
+
+// The contacts that have one of the values, as the rows of c. A value's rows come in the order of
+// ids, and each contact is looked up by its key whatever the planner believes of their number, so
+// that a page costs what is on it and what its filter refuses.
+std::string FromIndex(const IndexLookup& lookup, pg::Args& args) {
+  const int at = args.size();
+  args.Add(lookup.attribute);
+  std::string one_of;
+  if (lookup.values.size() == 1) {
+    one_of = absl::StrCat("= $", at + 2, "::text");
+    args.Add(lookup.values[0]);
+  } else {
+    one_of = absl::StrCat("= ANY ($", at + 2, "::text[])");
+    args.AddArray(lookup.values);
+  }
+  return absl::StrCat(
+      "FROM attribute_index i CROSS JOIN LATERAL (SELECT * FROM contact c "
+      "WHERE c.tenant_id = $1::text AND c.id = i.contact_id OFFSET 0) c "
+      "WHERE i.tenant_id = $1::text AND i.attribute_id = $",
+      at + 1, "::text AND i.value ", one_of, " AND ");
+}
+
+absl::StatusOr<Selection> Select(const ContactReader::ListQuery& query,
+                                 const AttributeRegistry& registry, pg::Args& args) {
   const RegistryFields fields(registry);
   filter::ParseOptions options;
   options.dynamic = &fields;
@@ -576,29 +607,44 @@ absl::StatusOr<std::string> ContactReader::Where(const ListQuery& query,
   CLM_ASSIGN_OR_RETURN(const filter::Expression expression,
                        filter::Parse(query.filter, own ? *own : ContactSchema(), options));
   args.Add(query.tenant);
-  std::string where = "c.tenant_id = $1::text AND c.merged_into IS NULL";
+  Selection selection;
+  if (const auto lookup = LookupFor(expression, registry)) {
+    selection = {FromIndex(*lookup, args), "i.tenant_id", "i.contact_id"};
+  } else {
+    selection = {"FROM contact c WHERE c.tenant_id = $1::text AND ", "c.tenant_id", "c.id"};
+  }
+  std::string& where = selection.sql;
+  absl::StrAppend(&where, "c.merged_into IS NULL");
   if (!query.show_erased) absl::StrAppend(&where, " AND c.status <> 4");
   if (!query.filter.empty()) {
     CLM_ASSIGN_OR_RETURN(const std::string condition,
                          filter::ToSql(expression, ContactFilterColumns(), query.now, args));
     absl::StrAppend(&where, " AND ", condition);
   }
-  return where;
+  return selection;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ContactReader::ListSql(const ListQuery& query,
+                                                   const AttributeRegistry& registry,
+                                                   pg::Args& args) {
+  CLM_ASSIGN_OR_RETURN(Selection selection, Select(query, registry, args));
+  if (query.after) {
+    absl::StrAppend(&selection.sql, " AND ", selection.id, query.descending ? " < $" : " > $",
+                    args.size() + 1, "::uuid");
+    args.Add(*query.after);
+  }
+  return absl::StrCat("SELECT " CLM_CONTACT_COLUMNS " ", selection.sql, " ORDER BY ",
+                      selection.tenant, ", ", selection.id, query.descending ? " DESC" : " ASC",
+                      " LIMIT ", query.limit);
 }
 
 absl::StatusOr<std::vector<StoredContact>> ContactReader::List(const ListQuery& query,
                                                                absl::Time deadline) {
   CLM_ASSIGN_OR_RETURN(const auto registry, Registry(query.tenant, deadline));
   pg::Args args;
-  CLM_ASSIGN_OR_RETURN(std::string where, Where(query, *registry, args));
-  if (query.after) {
-    absl::StrAppend(&where, " AND c.id ", query.descending ? "<" : ">", " $", args.size() + 1,
-                    "::uuid");
-    args.Add(*query.after);
-  }
-  const std::string sql = absl::StrCat("SELECT " CLM_CONTACT_COLUMNS " FROM contact c WHERE ",
-                                       where, " ORDER BY c.tenant_id, c.id ",
-                                       query.descending ? "DESC" : "ASC", " LIMIT ", query.limit);
+  CLM_ASSIGN_OR_RETURN(const std::string sql, ListSql(query, *registry, args));
   std::vector<StoredContact> found;
   CLM_RETURN_IF_ERROR(
       pool_->Read({pg::Scope::Tenant(query.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
@@ -616,13 +662,12 @@ absl::StatusOr<std::vector<StoredContact>> ContactReader::List(const ListQuery& 
 absl::StatusOr<int64_t> ContactReader::Count(const ListQuery& query, absl::Time deadline) {
   CLM_ASSIGN_OR_RETURN(const auto registry, Registry(query.tenant, deadline));
   pg::Args args;
-  CLM_ASSIGN_OR_RETURN(const std::string where, Where(query, *registry, args));
+  CLM_ASSIGN_OR_RETURN(const Selection selection, Select(query, *registry, args));
   int64_t count = 0;
   CLM_RETURN_IF_ERROR(
       pool_->Read({pg::Scope::Tenant(query.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
-        CLM_ASSIGN_OR_RETURN(
-            const pg::Result rows,
-            tx.ExecDynamic(absl::StrCat("SELECT count(*) FROM contact c WHERE ", where), args));
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                             tx.ExecDynamic(absl::StrCat("SELECT count(*) ", selection.sql), args));
         count = rows[0].Int(0);
         return absl::OkStatus();
       }));

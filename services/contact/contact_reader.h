@@ -86,6 +86,9 @@ class ContactReader {
     int limit = 50;
     absl::Time now;  // Of now() and today() in the filter.
   };
+  // The statement of List, with its parameters.
+  static absl::StatusOr<std::string> ListSql(const ListQuery& query,
+                                             const AttributeRegistry& registry, pg::Args& args);
   // In the order recorded. INVALID_ARGUMENT on `filter` with the position of the fault.
   absl::StatusOr<std::vector<StoredContact>> List(const ListQuery& query, absl::Time deadline);
   absl::StatusOr<int64_t> Count(const ListQuery& query, absl::Time deadline);
@@ -186,10 +189,6 @@ class ContactReader {
                                         absl::Time deadline,
                                         std::shared_ptr<const AttributeRegistry>& registry);
   std::shared_ptr<const AttributeRegistry> Cached(const std::string& tenant);
-  // The WHERE clause and arguments common to List and Count.
-  absl::StatusOr<std::string> Where(const ListQuery& query, const AttributeRegistry& registry,
-                                    pg::Args& args);
-
   pg::Pool* const pool_;
   const std::string secret_;
   absl::Mutex mu_;

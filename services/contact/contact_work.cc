@@ -21,7 +21,7 @@ namespace clm::contact {
 namespace {
 
 constexpr pg::Statement kLoadRegistries{"contact.load_registries", R"sql(
-  SELECT tenant_id, id, type, display_name, enum_values, personal, create_time, version
+  SELECT tenant_id, id, type, display_name, enum_values, personal, create_time, version, indexed
   FROM attribute_definition WHERE tenant_id = ANY ($1::text[]) ORDER BY tenant_id, id)sql"};
 
 constexpr pg::Statement kLoadIdentityPolicies{"contact.load_identity_policies", R"sql(
@@ -164,6 +164,22 @@ constexpr pg::Statement kSaveAttributeChanges{"contact.save_attribute_changes", 
          unnest($5::text[]), unnest($6::text[]), unnest($7::jsonb[]), unnest($8::jsonb[]),
          unnest($9::text[]))sql"};
 
+constexpr pg::Statement kRemoveIndexed{"contact.remove_indexed", R"sql(
+  DELETE FROM attribute_index i
+  USING (SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS attribute_id,
+                unnest($3::text[]) AS value, unnest($4::uuid[]) AS contact_id) AS w
+  CROSS JOIN LATERAL (SELECT f.ctid FROM attribute_index f WHERE f.tenant_id = w.tenant_id
+                      AND f.attribute_id = w.attribute_id AND f.value = w.value
+                      AND f.contact_id = w.contact_id OFFSET 0) AS at
+  WHERE i.ctid = at.ctid)sql"};
+
+// A row too many leads to a contact that the filter then refuses; it is no reason to refuse a
+// write.
+constexpr pg::Statement kSaveIndexed{"contact.save_indexed", R"sql(
+  INSERT INTO attribute_index (tenant_id, attribute_id, value, contact_id)
+  SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::uuid[])
+  ON CONFLICT DO NOTHING)sql"};
+
 constexpr pg::Statement kInsertEvents{"contact.insert_events", R"sql(
   INSERT INTO event (tenant_id, contact_id, occur_time, event_id, type, receive_time, amount_minor,
                      currency, quantity, channel, source, properties)
@@ -222,9 +238,9 @@ constexpr pg::Statement kSaveTopic{"contact.save_topic", R"sql(
 
 constexpr pg::Statement kSaveDefinition{"contact.save_definition", R"sql(
   INSERT INTO attribute_definition (tenant_id, id, type, display_name, enum_values, personal,
-                                    create_time, version)
+                                    create_time, version, indexed)
   VALUES ($1::text, $2::text, $3::smallint, $4::text, $5::text[], $6::boolean, $7::timestamptz,
-          $8::bigint)
+          $8::bigint, $9::boolean)
   ON CONFLICT (tenant_id, id) DO UPDATE SET
     (display_name, enum_values, personal, version) =
     (excluded.display_name, excluded.enum_values, excluded.personal, excluded.version))sql"};
@@ -712,7 +728,8 @@ void ContactWork::Save(const Change& change, const std::string& actor, const std
            AttributeChange{after.key, after.version, after.update_time, actor, source, reason,
                            std::move(changes), std::move(former)});
   }
-  Put(contacts_, after.key, Slot{after, stored, true});
+  IndexedValues indexed = slot == nullptr ? IndexedValues() : slot->indexed;
+  Put(contacts_, after.key, Slot{after, stored, true, std::move(indexed)});
   for (const Identifier& gone : change.identifiers_removed) {
     SetOwner({after.key.tenant, gone}, std::nullopt, IsTombstone(after.key.tenant, gone),
              after.update_time);
@@ -925,6 +942,7 @@ absl::Status ContactWork::LoadRegistries(pg::Tx& tx) {
     d.create_time = row.Time(6);
     const std::string tenant(row.Text(0));
     d.version = row.Int(7);
+    d.indexed = row.Bool(8);
     definition_versions_[TextKey{tenant, d.id}] = d.version;
     registries_[tenant][d.id] = std::move(d);
   }
@@ -949,10 +967,11 @@ absl::Status ContactWork::LoadContacts(pg::Tx& tx) {
   if (contacts_.empty()) return absl::OkStatus();
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadContacts, pg::KeyArgs(contacts_)));
   for (int i = 0; i < rows.size(); ++i) {
-    CLM_ASSIGN_OR_RETURN(Contact contact,
-                         ReadContact(rows[i], Registry(std::string(rows[i].Text(0)))));
+    const AttributeRegistry& registry = Registry(std::string(rows[i].Text(0)));
+    CLM_ASSIGN_OR_RETURN(Contact contact, ReadContact(rows[i], registry));
     Slot& slot = contacts_[contact.key];
     slot.stored = true;
+    slot.indexed = IndexedValuesOf(registry, contact);
     slot.contact = std::move(contact);
   }
   return absl::OkStatus();
@@ -1249,6 +1268,7 @@ absl::Status ContactWork::FlushContacts(pg::Tx& tx) {
     args.AddArray(c.merged).AddArray(c.created).AddArray(c.updated).AddArray(c.versions);
     CLM_RETURN_IF_ERROR(tx.Exec(stored == 0 ? kInsertContacts : kUpdateContacts, args).status());
   }
+  CLM_RETURN_IF_ERROR(FlushAttributeIndex(tx, sorted));
 
   if (attribute_changes_.empty()) return absl::OkStatus();
   std::vector<std::string> tenants, actors, sources, reasons, changes, former;
@@ -1270,6 +1290,42 @@ absl::Status ContactWork::FlushContacts(pg::Tx& tx) {
   args.AddArray(tenants).AddArray(ids).AddArray(versions).AddArray(times);
   args.AddArray(actors).AddArray(sources).AddArray(changes).AddArray(former).AddArray(reasons);
   return tx.Exec(kSaveAttributeChanges, args).status();
+}
+
+absl::Status ContactWork::FlushAttributeIndex(pg::Tx& tx,
+                                              const std::vector<const Contact*>& sorted) {
+  struct Rows {
+    std::vector<std::string> tenants, attributes, values;
+    std::vector<Uuid> contacts;
+  };
+  // [0] rows that go, [1] rows that come.
+  Rows rows[2];
+  // What of `some` is not in `others`.
+  const auto add = [&](Rows& to, const EntityKey& key, const IndexedValues& some,
+                       const IndexedValues& others) {
+    for (const auto& [attribute, value] : some) {
+      const auto other = others.find(attribute);
+      if (other != others.end() && other->second == value) continue;
+      to.tenants.push_back(key.tenant);
+      to.attributes.push_back(attribute);
+      to.values.push_back(value);
+      to.contacts.push_back(key.id);
+    }
+  };
+  for (const Contact* contact : sorted) {
+    const IndexedValues& was = contacts_[contact->key].indexed;
+    const IndexedValues is = IndexedValuesOf(Registry(contact->key.tenant), *contact);
+    add(rows[0], contact->key, was, is);
+    add(rows[1], contact->key, is, was);
+  }
+  for (int come = 0; come < 2; ++come) {
+    const Rows& r = rows[come];
+    if (r.contacts.empty()) continue;
+    pg::Args args;
+    args.AddArray(r.tenants).AddArray(r.attributes).AddArray(r.values).AddArray(r.contacts);
+    CLM_RETURN_IF_ERROR(tx.Exec(come == 0 ? kRemoveIndexed : kSaveIndexed, args).status());
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ContactWork::FlushIdentifiers(pg::Tx& tx) {
@@ -1484,7 +1540,7 @@ absl::Status ContactWork::FlushRegistries(pg::Tx& tx) {
   for (const auto& [tenant, d, version] : new_definitions_) {
     pg::Args args;
     args.Add(tenant).Add(d.id).Add(static_cast<int>(d.type)).Add(d.display_name);
-    args.AddArray(d.enum_values).Add(d.personal).Add(d.create_time).Add(version);
+    args.AddArray(d.enum_values).Add(d.personal).Add(d.create_time).Add(version).Add(d.indexed);
     CLM_RETURN_IF_ERROR(tx.Exec(kSaveDefinition, args).status());
   }
   return absl::OkStatus();
@@ -1588,7 +1644,8 @@ std::vector<const pg::Statement*> ContactWorkStatements() {
           &kMoveEvents,         &kMoveCosts,
           &kMoveIdentifiers,    &kMoveAliases,
           &kMoveHistory,        &kInsertMerge,
-          &kSaveIdentityPolicy, &kLoadIdentityPolicies};
+          &kSaveIdentityPolicy, &kLoadIdentityPolicies,
+          &kRemoveIndexed,      &kSaveIndexed};
 }
 
 }  // namespace clm::contact

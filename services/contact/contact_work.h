@@ -21,6 +21,7 @@
 #include "libs/base/uuid.h"
 #include "libs/journal/mutation.h"
 #include "libs/pg/pg.h"
+#include "services/contact/attribute_index.h"
 #include "services/contact/attributes.h"
 #include "services/contact/consent.h"
 #include "services/contact/contact.h"
@@ -182,6 +183,7 @@ class ContactWork : public journal::Work {
     std::optional<Contact> contact;
     bool stored = false;  // Has a row.
     bool dirty = false;
+    IndexedValues indexed = {};  // Has these rows of attribute_index.
   };
   struct OwnerSlot {
     std::optional<Uuid> owner;
@@ -249,6 +251,8 @@ class ContactWork : public journal::Work {
   absl::Status LoadSurroundings(pg::Tx& tx);
   absl::Status LoadSuppressions(pg::Tx& tx);
   absl::Status FlushContacts(pg::Tx& tx);
+  // `sorted`: the contacts that FlushContacts writes.
+  absl::Status FlushAttributeIndex(pg::Tx& tx, const std::vector<const Contact*>& sorted);
   absl::Status FlushIdentifiers(pg::Tx& tx);
   absl::Status FlushEvents(pg::Tx& tx);
   absl::Status FlushViolations(pg::Tx& tx);

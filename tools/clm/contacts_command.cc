@@ -373,7 +373,7 @@ absl::Status Erase(Cli& cli, const std::string& who, bool anonymize) {
 }
 
 absl::Status DefineAttribute(Cli& cli, const std::string& id, const std::string& type,
-                             const std::vector<std::string>& values, bool personal) {
+                             const std::vector<std::string>& values, bool personal, bool indexed) {
   contact::v1::CreateAttributeDefinitionRequest request;
   request.set_parent(cli.tenant_name());
   request.set_attribute_id(id);
@@ -387,12 +387,32 @@ absl::Status DefineAttribute(Cli& cli, const std::string& id, const std::string&
   }
   definition->set_type(parsed);
   definition->set_personal(personal);
+  definition->set_indexed(indexed);
   for (const std::string& value : values) definition->add_enum_values(value);
   CLM_ASSIGN_OR_RETURN(const AttributeDefinition made,
                        cli.Call(&Stub::CreateAttributeDefinition, request));
   return cli.Print({&made}, false, [&] {
-    terminal::Table table({{"name"}, {"type"}});
-    table.Add({LastPart(made.name()), type});
+    terminal::Table table({{"name"}, {"type"}, {"indexed"}});
+    table.Add({LastPart(made.name()), type, made.indexed() ? "yes" : "no"});
+    return table;
+  });
+}
+
+absl::Status ListAttributes(Cli& cli) {
+  contact::v1::ListAttributeDefinitionsRequest request;
+  request.set_parent(cli.tenant_name());
+  CLM_ASSIGN_OR_RETURN(
+      const std::vector<AttributeDefinition> definitions,
+      cli.List(&Stub::ListAttributeDefinitions, request,
+               &contact::v1::ListAttributeDefinitionsResponse::attribute_definitions,
+               /*limit=*/0));
+  return cli.Print(Pointers(definitions), true, [&] {
+    terminal::Table table({{"name"}, {"type"}, {"values"}, {"personal"}, {"indexed"}});
+    for (const AttributeDefinition& d : definitions) {
+      table.Add({LastPart(d.name()), EnumText("TYPE_", AttributeDefinition::Type_Name(d.type())),
+                 TextCell(absl::StrJoin(d.enum_values(), " ")), d.personal() ? "yes" : "no",
+                 d.indexed() ? "yes" : "no"});
+    }
     return table;
   });
 }
@@ -559,16 +579,16 @@ void AddContactsCommands(Cli& cli) {
   struct Definition {
     std::string id, type = "string";
     std::vector<std::string> values;
-    bool personal = false;
+    bool personal = false, indexed = false;
   };
   auto definition = std::make_shared<Definition>();
-  command =
-      cli.AddCommand(group, "define-attribute", "Define an attribute of contacts",
-                     {"clm contacts define-attribute plan --type enum --value basic --value pro"},
-                     [&cli, definition] {
-                       return DefineAttribute(cli, definition->id, definition->type,
-                                              definition->values, definition->personal);
-                     });
+  command = cli.AddCommand(
+      group, "define-attribute", "Define an attribute of contacts",
+      {"clm contacts define-attribute plan --type enum --value basic --value pro --indexed"},
+      [&cli, definition] {
+        return DefineAttribute(cli, definition->id, definition->type, definition->values,
+                               definition->personal, definition->indexed);
+      });
   command->add_option("ATTRIBUTE", definition->id, "its id")->required();
   command
       ->add_option("--type", definition->type,
@@ -576,6 +596,10 @@ void AddContactsCommands(Cli& cli) {
       ->capture_default_str();
   command->add_option("--value", definition->values, "allowed value of an enum; may be repeated");
   command->add_flag("--personal", definition->personal, "describes a person; purged by erase");
+  command->add_flag("--indexed", definition->indexed,
+                    "filters that demand a value find it by an index; for good");
+  cli.AddCommand(group, "attributes", "List the attributes of contacts that are defined",
+                 {"clm contacts attributes"}, [&cli] { return ListAttributes(cli); });
 
   AddIdentityPolicyCommands(cli, group);
 
