@@ -34,11 +34,19 @@ constexpr pg::Statement kEpochs{"lifecycle.epochs", R"sql(
 // the first statement, as later ones must see what whoever held it has committed. The shards are
 // locked by then, so that nobody waits for a shard while holding the gate.
 constexpr pg::Statement kEnter{"lifecycle.enter", R"sql(
-  SELECT w.tenant_id, coalesce(e.epoch, 0), coalesce(e.merge_count, 0)
+  SELECT w.tenant_id, coalesce(e.epoch, 0)
   FROM (SELECT CASE WHEN $2::boolean THEN pg_advisory_xact_lock(6712090)
                ELSE pg_advisory_xact_lock_shared(6712090) END OFFSET 0) AS gate
   CROSS JOIN unnest($1::text[]) AS w (tenant_id)
-  LEFT JOIN LATERAL (SELECT epoch, merge_count FROM model_epoch e WHERE e.tenant_id = w.tenant_id
+  LEFT JOIN LATERAL (SELECT epoch FROM model_epoch e WHERE e.tenant_id = w.tenant_id OFFSET 0) e
+    ON true)sql"};
+
+// A statement of its own: kEnter sees what was committed before it waited for the gate, and whoever
+// held the gate has changed just this. Models change under all shards, so their epoch is right.
+constexpr pg::Statement kMergeCounts{"lifecycle.merge_counts", R"sql(
+  SELECT w.tenant_id, coalesce(e.merge_count, 0)
+  FROM unnest($1::text[]) AS w (tenant_id)
+  LEFT JOIN LATERAL (SELECT merge_count FROM model_epoch e WHERE e.tenant_id = w.tenant_id
     OFFSET 0) e ON true)sql"};
 
 constexpr pg::Statement kModels{"lifecycle.models", R"sql(
@@ -680,11 +688,7 @@ absl::Status LifecycleWork::LoadModels(pg::Tx& tx) {
   args.AddArray(tenants).Add(merges_);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kEnter, args));
   std::map<std::string, int64_t> epochs;
-  for (int i = 0; i < rows.size(); ++i) {
-    const std::string tenant(rows[i].Text(0));
-    epochs[tenant] = rows[i].Int(1);
-    merge_counts_[tenant] = rows[i].Int(2);
-  }
+  for (int i = 0; i < rows.size(); ++i) epochs[std::string(rows[i].Text(0))] = rows[i].Int(1);
   std::vector<std::string> unread(define_.begin(), define_.end());
   for (const auto& [tenant, epoch] : epochs) {
     tenant_[tenant].models = context_->models->Get(tenant, epoch);
@@ -716,7 +720,14 @@ absl::Status LifecycleWork::LoadUnread(pg::Tx& tx, std::vector<EntityKey>& keys)
   if (unnamed == keys.end()) return absl::OkStatus();
   const std::vector<EntityKey> wanted(unnamed, keys.end());
   keys.erase(unnamed, keys.end());
-  const std::vector<bool> known = context_->known->Find(wanted, merge_counts_);
+  pg::Args tenants;
+  tenants.AddArray(std::vector<std::string>(tenants_.begin(), tenants_.end()));
+  CLM_ASSIGN_OR_RETURN(const pg::Result counts, tx.Exec(kMergeCounts, tenants));
+  absl::flat_hash_map<std::string, int64_t> merge_counts;
+  for (int i = 0; i < counts.size(); ++i) {
+    merge_counts[std::string(counts[i].Text(0))] = counts[i].Int(1);
+  }
+  const std::vector<bool> known = context_->known->Find(wanted, merge_counts);
   std::vector<EntityKey> unsure;
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (known[i]) {
@@ -738,7 +749,7 @@ absl::Status LifecycleWork::LoadUnread(pg::Tx& tx, std::vector<EntityKey>& keys)
       keys.push_back(unsure[i]);
     }
   }
-  context_->known->Add(found, merge_counts_);
+  context_->known->Add(found, merge_counts);
   return absl::OkStatus();
 }
 
@@ -1876,6 +1887,7 @@ pg::Schema LifecycleDatabase() {
 std::vector<const pg::Statement*> LifecycleStatements() {
   return {&kEpochs,
           &kEnter,
+          &kMergeCounts,
           &kModels,
           &kRevisions,
           &kRules,

@@ -247,7 +247,6 @@ class LifecycleWork : public journal::Work {
   absl::flat_hash_map<const event::v1::Event*, std::vector<FactPtr>> decoded_;
 
   std::map<std::string, Tenant> tenant_;
-  absl::flat_hash_map<std::string, int64_t> merge_counts_;
   absl::flat_hash_map<EntityKey, std::unique_ptr<Entry>> entries_;
   Pending pending_;
 
