@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <random>
+#include <thread>
 
 #include "absl/strings/str_join.h"
+#include "libs/base/status_macros.h"
 #include "libs/journal/schema.h"
 #include "libs/testing/at_once.h"
+#include "libs/testing/eventually.h"
 #include "services/lifecycle/folding.h"
 #include "services/lifecycle/lifecycle_fixture.h"
 
@@ -334,6 +337,38 @@ TEST_F(ContactFeedHandlerTest, AMergeOfAnotherProcessIsHeardByWhoRemembersTheCus
   Settle();
   EXPECT_EQ(Count("SELECT count(*) FROM fact"), 3);
   EXPECT_EQ(Count("SELECT count(DISTINCT contact_id) FROM fact"), 1);
+}
+
+// Whoever waits at the gate for a merge has begun before the merge was committed.
+TEST_F(ContactFeedHandlerTest, AMergeIsHeardByWhoWaitedForItAtTheGate) {
+  InstallShop();
+  CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Created(Contact(2), 900)}));
+  CLM_ASSERT_OK(Deliver({Behaved(Contact(2), {{1, 950, "visit"}})}));
+  std::thread waiting;
+  CLM_ASSERT_OK(
+      Node(database_.app_dsn, &clock_)
+          .pool->Transact({pg::Scope::Tenant("acme")}, [&](pg::Tx& tx) -> absl::Status {
+            CLM_RETURN_IF_ERROR(tx.ExecDynamic("SELECT pg_advisory_xact_lock(6712090)").status());
+            waiting = std::thread([&] {
+              CLM_EXPECT_OK(Deliver({Behaved(Contact(2), {{2, 951, "visit"}})}));
+            });
+            EXPECT_TRUE(clm::testing::Eventually([&] {
+              return Count(
+                         "SELECT count(*) FROM pg_locks WHERE NOT granted "
+                         "AND locktype = 'advisory'") == 1;
+            }));
+            CLM_RETURN_IF_ERROR(
+                tx.ExecDynamic(absl::StrCat("UPDATE customer SET merged_into = '",
+                                            Contact(1).id.ToString(), "' WHERE contact_id = '",
+                                            Contact(2).id.ToString(), "'"))
+                    .status());
+            return tx.ExecDynamic("UPDATE model_epoch SET merge_count = merge_count + 1").status();
+          }));
+  waiting.join();
+  Settle();
+  EXPECT_EQ(Count(absl::StrCat("SELECT count(*) FROM fact WHERE contact_id = '",
+                               Contact(1).id.ToString(), "'")),
+            1);
 }
 
 TEST(KnownCustomersTest, NothingOutlivesAMergeOrTheCapacity) {
