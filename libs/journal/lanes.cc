@@ -327,6 +327,7 @@ absl::Status Lanes::Transact(const Batch& batch, Attempt& attempt) {
     for (int i = 0; i < locked.size(); ++i) {
       head_offsets[static_cast<int>(locked[i].Int(0))] = locked[i].Int(1);
     }
+    work->Locked(head_offsets);
     Failpoint("lane.locked");
 
     SeenRequests seen;

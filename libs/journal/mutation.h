@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,6 +25,8 @@ namespace clm::journal {
 class Work {
  public:
   virtual ~Work() = default;
+  // The shards are locked; `heads` are their offsets before this transaction, all of them given.
+  virtual void Locked(const absl::flat_hash_map<int, int64_t>& heads) { static_cast<void>(heads); }
   // Reads everything that was declared, one statement per kind of thing. The shards are locked.
   virtual absl::Status Load(pg::Tx& tx) = 0;
   // The mutation (or consumed event) before this call is accepted: its staged changes stay.

@@ -52,6 +52,13 @@ constexpr pg::Statement kLoadStandings{"contact.load_standings", R"sql(
   CROSS JOIN LATERAL (SELECT * FROM contact c WHERE c.tenant_id = w.tenant_id AND c.id = w.id
     OFFSET 0) c)sql"};
 
+// Reads what was committed before the shards were locked: whoever merges holds the locks of both.
+constexpr pg::Statement kLoadMergeCounts{"contact.load_merge_counts", R"sql(
+  SELECT w.tenant_id, coalesce(m.merge_count, 0)
+  FROM unnest($1::text[]) AS w (tenant_id)
+  LEFT JOIN LATERAL (SELECT merge_count FROM merge_count m WHERE m.tenant_id = w.tenant_id
+    OFFSET 0) m ON true)sql"};
+
 constexpr pg::Statement kLoadIdentifiers{"contact.load_identifiers", R"sql(
   SELECT i.tenant_id, i.type, i.value, i.contact_id, i.first_seen
   FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS type,
@@ -349,6 +356,10 @@ constexpr pg::Statement kMoveHistory{"contact.move_history", R"sql(
   DELETE FROM duplicate_candidate
   WHERE tenant_id = $1::text AND (contact_id = $2::uuid OR duplicate_id = $2::uuid))sql"};
 
+constexpr pg::Statement kCountMerge{"contact.count_merge", R"sql(
+  INSERT INTO merge_count (tenant_id, merge_count) VALUES ($1::text, 1)
+  ON CONFLICT (tenant_id) DO UPDATE SET merge_count = merge_count.merge_count + 1)sql"};
+
 constexpr pg::Statement kInsertMerge{"contact.insert_merge", R"sql(
   INSERT INTO merge (tenant_id, merge_id, primary_id, duplicate_id, filled_fields, merge_time, actor)
   VALUES ($1::text, $2::uuid, $3::uuid, $4::uuid, $5::text[], $6::timestamptz, $7::text))sql"};
@@ -513,8 +524,8 @@ std::string ContactWork::Hash(absl::string_view secret, const std::string& tenan
   return TombstoneHash(absl::StrCat(secret, "/", tenant), identifier);
 }
 
-ContactWork::ContactWork(std::string secret, ContactObserver* observer)
-    : secret_(std::move(secret)), observer_(observer) {}
+ContactWork::ContactWork(std::string secret, ContactObserver* observer, KnownStandings* known)
+    : secret_(std::move(secret)), observer_(observer), known_(known) {}
 
 // ---- Declarations.
 
@@ -978,24 +989,67 @@ absl::Status ContactWork::LoadContacts(pg::Tx& tx) {
 }
 
 absl::Status ContactWork::LoadStandings(pg::Tx& tx) {
+  std::vector<EntityKey> keys;
+  for (const auto& [key, standing] : standings_) {
+    if (!contacts_.contains(key)) keys.push_back(key);
+  }
+  CLM_RETURN_IF_ERROR(RecallStandings(tx, keys));
+  if (keys.empty()) return absl::OkStatus();
   std::vector<std::string> tenants;
   std::vector<Uuid> ids;
-  std::vector<std::optional<Standing>*> places;
-  for (auto& [key, standing] : standings_) {
-    if (contacts_.contains(key)) continue;
+  for (const EntityKey& key : keys) {
     tenants.push_back(key.tenant);
     ids.push_back(key.id);
-    places.push_back(&standing);
   }
-  if (ids.empty()) return absl::OkStatus();
   pg::Args args;
   args.AddArray(std::move(tenants)).AddArray(std::move(ids));
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadStandings, args));
   for (int i = 0; i < rows.size(); ++i) {
-    *places[rows[i].Int(0) - 1] =
+    standings_[keys[rows[i].Int(0) - 1]] =
         Standing{static_cast<ContactStatus>(rows[i].Int(1)), rows[i].OptUuid(2), rows[i].Int(3)};
   }
   return absl::OkStatus();
+}
+
+absl::Status ContactWork::RecallStandings(pg::Tx& tx, std::vector<EntityKey>& keys) {
+  if (known_ == nullptr || keys.empty()) return absl::OkStatus();
+  absl::flat_hash_set<std::string> tenants;
+  for (const EntityKey& key : keys) tenants.insert(key.tenant);
+  pg::Args args;
+  args.AddArray(std::vector<std::string>(tenants.begin(), tenants.end()));
+  CLM_ASSIGN_OR_RETURN(const pg::Result counts, tx.Exec(kLoadMergeCounts, args));
+  for (int i = 0; i < counts.size(); ++i) {
+    merge_counts_[std::string(counts[i].Text(0))] = counts[i].Int(1);
+  }
+  const auto found = known_->Find(keys, heads_, merge_counts_);
+  std::vector<EntityKey> unknown;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (found[i]) {
+      standings_[keys[i]] = found[i];
+    } else {
+      unknown.push_back(std::move(keys[i]));
+    }
+  }
+  keys = std::move(unknown);
+  return absl::OkStatus();
+}
+
+void ContactWork::LearnStandings(const journal::Offsets& heads) {
+  std::vector<KnownStandings::Passage> passages;
+  passages.reserve(heads_.size());
+  absl::flat_hash_map<int, int64_t> after(heads.begin(), heads.end());
+  for (const auto& [shard, before] : heads_) {
+    const auto moved = after.find(shard);
+    passages.push_back({shard, before, moved == after.end() ? before : moved->second});
+  }
+  std::vector<KnownStandings::Seen> seen;
+  for (const auto& [key, standing] : standings_) {
+    if (!contacts_.contains(key)) seen.emplace_back(key, standing);
+  }
+  for (const auto& [key, slot] : contacts_) {
+    if (slot.dirty) seen.emplace_back(key, FindStanding(key));
+  }
+  known_->Learn(passages, seen, merge_counts_);
 }
 
 absl::Status ContactWork::LoadIdentifiers(pg::Tx& tx) {
@@ -1598,11 +1652,16 @@ absl::Status ContactWork::FlushMerges(pg::Tx& tx) {
     args.Add(merged.primary.tenant).Add(merged.merge_id).Add(merged.primary.id);
     args.Add(merged.duplicate.id).AddArray(merged.filled_fields).Add(merged.at).Add(merged.actor);
     CLM_RETURN_IF_ERROR(tx.Exec(kInsertMerge, args).status());
+    pg::Args tenant;
+    tenant.Add(merged.primary.tenant);
+    CLM_RETURN_IF_ERROR(tx.Exec(kCountMerge, tenant).status());
   }
   return absl::OkStatus();
 }
 
 absl::Status ContactWork::Committed(const journal::Offsets& heads) {
+  // First, as the next transaction of the shards is on its way.
+  if (known_ != nullptr) LearnStandings(heads);
   if (observer_ == nullptr) return absl::OkStatus();
   for (const auto& [key, slot] : contacts_) {
     if (!slot.dirty) continue;
@@ -1645,7 +1704,8 @@ std::vector<const pg::Statement*> ContactWorkStatements() {
           &kMoveIdentifiers,    &kMoveAliases,
           &kMoveHistory,        &kInsertMerge,
           &kSaveIdentityPolicy, &kLoadIdentityPolicies,
-          &kRemoveIndexed,      &kSaveIndexed};
+          &kRemoveIndexed,      &kSaveIndexed,
+          &kLoadMergeCounts,    &kCountMerge};
 }
 
 }  // namespace clm::contact

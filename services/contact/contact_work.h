@@ -28,6 +28,7 @@
 #include "services/contact/identity_policy.h"
 #include "services/contact/import_job.h"
 #include "services/contact/import_store.h"
+#include "services/contact/known_standings.h"
 #include "services/contact/merge.h"
 #include "services/contact/timeline.h"
 
@@ -60,13 +61,6 @@ struct TenantIdentifier {
 // Before the name of a field in attribute_change, where attributes have their bare ids.
 inline constexpr char kFieldPrefix[] = "contact.";
 
-// What events have to know of a contact.
-struct Standing {
-  ContactStatus status = ContactStatus::kActive;
-  std::optional<Uuid> merged_into;
-  int64_t version = 0;
-};
-
 // One identifier that a contact has, with when it was first seen.
 struct HeldIdentifier {
   Identifier identifier;
@@ -75,8 +69,8 @@ struct HeldIdentifier {
 
 class ContactWork : public journal::Work {
  public:
-  // `secret` salts tombstones and suppressions; `observer` may be null.
-  ContactWork(std::string secret, ContactObserver* observer);
+  // `secret` salts tombstones and suppressions; `observer` and `known` may be null.
+  ContactWork(std::string secret, ContactObserver* observer, KnownStandings* known);
 
   // ---- Before Load.
   void NeedContact(const EntityKey& key);
@@ -166,6 +160,7 @@ class ContactWork : public journal::Work {
   void ApplyMerge(const MergePlan& plan, const Uuid& merge_id, const std::string& actor);
 
   // ---- journal::Work
+  void Locked(const absl::flat_hash_map<int, int64_t>& heads) override { heads_ = heads; }
   absl::Status Load(pg::Tx& tx) override;
   void Keep() override;
   void Discard() override;
@@ -242,6 +237,9 @@ class ContactWork : public journal::Work {
   absl::Status LoadIdentityPolicies(pg::Tx& tx);
   absl::Status LoadContacts(pg::Tx& tx);
   absl::Status LoadStandings(pg::Tx& tx);
+  // Takes those out of `keys` that the process knows.
+  absl::Status RecallStandings(pg::Tx& tx, std::vector<EntityKey>& keys);
+  void LearnStandings(const journal::Offsets& heads);
   absl::Status LoadIdentifiers(pg::Tx& tx);
   absl::Status LoadHeld(pg::Tx& tx);
   absl::Status LoadEvents(pg::Tx& tx);
@@ -262,11 +260,14 @@ class ContactWork : public journal::Work {
 
   const std::string secret_;
   ContactObserver* const observer_;
+  KnownStandings* const known_;
   std::vector<std::function<void()>> undo_;
 
   absl::flat_hash_map<EntityKey, Slot> contacts_;
   // Of those that are not among contacts_.
   absl::flat_hash_map<EntityKey, std::optional<Standing>> standings_;
+  absl::flat_hash_map<int, int64_t> heads_;  // Of the locked shards, before this transaction.
+  KnownStandings::MergeCounts merge_counts_;  // Read when standings are loaded.
   absl::flat_hash_map<TenantIdentifier, OwnerSlot> owners_;
   std::vector<std::pair<TenantIdentifier, Identifier>> spellings_;  // Of some of owners_.
   absl::flat_hash_map<EntityKey, std::vector<HeldIdentifier>> held_;

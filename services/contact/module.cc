@@ -186,8 +186,8 @@ class ContactModule : public app::Module {
     lanes.pool = pool_.get();
     lanes.clock = &runtime.clock();
     lanes.executors = kExecutors;
-    lanes.new_work = [secret = runtime.secret(), observer = context_.get()] {
-      return std::make_unique<ContactWork>(secret, observer);
+    lanes.new_work = [secret = runtime.secret(), observer = context_.get(), known = &known_] {
+      return std::make_unique<ContactWork>(secret, observer, known);
     };
     lanes.told = &told_;
     lanes.recent = &recent_;
@@ -344,6 +344,7 @@ class ContactModule : public app::Module {
   journal::Heads stages_heads_;
   journal::ToldOffsets told_;
   journal::RecentRecords recent_;
+  KnownStandings known_;
   std::unique_ptr<pg::Pool> pool_;
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<cache::CustomerHash> hash_;
