@@ -51,6 +51,7 @@ Follower::Stats Follower::stats() const {
   for (const auto& [number, shard] : shards_) {
     if (shard.fence == 0) continue;
     ++stats.owned;
+    stats.not_due += shard.due > shard.reached ? 1 : 0;
     stats.lag += std::max<int64_t>(0, options_.heads->Get(number) - shard.reached);
   }
   return stats;
@@ -74,13 +75,14 @@ std::optional<absl::Duration> Follower::Round() {
     if (const absl::Status status = ReadHeads(); !status.ok()) return Failed(status);
   }
   const bool passed = PassOver();
-  const absl::StatusOr<bool> told = Tell();
+  const absl::StatusOr<Telling> told = Tell();
   if (!told.ok()) return Failed(told.status());
   if (absl::Now() >= next_store_) {
     if (const absl::Status status = Store(); !status.ok()) return Failed(status);
   }
   // Also what needs no telling wakes this thread at each commit; ten times a second is enough.
-  if (!*told) return passed ? std::make_optional(options_.pause) : std::nullopt;
+  if (*told == Telling::kNothing && !passed) return std::nullopt;
+  if (*told != Telling::kTold) return options_.pause;
   troubled_ = false;
   limit_ = std::min(options_.max_records, limit_ * 8);
   backoff_ = kFirstBackoff;
@@ -200,16 +202,23 @@ void Follower::DropFinished() {
   });
 }
 
-absl::StatusOr<bool> Follower::Tell() {
+absl::StatusOr<Follower::Telling> Follower::Tell() {
   Offsets positions;
+  bool waiting = false;
   {
     absl::MutexLock lock(&mu_);
-    for (const auto& [number, shard] : shards_) {
+    for (auto& [number, shard] : shards_) {
       const int64_t end = shard.fence == 0 ? shard.until : options_.heads->Get(number);
-      if (shard.reached < end) positions.emplace_back(number, shard.reached);
+      if (shard.reached >= end) continue;
+      if (options_.told != nullptr && shard.reached >= std::max(shard.until, shard.due)) {
+        shard.due = end;
+        waiting = true;
+      } else {
+        positions.emplace_back(number, shard.reached);
+      }
     }
   }
-  if (positions.empty()) return false;
+  if (positions.empty()) return waiting ? Telling::kNotDue : Telling::kNothing;
   // Any one, so that a shard whose next event is the trouble does not keep the others waiting.
   if (limit_ == 1) {
     absl::BitGen random;
@@ -244,7 +253,7 @@ absl::StatusOr<bool> Follower::Tell() {
     DropFinished();
   }
   if (events.empty() && old > 0) CLM_RETURN_IF_ERROR(PassHorizon(oldest));
-  return true;
+  return Telling::kTold;
 }
 
 absl::Status Follower::PassHorizon(absl::Time oldest) {

@@ -38,9 +38,10 @@ struct Placed {
 // Follows the journal of one database. Several processes share its shards by leases, to save work
 // and not for truth: after a crash, or when a lease moves, things are told again.
 //
-// What this process has told already (ToldOffsets) is passed over without reading it, so that in
-// good times nothing is read and one small statement a second stores the offsets of a busy journal;
-// an idle one costs the leases and a look at the heads once a second. As long as nobody hears, the
+// What this process has told already (ToldOffsets) is passed over without reading it, and what is
+// new is left to its lanes for one pause, so that in good times nothing is read and one small
+// statement a second stores the offsets of a busy journal; an idle one costs the leases and a look
+// at the heads once a second. As long as nobody hears, the
 // offset stays, one event at a time is tried at growing intervals, and nothing is kept in memory:
 // the journal is the queue. A process that starts first goes through what all others left behind,
 // whoever holds the leases. Thread-safe.
@@ -84,6 +85,7 @@ class Follower {
     int64_t passed = 0;  // Passed over: told before, or beyond the horizon.
     int64_t lag = 0;     // Events known to exist and neither; shards of this process.
     int owned = 0;       // Shards.
+    int not_due = 0;     // Shards whose news is left to the lanes for a pause.
   };
   Stats stats() const;
 
@@ -93,6 +95,7 @@ class Follower {
     int64_t stored = 0;
     int64_t reached = 0;
     int64_t until = 0;
+    int64_t due = 0;  // Its head a round ago: what came since, its lane may be telling right now.
   };
 
   // May be rung when the follower is gone.
@@ -111,8 +114,9 @@ class Follower {
   // False when there was nothing to pass over.
   bool PassOver();
   void DropFinished() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Reads and tells once; false when there was nothing.
-  absl::StatusOr<bool> Tell();
+  enum class Telling { kNothing, kNotDue, kTold };
+  // Reads and tells once what is due.
+  absl::StatusOr<Telling> Tell();
   // Moves all shards to where the horizon is.
   absl::Status PassHorizon(absl::Time oldest);
   absl::Status Store();

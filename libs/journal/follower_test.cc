@@ -149,6 +149,24 @@ TEST_F(FollowerTest, WhatWasHeardAtTheCommitIsPassedOverUnread) {
   EXPECT_THAT(Heard(), ::testing::IsEmpty());
 }
 
+TEST_F(FollowerTest, WhatIsNewIsLeftToTheLanesForAPause) {
+  Follower::Options options = Options();
+  options.pause = absl::Hours(1);
+  Follower follower(std::move(options));
+  follower.Start();
+  while (follower.stats().owned < kShards) absl::SleepFor(absl::Milliseconds(1));
+  // Its head is known before its lane has told it.
+  const auto lanes = NewLanes(false);
+  AddSome(*lanes, 1);
+  const auto told = [&] {
+    absl::MutexLock lock(&mu_);
+    return !sizes_.empty();
+  };
+  while (follower.stats().not_due == 0 && !told()) absl::SleepFor(absl::Milliseconds(1));
+  follower.Stop();
+  EXPECT_FALSE(told());
+}
+
 TEST_F(FollowerTest, AsLongAsNobodyHearsTheOffsetStaysAndOneAtATimeIsTried) {
   auto lanes = NewLanes(/*heard=*/false);
   AddSome(*lanes, 20);
