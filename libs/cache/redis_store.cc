@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -55,17 +56,19 @@ save(KEYS[1], ARGV[1], ARGV[4], ARGV[5])
 return 1
 )lua";
 
-// Of several slots. KEYS: the entries' keys, then the tokens' keys. ARGV: now, then of each slot
-// the field, the new bytes, their ttl and whether they only go over a live payload.
+// Of several slots. KEYS: the entries' keys, then the tokens' keys. ARGV: now, whether all slots
+// only go over a live payload, then of each slot the field, the new bytes, their ttl and whether
+// they only go over one. Mostly nobody has looked at who changes: one command finds that out.
 constexpr char kWrite[] = R"lua(
 local now, slots, written = ARGV[1], #KEYS / 2, 0
 redis.call('DEL', unpack(KEYS, slots + 1))
+if ARGV[2] == '1' and redis.call('EXISTS', unpack(KEYS, 1, slots)) == 0 then return 0 end
 for i = 1, slots do
-  local key, field, new, ttl = KEYS[i], ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i]
+  local key, field, new, ttl = KEYS[i], ARGV[4 * i - 1], ARGV[4 * i], ARGV[4 * i + 1]
   local bytes = read(key, field)
   local order = -1
   if live(bytes, now) then order = compare(bytes, 1, new, 1) end
-  local of_use = ARGV[4 * i + 1] == '' or (live(bytes, now) and not tombstone(bytes))
+  local of_use = ARGV[4 * i + 2] == '' or (live(bytes, now) and not tombstone(bytes))
   if of_use and (order < 0 or (order == 0 and not tombstone(new))) then
     save(key, field, new, ttl)
     written = written + 1
@@ -180,10 +183,13 @@ class RedisStore final : public Store {
   void Write(std::vector<Change> changes, absl::Time now, Done<int64_t> done) override {
     std::vector<std::string> keys, args;
     keys.reserve(2 * changes.size());
-    args.reserve(1 + 4 * changes.size());
+    args.reserve(2 + 4 * changes.size());
     for (const Change& change : changes) keys.push_back(change.slot.key);
     for (const Change& change : changes) keys.push_back(TokenKey(change.slot));
     args.push_back(Micros(now));
+    const bool all_over = std::all_of(changes.begin(), changes.end(),
+                                      [](const Change& change) { return change.only_over; });
+    args.push_back(all_over ? "1" : "");
     for (Change& change : changes) {
       args.push_back(std::move(change.slot.field));
       args.push_back(std::move(change.bytes));
