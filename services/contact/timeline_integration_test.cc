@@ -291,6 +291,37 @@ TEST_F(TimelineTest, AnEventThatJoinsAStrangerOfItsBatchWithSomebodyKnownLeavesT
   EXPECT_EQ(Count("SELECT count(*) FROM contact"), 2);
 }
 
+TEST_F(TimelineTest, WhatAnotherProcessDoesToSomebodyKnownIsHeardByTheNextEvent) {
+  const v1::Contact ada = Known("crm", "1");
+  const v1::Contact shopper = Known("shop", "2");
+  const v1::Contact leaver = Known("shop", "3");
+  const auto visit = [&](const v1::Contact& contact) {
+    auto event = Purchase();
+    event.set_contact(contact.name());
+    auto response = Ingest({event});
+    CLM_EXPECT_OK(response);
+    return response.ok() ? response->results(0) : v1::IngestEventsResponse::Result();
+  };
+  // Looked up, and from then on known.
+  for (int i = 0; i < 2; ++i) {
+    for (const auto& contact : {ada, shopper, leaver}) {
+      EXPECT_EQ(visit(contact).contact(), contact.name());
+    }
+  }
+  ContactServer other(database_);
+  v1::MergeContactsRequest merge;
+  merge.set_primary(ada.name());
+  merge.set_duplicate(shopper.name());
+  CLM_ASSERT_OK(Call(*other.contacts, &Contacts::MergeContacts, merge));
+  EXPECT_EQ(visit(shopper).contact(), ada.name());
+  v1::EraseContactRequest erase;
+  erase.set_name(leaver.name());
+  CLM_ASSERT_OK(Call(*other.contacts, &Contacts::EraseContact, erase));
+  EXPECT_THAT(visit(leaver).status().DebugString(), HasSubstr("CONTACT_ERASED"));
+  EXPECT_EQ(Count(absl::StrCat("SELECT count(*) FROM event WHERE contact_id = '", IdOf(ada), "'")),
+            5);
+}
+
 TEST_F(TimelineTest, WhatAnEventTellsIsKeptThoughSomebodyElseMergesItsPeopleMeanwhile) {
   const v1::Contact ada = Known("crm", "1");
   const v1::Contact browser = Known("browser", "2");
