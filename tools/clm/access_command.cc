@@ -103,7 +103,7 @@ absl::Status RevokeToken(Cli& cli, const std::string& key) {
 }  // namespace
 
 void AddAccessCommands(Cli& cli) {
-  CLI::App* tenants = cli.AddGroup("tenants", "Who uses the suite, each with data of its own");
+  Command tenants = cli.AddGroup("tenants", "Who uses the suite, each with data of its own");
   cli.AddCommand(tenants, "list", "List the tenants",
                  {"clm tenants list", "clm tenants list -o name"}, [&cli]() -> absl::Status {
                    CLM_ASSIGN_OR_RETURN(
@@ -116,7 +116,7 @@ void AddAccessCommands(Cli& cli) {
     std::string id, display_name;
   };
   auto fresh = std::make_shared<NewTenant>();
-  CLI::App* command = cli.AddCommand(
+  Command command = cli.AddCommand(
       tenants, "create", "Create a tenant", {"clm tenants create acme --display-name 'Acme Corp.'"},
       [&cli, fresh]() -> absl::Status {
         access::v1::CreateTenantRequest request;
@@ -125,8 +125,8 @@ void AddAccessCommands(Cli& cli) {
         CLM_ASSIGN_OR_RETURN(const Tenant made, cli.Call(&Stub::CreateTenant, request));
         return cli.Print({&made}, false, [&] { return TenantTable({made}); });
       });
-  command->add_option("TENANT", fresh->id, "its id, for ever")->required();
-  command->add_option("--display-name", fresh->display_name, "for people");
+  command.AddOption("TENANT", fresh->id, "its id, for ever").Required();
+  command.AddOption("--display-name", fresh->display_name, "for people");
 
   auto wanted = std::make_shared<std::string>();
   cli.AddCommand(tenants, "get", "Show a tenant", {"clm tenants get demo"},
@@ -136,10 +136,10 @@ void AddAccessCommands(Cli& cli) {
                    CLM_ASSIGN_OR_RETURN(const Tenant tenant, cli.Call(&Stub::GetTenant, request));
                    return cli.Print({&tenant}, false, [&] { return TenantTable({tenant}); });
                  })
-      ->add_option("TENANT", *wanted, "its id")
-      ->required();
+      .AddOption("TENANT", *wanted, "its id")
+      .Required();
 
-  CLI::App* tokens = cli.AddGroup("tokens", "The keys by which programs act for a tenant");
+  Command tokens = cli.AddGroup("tokens", "The keys by which programs act for a tenant");
   auto limit = std::make_shared<int64_t>(50);
   cli.AddCommand(tokens, "list", "List the tokens of the tenant, newest first", {"clm tokens list"},
                  [&cli, limit]() -> absl::Status {
@@ -150,24 +150,24 @@ void AddAccessCommands(Cli& cli) {
                                                  &access::v1::ListTokensResponse::tokens, *limit));
                    return cli.Print(Pointers(all), true, [&] { return TokenTable(all); });
                  })
-      ->add_option("--limit", *limit, "most to show; 0: all")
-      ->capture_default_str();
+      .AddOption("--limit", *limit, "most to show; 0: all")
+      .ShowDefault();
   auto flags = std::make_shared<TokenFlags>();
   command = cli.AddCommand(
       tokens, "create", "Create a token and print its secret",
       {"clm tokens create --display-name shop --scope contacts.write --scope events.write",
        "clm tokens create --display-name reports --scope insights.read --expire 30d"},
       [&cli, flags] { return CreateToken(cli, *flags); });
-  command->add_option("--display-name", flags->display_name, "what it is for");
-  command->add_option("--scope", flags->scopes,
-                      "what it may do: contacts.read, events.write, ..., or admin");
-  command->add_option("--expire", flags->expire, "after this span, 30d; default: a year");
-  command->add_flag("--operator", flags->is_operator, "for operators, of no tenant");
+  command.AddOption("--display-name", flags->display_name, "what it is for");
+  command.AddOption("--scope", flags->scopes,
+                    "what it may do: contacts.read, events.write, ..., or admin");
+  command.AddOption("--expire", flags->expire, "after this span, 30d; default: a year");
+  command.AddFlag("--operator", flags->is_operator, "for operators, of no tenant");
   auto key = std::make_shared<std::string>();
   cli.AddCommand(tokens, "revoke", "Refuse a token from now on", {"clm tokens revoke 4fT9aQ2LxP0b"},
                  [&cli, key] { return RevokeToken(cli, *key); })
-      ->add_option("KEY", *key, "as clm tokens list shows it")
-      ->required();
+      .AddOption("KEY", *key, "as clm tokens list shows it")
+      .Required();
 }
 
 }  // namespace clm::cli

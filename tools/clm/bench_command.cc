@@ -194,11 +194,11 @@ absl::Status Bench(Cli& cli, BenchFlags flags) {
 
 }  // namespace
 
-void AddBenchCommand(CLI::App& app, Cli& cli) {
+void AddBenchCommand(Command top, Cli& cli) {
   auto flags = std::make_shared<BenchFlags>();
   flags->options.sizes = {10'000, 100'000, 1'000'000};
-  CLI::App* command = cli.AddCommand(
-      &app, "bench", "Measure the suite against ceilings of this machine in the same run",
+  Command command = cli.AddCommand(
+      top, "bench", "Measure the suite against ceilings of this machine in the same run",
       {"clm bench --cdnow CDNOW_master.txt", "clm bench --only create,events --seconds 10 -o wide",
        "clm bench --pairs 3 --seconds 1 -o json", "clm bench --scale"},
       [&cli, flags]() -> absl::Status {
@@ -206,42 +206,42 @@ void AddBenchCommand(CLI::App& app, Cli& cli) {
         std::_Exit(bench::ServeEcho(flags->serve_echo, flags->serve_echo_folder));
       });
   bench::Options& options = flags->options;
-  command->add_option("--seconds", options.seconds, "length of a slice")
-      ->check(CLI::Range(1, 600))
-      ->capture_default_str();
+  command.AddOption("--seconds", options.seconds, "length of a slice")
+      .Between(1, 600)
+      .ShowDefault();
   command
-      ->add_option("--pairs", options.pairs,
-                   "slices of the suite and of the ceiling, alternating; the result is the median")
-      ->check(CLI::Range(1, 101))
-      ->capture_default_str();
-  command->add_option("--contacts", options.contacts, "contacts made beforehand")
-      ->check(CLI::Range(int64_t{bench::kMaxInFlight}, int64_t{10'000'000}))
-      ->capture_default_str();
+      .AddOption("--pairs", options.pairs,
+                 "slices of the suite and of the ceiling, alternating; the result is the median")
+      .Between(1, 101)
+      .ShowDefault();
+  command.AddOption("--contacts", options.contacts, "contacts made beforehand")
+      .Between(bench::kMaxInFlight, 10'000'000)
+      .ShowDefault();
   command
-      ->add_option("--only", options.only,
-                   absl::StrCat("figures: ", absl::StrJoin(bench::FigureNames(), ", ")))
-      ->delimiter(',')
-      ->type_name("NAMES")
-      ->check(CLI::IsMember(bench::FigureNames()));
-  command->add_option("--cdnow", options.cdnow, "the purchase log of CDNOW, for that figure")
-      ->check(CLI::ExistingFile);
-  command->add_flag("--scale", flags->scale, "instead: how costs grow with the number of contacts");
-  command->add_option("--sizes", options.sizes, "of --scale, the first one is compared with")
-      ->delimiter(',')
-      ->check(CLI::Range(int64_t{bench::kMaxInFlight}, int64_t{10'000'000}))
-      ->capture_default_str();
+      .AddOption("--only", options.only,
+                 absl::StrCat("figures: ", absl::StrJoin(bench::FigureNames(), ", ")))
+      .Delimiter(',')
+      .TypeName("NAMES")
+      .OneOf(bench::FigureNames());
+  command.AddOption("--cdnow", options.cdnow, "the purchase log of CDNOW, for that figure")
+      .ExistingFile();
+  command.AddFlag("--scale", flags->scale, "instead: how costs grow with the number of contacts");
+  command.AddOption("--sizes", options.sizes, "of --scale, the first one is compared with")
+      .Delimiter(',')
+      .Between(bench::kMaxInFlight, 10'000'000)
+      .ShowDefault();
   command
-      ->add_option("--client", flags->client,
-                   "h2: a cheap load generator; grpc: gRPC's own client, which costs more than the "
-                   "server")
-      ->check(CLI::IsMember({"h2", "grpc"}))
-      ->capture_default_str();
-  command->add_flag("--keep-disturbed", options.keep_disturbed,
-                    "count also what was measured while others used the machine");
-  command->add_option("--pg-setting", flags->settings, "of the private PostgreSQL")
-      ->type_name("NAME=VALUE");
-  command->add_option("--serve-echo", flags->serve_echo)->group("");
-  command->add_option("--serve-echo-folder", flags->serve_echo_folder)->group("");
+      .AddOption("--client", flags->client,
+                 "h2: a cheap load generator; grpc: gRPC's own client, which costs more than the "
+                 "server")
+      .OneOf({"h2", "grpc"})
+      .ShowDefault();
+  command.AddFlag("--keep-disturbed", options.keep_disturbed,
+                  "count also what was measured while others used the machine");
+  command.AddOption("--pg-setting", flags->settings, "of the private PostgreSQL")
+      .TypeName("NAME=VALUE");
+  command.AddOption("--serve-echo", flags->serve_echo).Hide();
+  command.AddOption("--serve-echo-folder", flags->serve_echo_folder).Hide();
 }
 
 }  // namespace clm::cli

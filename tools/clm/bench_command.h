@@ -6,7 +6,7 @@
 
 namespace clm::cli {
 
-void AddBenchCommand(CLI::App& app, Cli& cli);
+void AddBenchCommand(Command top, Cli& cli);
 
 }  // namespace clm::cli
 

@@ -31,42 +31,36 @@ std::string TargetIn(const std::string& address, const std::string& service) {
 }  // namespace
 
 Cli::Cli(CLI::App& app)
-    : app_(app),
+    : top_(Command::Top(app)),
       screen_(terminal::Screen::Of(STDOUT_FILENO)),
       error_screen_(terminal::Screen::Of(STDERR_FILENO)) {
-  app.fallthrough();
-  app.require_subcommand(1);
-  app.add_option("-o,--output", output_, "table, wide, json, yaml, csv, ndjson or name")
-      ->type_name("FORMAT")
-      ->capture_default_str();
-  app.add_option("--tenant", tenant_, "whose data; also CLM_TENANT")
-      ->envname("CLM_TENANT")
-      ->capture_default_str();
-  app.add_option("--address", address_,
+  top_.AddOption("-o,--output", output_, "table, wide, json, yaml, csv, ndjson or name")
+      .TypeName("FORMAT")
+      .ShowDefault();
+  top_.AddOption("--tenant", tenant_, "whose data; also CLM_TENANT")
+      .Environment("CLM_TENANT")
+      .ShowDefault();
+  top_.AddOption("--address", address_,
                  "a suite elsewhere, host:port; default: the one of the data folder; also "
                  "CLM_ADDRESS");
-  app.add_option("--token", token_, "for --address; also CLM_TOKEN");
-  app.add_option("--profile", profile_, "one of several suites on this machine")
-      ->capture_default_str();
-  app.add_option("--data,--data-dir", data_,
+  top_.AddOption("--token", token_, "for --address; also CLM_TOKEN");
+  top_.AddOption("--profile", profile_, "one of several suites on this machine").ShowDefault();
+  top_.AddOption("--data,--data-dir", data_,
                  "data folder; default: $XDG_DATA_HOME/clm/PROFILE, as root /var/lib/clm/PROFILE; "
                  "also CLM_DATA")
-      ->type_name("FOLDER");
+      .TypeName("FOLDER");
 }
 
-CLI::App* Cli::AddGroup(const std::string& name, const std::string& description) {
-  CLI::App* group = app_.add_subcommand(name, description);
-  group->require_subcommand(1);
-  return group;
+Command Cli::AddGroup(const std::string& name, const std::string& description) {
+  return top_.AddGroup(name, description);
 }
 
-CLI::App* Cli::AddCommand(CLI::App* parent, const std::string& name, const std::string& description,
-                          const std::vector<std::string>& examples,
-                          std::function<absl::Status()> run) {
-  CLI::App* command = parent->add_subcommand(name, description);
-  command->footer(absl::StrCat("Examples:\n  ", absl::StrJoin(examples, "\n  ")));
-  command->callback([this, run = std::move(run)] { action_ = run; });
-  return command;
+Command Cli::AddCommand(Command parent, const std::string& name, const std::string& description,
+                        const std::vector<std::string>& examples,
+                        std::function<absl::Status()> run) {
+  return parent.AddCommand(name, description,
+                           absl::StrCat("Examples:\n  ", absl::StrJoin(examples, "\n  ")),
+                           [this, run = std::move(run)] { action_ = run; });
 }
 
 absl::Status Cli::Run() {
@@ -75,7 +69,7 @@ absl::Status Cli::Run() {
     if (value.empty() && text != nullptr) value = text;
   };
   // A folder that is named on the line is meant, whatever the environment says.
-  if (app_.count("--data") == 0 && app_.count("--profile") == 0) {
+  if (!top_.Given("--data") && !top_.Given("--profile")) {
     from_environment("CLM_ADDRESS", address_);
     from_environment("CLM_DATA", data_);
   }

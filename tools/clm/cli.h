@@ -8,7 +8,6 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/sync_stream.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -25,6 +24,7 @@
 #include "libs/base/clock.h"
 #include "libs/base/status_macros.h"
 #include "libs/rpc/status.h"
+#include "tools/clm/command.h"
 #include "tools/clm/home.h"
 #include "tools/terminal/screen.h"
 #include "tools/terminal/table.h"
@@ -37,11 +37,11 @@ class Cli {
   explicit Cli(CLI::App& app);
 
   // A group of commands, which asks for one of them.
-  CLI::App* AddGroup(const std::string& name, const std::string& description);
+  Command AddGroup(const std::string& name, const std::string& description);
   // A command. `run` is called after the whole line was parsed. `examples`: lines that begin with
   // "clm ", shown by --help.
-  CLI::App* AddCommand(CLI::App* parent, const std::string& name, const std::string& description,
-                       const std::vector<std::string>& examples, std::function<absl::Status()> run);
+  Command AddCommand(Command parent, const std::string& name, const std::string& description,
+                     const std::vector<std::string>& examples, std::function<absl::Status()> run);
   // Runs the command that was given; OK when there was none.
   absl::Status Run();
 
@@ -134,15 +134,12 @@ class Cli {
  private:
   static std::string ServiceOf(const google::protobuf::Descriptor& request);
 
-  CLI::App& app_;
+  Command top_;
   std::function<absl::Status()> action_;
   std::string data_, profile_ = "default", tenant_ = "demo", address_, token_, output_ = "table";
   terminal::Screen screen_, error_screen_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_;
 };
-
-// The values of flags that count.
-inline const CLI::Range kLimit(int64_t{0}, int64_t{1'000'000'000});
 
 template <class Message>
 std::vector<const google::protobuf::Message*> Pointers(const std::vector<Message>& messages) {

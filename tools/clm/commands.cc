@@ -23,10 +23,11 @@
 namespace clm::cli {
 
 void AddCommands(CLI::App& app, Cli& cli) {
-  AddUpCommands(app, cli);
-  AddDemoCommand(app, cli);
-  AddOperateCommands(app, cli);
-  AddBenchCommand(app, cli);
+  const Command top(&app);
+  AddUpCommands(top, cli);
+  AddDemoCommand(top, cli);
+  AddOperateCommands(top, cli);
+  AddBenchCommand(top, cli);
   AddContactsCommands(cli);
   AddConsentCommands(cli);
   AddEventsCommands(cli);
@@ -37,7 +38,7 @@ void AddCommands(CLI::App& app, Cli& cli) {
   AddInsightsCommands(cli);
   AddAccessCommands(cli);
   auto shell = std::make_shared<std::string>();
-  cli.AddCommand(&app, "completion", "Print a script that completes clm's words in a shell",
+  cli.AddCommand(top, "completion", "Print a script that completes clm's words in a shell",
                  {"source <(clm completion bash)", "clm completion zsh > ~/.zsh/_clm",
                   "clm completion fish > ~/.config/fish/completions/clm.fish"},
                  [&app, shell]() -> absl::Status {
@@ -45,8 +46,8 @@ void AddCommands(CLI::App& app, Cli& cli) {
                    if (script.ok()) std::cout << *script;
                    return script.status();
                  })
-      ->add_option("SHELL", *shell, "bash, zsh or fish")
-      ->required();
+      .AddOption("SHELL", *shell, "bash, zsh or fish")
+      .Required();
 }
 
 }  // namespace clm::cli

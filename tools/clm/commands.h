@@ -2,8 +2,6 @@
 #ifndef CLM_TOOLS_CLM_COMMANDS_H_
 #define CLM_TOOLS_CLM_COMMANDS_H_
 
-#include <CLI/CLI.hpp>
-
 #include "tools/clm/cli.h"
 
 namespace clm::cli {

@@ -25,7 +25,7 @@ using Stub = contact::v1::ConsentService::Stub;
 using Timeline = contact::v1::TimelineService::Stub;
 
 constexpr char kContact[] = "id, name, e-mail address, +phone, or TYPE:VALUE";
-const CLI::IsMember kChannels({"email", "sms", "push", "post", "phone"});
+const std::vector<std::string> kChannels = {"email", "sms", "push", "post", "phone"};
 
 // "granted" of STATE_GRANTED and the like.
 template <class Enum>
@@ -323,43 +323,40 @@ absl::Status ListCosts(Cli& cli, const Flags& flags) {
 }  // namespace
 
 void AddConsentCommands(Cli& cli) {
-  const auto add = [&cli](CLI::App* group, const char* name, const char* description,
+  const auto add = [&cli](Command group, const char* name, const char* description,
                           const std::vector<std::string>& examples,
                           absl::Status (*run)(Cli&, const Flags&), std::shared_ptr<Flags> flags) {
     return cli.AddCommand(group, name, description, examples,
                           [&cli, flags, run] { return run(cli, *flags); });
   };
-  const auto request_id = [](CLI::App* command, Flags& flags) {
-    command->add_option("--request-id", flags.request_id,
-                        "UUID; the same again is answered, not repeated");
+  const auto request_id = [](Command command, Flags& flags) {
+    command.AddOption("--request-id", flags.request_id,
+                      "UUID; the same again is answered, not repeated");
   };
-  const auto limit = [](CLI::App* command, Flags& flags) {
-    command->add_option("--limit", flags.limit, "most to show; 0: all")
-        ->check(kLimit)
-        ->capture_default_str();
+  const auto limit = [](Command command, Flags& flags) {
+    command.AddOption("--limit", flags.limit, "most to show; 0: all").Counts().ShowDefault();
   };
 
-  CLI::App* topics = cli.AddGroup("topics", "What people can subscribe to");
+  Command topics = cli.AddGroup("topics", "What people can subscribe to");
   add(topics, "list", "List the topics", {"clm topics list"}, &ListTopics,
       std::make_shared<Flags>());
   auto flags = std::make_shared<Flags>();
   flags->channel = "email";
   flags->opt_in = "double";
-  CLI::App* command = add(topics, "create", "Make a topic",
-                          {"clm topics create newsletter --display-name 'Newsletter'",
-                           "clm topics create order-news --channel sms --opt-in none"},
-                          &CreateTopic, flags);
-  command->add_option("TOPIC", flags->topic, "its id")->required();
-  command->add_option("--display-name", flags->display_name, "for people");
-  command->add_option("--channel", flags->channel, "email, sms, push, post or phone")
-      ->check(kChannels)
-      ->capture_default_str();
+  Command command = add(topics, "create", "Make a topic",
+                        {"clm topics create newsletter --display-name 'Newsletter'",
+                         "clm topics create order-news --channel sms --opt-in none"},
+                        &CreateTopic, flags);
+  command.AddOption("TOPIC", flags->topic, "its id").Required();
+  command.AddOption("--display-name", flags->display_name, "for people");
+  command.AddOption("--channel", flags->channel, "email, sms, push, post or phone")
+      .OneOf(kChannels)
+      .ShowDefault();
   command
-      ->add_option(
-          "--opt-in", flags->opt_in,
-          "single: unconfirmed subscribers receive too; double: only confirmed ones; none: "
-          "everybody who has not left")
-      ->capture_default_str();
+      .AddOption("--opt-in", flags->opt_in,
+                 "single: unconfirmed subscribers receive too; double: only confirmed ones; none: "
+                 "everybody who has not left")
+      .ShowDefault();
   request_id(command, *flags);
   for (const bool on : {true, false}) {
     flags = std::make_shared<Flags>();
@@ -369,20 +366,19 @@ void AddConsentCommands(Cli& cli) {
                  : add(topics, "unsubscribe", "Take a person off a topic",
                        {"clm topics unsubscribe ada@example.com newsletter --at 2026-01-31"},
                        &Unsubscribe, flags);
-    command->add_option("CONTACT", flags->contact, kContact)->required();
-    command->add_option("TOPIC", flags->topic, "id of the topic")->required();
-    if (on) command->add_flag("--confirmed", flags->confirmed, "the person has confirmed");
-    command->add_option("--source", flags->source, "where it was said: web-form, phone");
-    command->add_option("--at", flags->at, "when the person did it; default: now");
+    command.AddOption("CONTACT", flags->contact, kContact).Required();
+    command.AddOption("TOPIC", flags->topic, "id of the topic").Required();
+    if (on) command.AddFlag("--confirmed", flags->confirmed, "the person has confirmed");
+    command.AddOption("--source", flags->source, "where it was said: web-form, phone");
+    command.AddOption("--at", flags->at, "when the person did it; default: now");
     request_id(command, *flags);
   }
   flags = std::make_shared<Flags>();
   command = add(topics, "of", "Show what a person is subscribed to",
                 {"clm topics of ada@example.com"}, &ListSubscriptions, flags);
-  command->add_option("CONTACT", flags->contact, kContact)->required();
+  command.AddOption("CONTACT", flags->contact, kContact).Required();
 
-  CLI::App* consent =
-      cli.AddGroup("consent", "What people agreed to, and whether they may be told");
+  Command consent = cli.AddGroup("consent", "What people agreed to, and whether they may be told");
   flags = std::make_shared<Flags>();
   command = add(consent, "record", "Record an act of consent, or of its withdrawal",
                 {"clm consent record ada@example.com marketing granted --legal-basis consent "
@@ -390,31 +386,30 @@ void AddConsentCommands(Cli& cli) {
                  "--text-version v3",
                  "clm consent record ada@example.com marketing revoked --channel email"},
                 &RecordConsent, flags);
-  command->add_option("CONTACT", flags->contact, kContact)->required();
-  command->add_option("PURPOSE", flags->purpose, "marketing, profiling, third-party, ...")
-      ->required();
-  command->add_option("STATE", flags->state, "granted, denied or revoked")->required();
-  command->add_option("--channel", flags->channel, "only on this channel; default: all")
-      ->check(kChannels);
-  command->add_option("--legal-basis", flags->basis,
-                      "consent, contract, legitimate-interest, ...; required for an agreement");
-  command->add_option("--source", flags->source, "where it was said: web-form, phone");
-  command->add_option("--text-version", flags->text_version, "of the text that was shown");
-  command->add_option("--at", flags->at, "when it was said; default: now");
-  command->add_option("--expires", flags->expires, "when it ends by itself, 2027-01-01");
+  command.AddOption("CONTACT", flags->contact, kContact).Required();
+  command.AddOption("PURPOSE", flags->purpose, "marketing, profiling, third-party, ...").Required();
+  command.AddOption("STATE", flags->state, "granted, denied or revoked").Required();
+  command.AddOption("--channel", flags->channel, "only on this channel; default: all")
+      .OneOf(kChannels);
+  command.AddOption("--legal-basis", flags->basis,
+                    "consent, contract, legitimate-interest, ...; required for an agreement");
+  command.AddOption("--source", flags->source, "where it was said: web-form, phone");
+  command.AddOption("--text-version", flags->text_version, "of the text that was shown");
+  command.AddOption("--at", flags->at, "when it was said; default: now");
+  command.AddOption("--expires", flags->expires, "when it ends by itself, 2027-01-01");
   request_id(command, *flags);
   flags = std::make_shared<Flags>();
   command = add(consent, "history", "Show a person's acts of consent, newest first",
                 {"clm consent history ada@example.com"}, &ListConsent, flags);
-  command->add_option("CONTACT", flags->contact, kContact)->required();
+  command.AddOption("CONTACT", flags->contact, kContact).Required();
   limit(command, *flags);
   flags = std::make_shared<Flags>();
   command = add(consent, "check", "Tell whether a person may be written to about a topic",
                 {"clm consent check ada@example.com newsletter"}, &CheckReach, flags);
-  command->add_option("CONTACT", flags->contact, kContact)->required();
-  command->add_option("TOPIC", flags->topic, "id of the topic")->required();
+  command.AddOption("CONTACT", flags->contact, kContact).Required();
+  command.AddOption("TOPIC", flags->topic, "id of the topic").Required();
 
-  CLI::App* suppressions = cli.AddGroup("suppressions", "Addresses that must not be written to");
+  Command suppressions = cli.AddGroup("suppressions", "Addresses that must not be written to");
   flags = std::make_shared<Flags>();
   command = add(suppressions, "list", "List the suppressed addresses",
                 {"clm suppressions list --limit 0 -o csv"}, &ListSuppressions, flags);
@@ -426,28 +421,27 @@ void AddConsentCommands(Cli& cli) {
                 {"clm suppressions add ada@example.com --reason complaint",
                  "clm suppressions add +4930123456 --channel sms"},
                 &Suppress, flags);
-  command->add_option("ADDRESS", flags->address, "the address")->required();
-  command->add_option("--channel", flags->channel, "email, sms, push, post or phone")
-      ->check(kChannels)
-      ->capture_default_str();
+  command.AddOption("ADDRESS", flags->address, "the address").Required();
+  command.AddOption("--channel", flags->channel, "email, sms, push, post or phone")
+      .OneOf(kChannels)
+      .ShowDefault();
   command
-      ->add_option("--reason", flags->reason,
-                   "hard-bounce, complaint, manual, deactivated or legal")
-      ->capture_default_str();
+      .AddOption("--reason", flags->reason, "hard-bounce, complaint, manual, deactivated or legal")
+      .ShowDefault();
   request_id(command, *flags);
   flags = std::make_shared<Flags>();
   flags->channel = "email";
   command = add(suppressions, "lift", "Take a suppression back; a legal one stays",
                 {"clm suppressions lift ada@example.com --reason 'asked to be written to again'"},
                 &Lift, flags);
-  command->add_option("ADDRESS", flags->address, "the address")->required();
-  command->add_option("--channel", flags->channel, "email, sms, push, post or phone")
-      ->check(kChannels)
-      ->capture_default_str();
-  command->add_option("--reason", flags->reason, "why; kept with the change")->required();
+  command.AddOption("ADDRESS", flags->address, "the address").Required();
+  command.AddOption("--channel", flags->channel, "email, sms, push, post or phone")
+      .OneOf(kChannels)
+      .ShowDefault();
+  command.AddOption("--reason", flags->reason, "why; kept with the change").Required();
   request_id(command, *flags);
 
-  CLI::App* costs = cli.AddGroup("costs", "What finding people cost");
+  Command costs = cli.AddGroup("costs", "What finding people cost");
   flags = std::make_shared<Flags>();
   command = add(costs, "list", "List the costs in the order recorded", {"clm costs list -o csv"},
                 &ListCosts, flags);
@@ -458,12 +452,12 @@ void AddConsentCommands(Cli& cli) {
                  "2026-03-31",
                  "clm costs add 15 --currency EUR --contact ada@example.com --start 2026-03-04"},
                 &AddCost, flags);
-  command->add_option("AMOUNT", flags->amount, "12.50")->required();
-  command->add_option("--currency", flags->currency, "its code, EUR")->required();
-  command->add_option("--source", flags->source, "of the people that it brought");
-  command->add_option("--contact", flags->contact, "the person that it brought");
-  command->add_option("--start", flags->start, "first day")->required();
-  command->add_option("--end", flags->end, "last day; default: the first");
+  command.AddOption("AMOUNT", flags->amount, "12.50").Required();
+  command.AddOption("--currency", flags->currency, "its code, EUR").Required();
+  command.AddOption("--source", flags->source, "of the people that it brought");
+  command.AddOption("--contact", flags->contact, "the person that it brought");
+  command.AddOption("--start", flags->start, "first day").Required();
+  command.AddOption("--end", flags->end, "last day; default: the first");
   request_id(command, *flags);
 }
 

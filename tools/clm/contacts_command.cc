@@ -30,22 +30,22 @@ struct ContactFlags {
   std::string id, etag, request_id, key = "email";
 };
 
-void AddContactFlags(CLI::App* command, ContactFlags& flags) {
-  command->add_option("--email", flags.email, "e-mail address");
-  command->add_option("--phone", flags.phone, "phone number, +4930123456");
-  command->add_option("--given-name", flags.given_name, "first name");
-  command->add_option("--family-name", flags.family_name, "last name");
-  command->add_option("--locale", flags.locale, "language tag, de-CH");
-  command->add_option("--timezone", flags.timezone, "IANA time zone, Europe/Berlin");
-  command->add_option("--source", flags.source, "where the person came from");
-  command->add_option("--external-id", flags.external_ids, "id in another system; may be repeated")
-      ->type_name("TYPE=VALUE");
-  command->add_option("--set", flags.attributes, "value of a defined attribute; may be repeated")
-      ->type_name("ATTRIBUTE=VALUE");
-  command->add_option("--from", flags.from, "take the contact from a JSON file; - for stdin")
-      ->type_name("FILE");
-  command->add_option("--request-id", flags.request_id,
-                      "UUID; the same again is answered, not repeated");
+void AddContactFlags(Command command, ContactFlags& flags) {
+  command.AddOption("--email", flags.email, "e-mail address");
+  command.AddOption("--phone", flags.phone, "phone number, +4930123456");
+  command.AddOption("--given-name", flags.given_name, "first name");
+  command.AddOption("--family-name", flags.family_name, "last name");
+  command.AddOption("--locale", flags.locale, "language tag, de-CH");
+  command.AddOption("--timezone", flags.timezone, "IANA time zone, Europe/Berlin");
+  command.AddOption("--source", flags.source, "where the person came from");
+  command.AddOption("--external-id", flags.external_ids, "id in another system; may be repeated")
+      .TypeName("TYPE=VALUE");
+  command.AddOption("--set", flags.attributes, "value of a defined attribute; may be repeated")
+      .TypeName("ATTRIBUTE=VALUE");
+  command.AddOption("--from", flags.from, "take the contact from a JSON file; - for stdin")
+      .TypeName("FILE");
+  command.AddOption("--request-id", flags.request_id,
+                    "UUID; the same again is answered, not repeated");
 }
 
 absl::StatusOr<Contact> ContactFrom(Cli& cli, const ContactFlags& flags) {
@@ -231,11 +231,11 @@ struct FreshnessFlags {
   std::string max_staleness;
 };
 
-void AddStalenessFlag(CLI::App* command, FreshnessFlags& flags) {
+void AddStalenessFlag(Command command, FreshnessFlags& flags) {
   command
-      ->add_option("--max-staleness", flags.max_staleness,
-                   "also from the server's memory, if that was true so long ago; at most 60s")
-      ->type_name("SPAN");
+      .AddOption("--max-staleness", flags.max_staleness,
+                 "also from the server's memory, if that was true so long ago; at most 60s")
+      .TypeName("SPAN");
 }
 
 template <class Request>
@@ -420,30 +420,28 @@ absl::Status ListAttributes(Cli& cli) {
 }  // namespace
 
 void AddContactsCommands(Cli& cli) {
-  CLI::App* group = cli.AddGroup("contacts", "The people");
+  Command group = cli.AddGroup("contacts", "The people");
 
   auto list = std::make_shared<ListFlags>();
-  CLI::App* command = cli.AddCommand(
+  Command command = cli.AddCommand(
       group, "list", "List contacts in the order in which they came",
       {"clm contacts list", "clm contacts list --filter 'source = \"referral\"' --limit 0 -o csv",
        "clm contacts list --order-by 'name desc' --limit 10 -o name"},
       [&cli, list] { return ListContacts(cli, *list); });
-  command->add_option(
+  command.AddOption(
       "--filter", list->filter,
       "AIP-160: email = \"*@example.com\" AND create_time > \"2026-01-01T00:00:00Z\"");
-  command->add_option("--order-by", list->order_by, "name (in the order of record), or name desc");
-  command->add_option("--limit", list->limit, "most to show; 0: all")
-      ->check(kLimit)
-      ->capture_default_str();
-  command->add_flag("--show-erased", list->erased, "erased contacts too");
+  command.AddOption("--order-by", list->order_by, "name (in the order of record), or name desc");
+  command.AddOption("--limit", list->limit, "most to show; 0: all").Counts().ShowDefault();
+  command.AddFlag("--show-erased", list->erased, "erased contacts too");
 
   const auto about_one = [&](const char* name, const char* description,
                              const std::vector<std::string>& examples,
                              std::function<absl::Status(const std::string&)> run) {
     auto who = std::make_shared<std::string>();
-    CLI::App* one = cli.AddCommand(group, name, description, examples,
-                                   [who, run = std::move(run)] { return run(*who); });
-    one->add_option("CONTACT", *who, "id, name, e-mail address, +phone, or TYPE:VALUE")->required();
+    Command one = cli.AddCommand(group, name, description, examples,
+                                 [who, run = std::move(run)] { return run(*who); });
+    one.AddOption("CONTACT", *who, "id, name, e-mail address, +phone, or TYPE:VALUE").Required();
     return one;
   };
 
@@ -468,8 +466,8 @@ void AddContactsCommands(Cli& cli) {
         return Show(cli, cli.Call(&Stub::CreateContact, request));
       });
   AddContactFlags(command, *create);
-  command->add_option("--id", create->id, "id chosen by you, a UUID");
-  command->add_option("--create-time", create->create_time, "when the relationship began");
+  command.AddOption("--id", create->id, "id chosen by you, a UUID");
+  command.AddOption("--create-time", create->create_time, "when the relationship began");
 
   auto update = std::make_shared<ContactFlags>();
   command = about_one("update", "Change the fields that are given",
@@ -477,8 +475,8 @@ void AddContactsCommands(Cli& cli) {
                        "clm contacts update ada@example.com --clear phone"},
                       [&cli, update](const std::string& who) { return Update(cli, who, *update); });
   AddContactFlags(command, *update);
-  command->add_option("--clear", update->clear, "field to empty; may be repeated");
-  command->add_option("--etag", update->etag, "change only what was read");
+  command.AddOption("--clear", update->clear, "field to empty; may be repeated");
+  command.AddOption("--etag", update->etag, "change only what was read");
 
   auto upsert = std::make_shared<ContactFlags>();
   command = cli.AddCommand(
@@ -487,38 +485,37 @@ void AddContactsCommands(Cli& cli) {
        "clm contacts upsert --key external_ids.user_id --external-id user_id=1042 --locale de"},
       [&cli, upsert] { return Upsert(cli, *upsert); });
   AddContactFlags(command, *upsert);
-  command->add_option("--key", upsert->key, "email, phone or external_ids.TYPE")
-      ->capture_default_str();
-  command->add_option("--clear", upsert->clear, "field to empty; may be repeated");
+  command.AddOption("--key", upsert->key, "email, phone or external_ids.TYPE").ShowDefault();
+  command.AddOption("--clear", upsert->clear, "field to empty; may be repeated");
 
   auto reason = std::make_shared<std::string>();
   about_one("block", "Send nothing any more", {"clm contacts block ada@example.com --reason asked"},
             [&cli, reason](const std::string& who) {
               return Verb(cli, who, *reason, &Stub::BlockContact);
             })
-      ->add_option("--reason", *reason, "kept with the change");
+      .AddOption("--reason", *reason, "kept with the change");
   about_one("unblock", "Take a block back", {"clm contacts unblock ada@example.com"},
             [&cli, reason](const std::string& who) {
               return Verb(cli, who, *reason, &Stub::UnblockContact);
             })
-      ->add_option("--reason", *reason, "kept with the change");
+      .AddOption("--reason", *reason, "kept with the change");
   about_one("deactivate", "End the relationship",
             {"clm contacts deactivate ada@example.com --reason 'closed the account'"},
             [&cli, reason](const std::string& who) {
               return Verb(cli, who, *reason, &Stub::DeactivateContact);
             })
-      ->add_option("--reason", *reason, "kept with the change");
+      .AddOption("--reason", *reason, "kept with the change");
   about_one("reactivate", "Begin the relationship again after it was ended",
             {"clm contacts reactivate ada@example.com --reason 'came back'"},
             [&cli, reason](const std::string& who) {
               return Verb(cli, who, *reason, &Stub::ReactivateContact);
             })
-      ->add_option("--reason", *reason, "kept with the change");
+      .AddOption("--reason", *reason, "kept with the change");
   auto anonymize = std::make_shared<bool>(false);
   about_one("erase", "Delete the personal data for good; sums stay",
             {"clm contacts erase ada@example.com --anonymize-events"},
             [&cli, anonymize](const std::string& who) { return Erase(cli, who, *anonymize); })
-      ->add_flag("--anonymize-events", *anonymize, "also the properties of the events");
+      .AddFlag("--anonymize-events", *anonymize, "also the properties of the events");
   about_one("export", "Print everything that is held about a person, as JSON",
             {"clm contacts export ada@example.com > ada.json"},
             [&cli](const std::string& who) { return Export(cli, who); });
@@ -527,7 +524,7 @@ void AddContactsCommands(Cli& cli) {
       "context", "Show what a frontend needs to know at once: profile, stages, consent",
       {"clm contacts context ada@example.com"},
       [&cli, context](const std::string& who) { return ShowContext(cli, who, *context); });
-  command->add_flag("--strong", context->strong, "from the database, not from the cache");
+  command.AddFlag("--strong", context->strong, "from the database, not from the cache");
   AddStalenessFlag(command, *context);
   auto attribute = std::make_shared<std::string>();
   auto history_limit = std::make_shared<int64_t>(50);
@@ -536,8 +533,8 @@ void AddContactsCommands(Cli& cli) {
                       [&cli, attribute, history_limit](const std::string& who) {
                         return History(cli, who, *attribute, *history_limit);
                       });
-  command->add_option("--attribute", *attribute, "of one field or attribute only");
-  command->add_option("--limit", *history_limit, "most to show; 0: all")->capture_default_str();
+  command.AddOption("--attribute", *attribute, "of one field or attribute only");
+  command.AddOption("--limit", *history_limit, "most to show; 0: all").ShowDefault();
 
   auto merge = std::make_shared<std::pair<std::string, std::string>>();
   auto choose = std::make_shared<bool>(false);
@@ -545,21 +542,19 @@ void AddContactsCommands(Cli& cli) {
       group, "merge", "Make one contact of two; the old id stays an alias",
       {"clm contacts merge ada@example.com countess@example.org"},
       [&cli, merge, choose] { return Merge(cli, merge->first, merge->second, *choose); });
-  command->add_option("PRIMARY", merge->first, "survives")->required();
-  command->add_option("DUPLICATE", merge->second, "becomes an alias")->required();
-  command->add_flag("--choose", *choose, "let the earlier one survive, whatever the order");
+  command.AddOption("PRIMARY", merge->first, "survives").Required();
+  command.AddOption("DUPLICATE", merge->second, "becomes an alias").Required();
+  command.AddFlag("--choose", *choose, "let the earlier one survive, whatever the order");
 
   auto score = std::make_shared<int32_t>(0);
   auto pairs = std::make_shared<int64_t>(50);
   command = cli.AddCommand(group, "duplicates", "List who may be there twice, the likeliest first",
                            {"clm contacts duplicates --min-score 80"},
                            [&cli, score, pairs] { return Duplicates(cli, *score, *pairs); });
-  command->add_option("--min-score", *score, "least likeness, 0 to 100")
-      ->check(CLI::Range(0, 100))
-      ->capture_default_str();
-  command->add_option("--limit", *pairs, "most to show; 0: all")
-      ->check(kLimit)
-      ->capture_default_str();
+  command.AddOption("--min-score", *score, "least likeness, 0 to 100")
+      .Between(0, 100)
+      .ShowDefault();
+  command.AddOption("--limit", *pairs, "most to show; 0: all").Counts().ShowDefault();
 
   auto lookup = std::make_shared<std::pair<std::string, std::string>>();
   command = cli.AddCommand(
@@ -572,9 +567,8 @@ void AddContactsCommands(Cli& cli) {
         request.set_value(lookup->second);
         return Show(cli, cli.Call(&Stub::LookupContact, request));
       });
-  command->add_option("TYPE", lookup->first, "email, phone or the type of an external id")
-      ->required();
-  command->add_option("VALUE", lookup->second, "the identifier")->required();
+  command.AddOption("TYPE", lookup->first, "email, phone or the type of an external id").Required();
+  command.AddOption("VALUE", lookup->second, "the identifier").Required();
 
   struct Definition {
     std::string id, type = "string";
@@ -589,27 +583,27 @@ void AddContactsCommands(Cli& cli) {
         return DefineAttribute(cli, definition->id, definition->type, definition->values,
                                definition->personal, definition->indexed);
       });
-  command->add_option("ATTRIBUTE", definition->id, "its id")->required();
+  command.AddOption("ATTRIBUTE", definition->id, "its id").Required();
   command
-      ->add_option("--type", definition->type,
-                   "string, bool, int64, decimal, date, timestamp, enum, string_set")
-      ->capture_default_str();
-  command->add_option("--value", definition->values, "allowed value of an enum; may be repeated");
-  command->add_flag("--personal", definition->personal, "describes a person; purged by erase");
-  command->add_flag("--indexed", definition->indexed,
-                    "filters that demand a value find it by an index; for good");
+      .AddOption("--type", definition->type,
+                 "string, bool, int64, decimal, date, timestamp, enum, string_set")
+      .ShowDefault();
+  command.AddOption("--value", definition->values, "allowed value of an enum; may be repeated");
+  command.AddFlag("--personal", definition->personal, "describes a person; purged by erase");
+  command.AddFlag("--indexed", definition->indexed,
+                  "filters that demand a value find it by an index; for good");
   cli.AddCommand(group, "attributes", "List the attributes of contacts that are defined",
                  {"clm contacts attributes"}, [&cli] { return ListAttributes(cli); });
 
   AddIdentityPolicyCommands(cli, group);
 
-  CLI::App* exports = cli.AddGroup("export", "Take data out");
+  Command exports = cli.AddGroup("export", "Take data out");
   auto who = std::make_shared<std::string>();
   cli.AddCommand(exports, "contact", "Print everything that is held about a person, as JSON",
                  {"clm export contact ada@example.com > ada.json"},
                  [&cli, who] { return Export(cli, *who); })
-      ->add_option("CONTACT", *who, "id, name, e-mail address, +phone, or TYPE:VALUE")
-      ->required();
+      .AddOption("CONTACT", *who, "id, name, e-mail address, +phone, or TYPE:VALUE")
+      .Required();
 }
 
 }  // namespace clm::cli

@@ -31,20 +31,16 @@ absl::Status Demo(Cli& cli, const DemoOptions& options) {
 
 }  // namespace
 
-void AddDemoCommand(CLI::App& app, Cli& cli) {
+void AddDemoCommand(Command top, Cli& cli) {
   auto options = std::make_shared<DemoOptions>();
-  CLI::App* command = cli.AddCommand(
-      &app, "demo", "Fill the tenant with a fictional coffee shop; again changes nothing",
+  Command command = cli.AddCommand(
+      top, "demo", "Fill the tenant with a fictional coffee shop; again changes nothing",
       {"clm demo", "clm --tenant small demo --contacts 500 --months 6"},
       [&cli, options] { return Demo(cli, *options); });
-  command->add_option("--contacts", options->contacts, "people")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  command->add_option("--months", options->months, "of history")
-      ->check(CLI::Range(1, 120))
-      ->capture_default_str();
-  command->add_option("--end", options->end,
-                      "day at whose begin the history ends; default: as before, else today");
+  command.AddOption("--contacts", options->contacts, "people").Between(1, 1000000).ShowDefault();
+  command.AddOption("--months", options->months, "of history").Between(1, 120).ShowDefault();
+  command.AddOption("--end", options->end,
+                    "day at whose begin the history ends; default: as before, else today");
 }
 
 }  // namespace clm::cli

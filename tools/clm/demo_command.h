@@ -6,7 +6,7 @@
 
 namespace clm::cli {
 
-void AddDemoCommand(CLI::App& app, Cli& cli);
+void AddDemoCommand(Command top, Cli& cli);
 
 }  // namespace clm::cli
 

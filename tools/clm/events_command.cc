@@ -189,31 +189,28 @@ absl::Status ReplayLetters(Cli& cli, const LetterFlags& flags, bool skip) {
   });
 }
 
-void AddDeadLetterCommands(Cli& cli, CLI::App* events) {
-  CLI::App* group = events->add_subcommand(
-      "dead-letters", "Events that could not be applied, and what waits behind them");
-  group->require_subcommand(1);
+void AddDeadLetterCommands(Cli& cli, Command events) {
+  Command group = events.AddGroup("dead-letters",
+                                  "Events that could not be applied, and what waits behind them");
   auto flags = std::make_shared<LetterFlags>();
-  CLI::App* command = cli.AddCommand(
+  Command command = cli.AddCommand(
       group, "list", "List parked events, oldest first",
       {"clm events dead-letters list", "clm events dead-letters list --limit 0 -o json"},
       [&cli, flags] { return ListLetters(cli, flags->limit); });
-  command->add_option("--limit", flags->limit, "most to show; 0: all")
-      ->check(kLimit)
-      ->capture_default_str();
+  command.AddOption("--limit", flags->limit, "most to show; 0: all").Counts().ShowDefault();
 
-  const auto add_subject = [flags](CLI::App* to) {
-    to->add_option("SUBJECT", flags->subject,
-                   "a name as list shows it, or a contact: id, e-mail address, +phone, TYPE:VALUE")
-        ->required();
+  const auto add_subject = [flags](Command to) {
+    to.AddOption("SUBJECT", flags->subject,
+                 "a name as list shows it, or a contact: id, e-mail address, +phone, TYPE:VALUE")
+        .Required();
   };
   command = cli.AddCommand(group, "show", "Show the parked events of one subject",
                            {"clm events dead-letters show ada@example.com"},
                            [&cli, flags] { return ShowLetters(cli, flags->subject); });
   add_subject(command);
 
-  const auto add_request_id = [flags](CLI::App* to) {
-    to->add_option("--request-id", flags->request_id, "UUID; the same again is the same request");
+  const auto add_request_id = [flags](Command to) {
+    to.AddOption("--request-id", flags->request_id, "UUID; the same again is the same request");
   };
   command = cli.AddCommand(group, "replay",
                            "Apply the parked events of a subject again, in order, up to the first "
@@ -228,35 +225,35 @@ void AddDeadLetterCommands(Cli& cli, CLI::App* events) {
       {"clm events dead-letters skip ada@example.com --reason 'the sender has repaired it'"},
       [&cli, flags] { return ReplayLetters(cli, *flags, true); });
   add_subject(command);
-  command->add_option("--reason", flags->reason, "why; stays in the journal")->required();
+  command.AddOption("--reason", flags->reason, "why; stays in the journal").Required();
   add_request_id(command);
 }
 
 }  // namespace
 
 void AddEventsCommands(Cli& cli) {
-  CLI::App* group = cli.AddGroup("events", "What people did");
+  Command group = cli.AddGroup("events", "What people did");
   auto flags = std::make_shared<IngestFlags>();
-  CLI::App* command = cli.AddCommand(
+  Command command = cli.AddCommand(
       group, "ingest", "Record an event",
       {"clm events ingest purchase ada@example.com --amount 12.50 --currency EUR",
        "clm events ingest sign_up --identifier email=bob@example.com --create-contact",
        "clm events ingest download ada@example.com --at 2026-05-01 --property file=guide.pdf"},
       [&cli, flags] { return Ingest(cli, *flags); });
-  command->add_option("TYPE", flags->type, "purchase, refund, download, ..., or one of your own")
-      ->required();
-  command->add_option("CONTACT", flags->contact, "id, name, e-mail address, +phone, or TYPE:VALUE");
-  command->add_option("--identifier", flags->identifiers, "who it was, instead of CONTACT")
-      ->type_name("TYPE=VALUE");
-  command->add_flag("--create-contact", flags->create_contact, "make a contact nobody knows yet");
-  command->add_option("--at", flags->at, "day, time, or a span ago (90d)")->capture_default_str();
-  command->add_option("--amount", flags->amount, "12.50");
-  command->add_option("--currency", flags->currency, "EUR");
-  command->add_option("--quantity", flags->quantity, "pieces")->check(kLimit);
-  command->add_option("--channel", flags->channel, "web, store, phone, ...");
-  command->add_option("--property", flags->properties, "anything else; may be repeated")
-      ->type_name("KEY=VALUE");
-  command->add_option("--id", flags->id, "UUID; the same again is the same event");
+  command.AddOption("TYPE", flags->type, "purchase, refund, download, ..., or one of your own")
+      .Required();
+  command.AddOption("CONTACT", flags->contact, "id, name, e-mail address, +phone, or TYPE:VALUE");
+  command.AddOption("--identifier", flags->identifiers, "who it was, instead of CONTACT")
+      .TypeName("TYPE=VALUE");
+  command.AddFlag("--create-contact", flags->create_contact, "make a contact nobody knows yet");
+  command.AddOption("--at", flags->at, "day, time, or a span ago (90d)").ShowDefault();
+  command.AddOption("--amount", flags->amount, "12.50");
+  command.AddOption("--currency", flags->currency, "EUR");
+  command.AddOption("--quantity", flags->quantity, "pieces").Counts();
+  command.AddOption("--channel", flags->channel, "web, store, phone, ...");
+  command.AddOption("--property", flags->properties, "anything else; may be repeated")
+      .TypeName("KEY=VALUE");
+  command.AddOption("--id", flags->id, "UUID; the same again is the same event");
 
   struct ListFlags {
     std::string who, filter;
@@ -268,12 +265,10 @@ void AddEventsCommands(Cli& cli) {
       {"clm events list ada@example.com",
        "clm events list ada@example.com --filter 'type = \"purchase\"' -o csv"},
       [&cli, list] { return ListEvents(cli, list->who, list->filter, list->limit); });
-  command->add_option("CONTACT", list->who, "id, name, e-mail address, +phone, or TYPE:VALUE")
-      ->required();
-  command->add_option("--filter", list->filter, "AIP-160 over type, occur_time, amount_minor, ...");
-  command->add_option("--limit", list->limit, "most to show; 0: all")
-      ->check(kLimit)
-      ->capture_default_str();
+  command.AddOption("CONTACT", list->who, "id, name, e-mail address, +phone, or TYPE:VALUE")
+      .Required();
+  command.AddOption("--filter", list->filter, "AIP-160 over type, occur_time, amount_minor, ...");
+  command.AddOption("--limit", list->limit, "most to show; 0: all").Counts().ShowDefault();
 
   AddDeadLetterCommands(cli, group);
 }

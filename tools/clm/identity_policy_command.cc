@@ -155,10 +155,9 @@ absl::Status Set(Cli& cli, const Flags& flags) {
 
 }  // namespace
 
-void AddIdentityPolicyCommands(Cli& cli, CLI::App* contacts) {
-  CLI::App* group = contacts->add_subcommand("identity-policy",
-                                             "The rules by which identifiers tell who a person is");
-  group->require_subcommand(1);
+void AddIdentityPolicyCommands(Cli& cli, Command contacts) {
+  Command group =
+      contacts.AddGroup("identity-policy", "The rules by which identifiers tell who a person is");
   cli.AddCommand(group, "show", "Show the rules; the defaults until they are changed",
                  {"clm contacts identity-policy show",
                   "clm contacts identity-policy show -o json > policy.json"},
@@ -168,42 +167,42 @@ void AddIdentityPolicyCommands(Cli& cli, CLI::App* contacts) {
                  });
 
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = cli.AddCommand(
+  Command command = cli.AddCommand(
       group, "set", "Change the rules that are given; all others stay",
       {"clm contacts identity-policy set --block kiosk --block-pattern '^test-'",
        "clm contacts identity-policy set --limit anonymous_id=20/30d --limit crm=1",
        "clm contacts identity-policy set --priority crm --priority user_id --priority email",
        "clm contacts identity-policy set --provider gmail.com --provider googlemail.com=gmail.com"},
       [&cli, flags] { return Set(cli, *flags); });
-  command->add_option("--block", flags->block, "value that identifies nobody; may be repeated");
-  command->add_option("--unblock", flags->unblock, "such a value no more; may be repeated");
-  command->add_option("--block-pattern", flags->block_patterns,
-                      "RE2 pattern of such values; may be repeated");
-  command->add_option("--unblock-pattern", flags->unblock_patterns,
-                      "such a pattern no more; may be repeated");
+  command.AddOption("--block", flags->block, "value that identifies nobody; may be repeated");
+  command.AddOption("--unblock", flags->unblock, "such a value no more; may be repeated");
+  command.AddOption("--block-pattern", flags->block_patterns,
+                    "RE2 pattern of such values; may be repeated");
+  command.AddOption("--unblock-pattern", flags->unblock_patterns,
+                    "such a pattern no more; may be repeated");
   command
-      ->add_option("--limit", flags->limits,
-                   "most values of a type for one person: crm=1, or "
-                   "within a time: crm=5/7d; may be repeated")
-      ->type_name("TYPE=N[/SPAN]");
-  command->add_option("--no-limit", flags->no_limits,
-                      "type that has the default limit again; may be repeated");
-  command->add_option("--default-limit", flags->default_limit, "of types without one of their own")
-      ->type_name("N[/SPAN]");
-  command->add_option("--priority", flags->priorities,
-                      "all types that are trusted more than others, the most trusted first");
+      .AddOption("--limit", flags->limits,
+                 "most values of a type for one person: crm=1, or "
+                 "within a time: crm=5/7d; may be repeated")
+      .TypeName("TYPE=N[/SPAN]");
+  command.AddOption("--no-limit", flags->no_limits,
+                    "type that has the default limit again; may be repeated");
+  command.AddOption("--default-limit", flags->default_limit, "of types without one of their own")
+      .TypeName("N[/SPAN]");
+  command.AddOption("--priority", flags->priorities,
+                    "all types that are trusted more than others, the most trusted first");
   command
-      ->add_option("--provider", flags->providers,
-                   "domain where addresses that differ by dots or a +tag are one, also =DOMAIN "
-                   "under which they are kept; stored addresses stay as they are; may be "
-                   "repeated")
-      ->type_name("DOMAIN[=DOMAIN]");
-  command->add_option("--no-provider", flags->no_providers,
-                      "domain where they no longer are; may be repeated");
-  command->add_option("--from", flags->from, "begin with a JSON file instead; - for stdin")
-      ->type_name("FILE");
-  command->add_option("--request-id", flags->request_id,
-                      "UUID; the same again is answered, not repeated");
+      .AddOption("--provider", flags->providers,
+                 "domain where addresses that differ by dots or a +tag are one, also =DOMAIN "
+                 "under which they are kept; stored addresses stay as they are; may be "
+                 "repeated")
+      .TypeName("DOMAIN[=DOMAIN]");
+  command.AddOption("--no-provider", flags->no_providers,
+                    "domain where they no longer are; may be repeated");
+  command.AddOption("--from", flags->from, "begin with a JSON file instead; - for stdin")
+      .TypeName("FILE");
+  command.AddOption("--request-id", flags->request_id,
+                    "UUID; the same again is answered, not repeated");
 }
 
 }  // namespace clm::cli

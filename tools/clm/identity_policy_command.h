@@ -6,7 +6,7 @@
 
 namespace clm::cli {
 
-void AddIdentityPolicyCommands(Cli& cli, CLI::App* contacts);
+void AddIdentityPolicyCommands(Cli& cli, Command contacts);
 
 }  // namespace clm::cli
 

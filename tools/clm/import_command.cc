@@ -430,55 +430,51 @@ absl::Status ImportJobOf(Cli& cli, const JobFlags& flags, contact::v1::ImportJob
   return StatusOf(job.error());
 }
 
-void AddJobCommand(Cli& cli, CLI::App* group, const char* name, const char* description,
+void AddJobCommand(Cli& cli, Command group, const char* name, const char* description,
                    const std::vector<std::string>& examples, contact::v1::ImportJob::Kind kind) {
   auto flags = std::make_shared<JobFlags>();
-  CLI::App* command = cli.AddCommand(group, name, description, examples, [&cli, flags, kind] {
-    return ImportJobOf(cli, *flags, kind);
-  });
-  command->add_option("FILE", flags->file, "CSV with a header line, or NDJSON")->required();
-  command->add_option("--format", flags->format, "told by the content otherwise")
-      ->check(CLI::IsMember({"csv", "ndjson"}));
-  command->add_option("--column", flags->columns, "which field a column is; may be repeated")
-      ->type_name("COLUMN=FIELD");
-  command->add_option("--key", flags->key, "email, phone or external_ids.TYPE; default: email");
-  command->add_option("--source", flags->source, "recorded with new contacts");
+  Command command = cli.AddCommand(group, name, description, examples,
+                                   [&cli, flags, kind] { return ImportJobOf(cli, *flags, kind); });
+  command.AddOption("FILE", flags->file, "CSV with a header line, or NDJSON").Required();
+  command.AddOption("--format", flags->format, "told by the content otherwise")
+      .OneOf({"csv", "ndjson"});
+  command.AddOption("--column", flags->columns, "which field a column is; may be repeated")
+      .TypeName("COLUMN=FIELD");
+  command.AddOption("--key", flags->key, "email, phone or external_ids.TYPE; default: email");
+  command.AddOption("--source", flags->source, "recorded with new contacts");
   if (kind == contact::v1::ImportJob::KIND_CONTACTS) {
-    command->add_option(
-        "--topic", flags->topic,
-        "id of the topic that a column \"action\" (subscribe, unsubscribe) is about");
+    command.AddOption("--topic", flags->topic,
+                      "id of the topic that a column \"action\" (subscribe, unsubscribe) is about");
   } else {
-    command->add_option("--currency", flags->currency, "of amounts in rows that name none: EUR");
+    command.AddOption("--currency", flags->currency, "of amounts in rows that name none: EUR");
   }
-  command->add_option("--errors", flags->errors, "write the refused rows to a CSV file");
-  command->add_flag("--dry-run", flags->dry_run, "check every row, change nothing");
-  command->add_flag("--wait,!--no-wait", flags->wait, "until the job has ended");
+  command.AddOption("--errors", flags->errors, "write the refused rows to a CSV file");
+  command.AddFlag("--dry-run", flags->dry_run, "check every row, change nothing");
+  command.AddFlag("--wait,!--no-wait", flags->wait, "until the job has ended");
 }
 
 }  // namespace
 
 void AddImportCommands(Cli& cli) {
-  CLI::App* group = cli.AddGroup("import", "Bring files in; the same file twice changes nothing");
+  Command group = cli.AddGroup("import", "Bring files in; the same file twice changes nothing");
   auto cdnow = std::make_shared<CdnowFlags>();
-  CLI::App* command = cli.AddCommand(
+  Command command = cli.AddCommand(
       group, "cdnow", "Import the purchase log of the CD shop CDNOW and report its lifecycle",
       {"clm import cdnow CDNOW_sample.txt",
        "clm import cdnow CDNOW_master.txt --at-risk-days 120 --lapsed-days 240 --no-wait"},
       [&cli, cdnow] { return ImportCdnow(cli, *cdnow); });
-  command->add_option("FILE", cdnow->file, "sample or master file")->required();
-  command->add_option("--model", cdnow->model, "id of the stage model to make")
-      ->capture_default_str();
+  command.AddOption("FILE", cdnow->file, "sample or master file").Required();
+  command.AddOption("--model", cdnow->model, "id of the stage model to make").ShowDefault();
   command
-      ->add_option("--at-risk-days", cdnow->at_risk_days,
-                   "silence after which a customer is at risk")
-      ->check(CLI::Range(1, 36500))
-      ->capture_default_str();
+      .AddOption("--at-risk-days", cdnow->at_risk_days, "silence after which a customer is at risk")
+      .Between(1, 36500)
+      .ShowDefault();
   command
-      ->add_option("--lapsed-days", cdnow->lapsed_days, "silence after which a customer has lapsed")
-      ->check(CLI::Range(1, 36500))
-      ->capture_default_str();
-  command->add_option("--errors", cdnow->errors, "write the refused lines to a CSV file");
-  command->add_flag("--wait,!--no-wait", cdnow->wait, "until the stages are known");
+      .AddOption("--lapsed-days", cdnow->lapsed_days, "silence after which a customer has lapsed")
+      .Between(1, 36500)
+      .ShowDefault();
+  command.AddOption("--errors", cdnow->errors, "write the refused lines to a CSV file");
+  command.AddFlag("--wait,!--no-wait", cdnow->wait, "until the stages are known");
 
   AddJobCommand(
       cli, group, "contacts", "Import contacts from CSV or NDJSON",
@@ -498,8 +494,8 @@ void AddImportCommands(Cli& cli) {
                                 &contact::v1::ListImportJobsResponse::import_jobs, *limit));
                    return cli.Print(Pointers(jobs), true, [&] { return JobTable(jobs); });
                  })
-      ->add_option("--limit", *limit, "most to show; 0: all")
-      ->capture_default_str();
+      .AddOption("--limit", *limit, "most to show; 0: all")
+      .ShowDefault();
   auto job = std::make_shared<std::string>();
   cli.AddCommand(group, "cancel", "Stop an import; rows already applied stay",
                  {"clm import cancel 0190f3c2-7a51-7c3e-9f10-3f6b2c1d4e90"},
@@ -511,8 +507,8 @@ void AddImportCommands(Cli& cli) {
                        cli.Call(&contact::v1::ImportService::Stub::CancelImportJob, request));
                    return cli.Print({&stopped}, false, [&] { return JobTable({stopped}); });
                  })
-      ->add_option("JOB", *job, "as clm import jobs shows it")
-      ->required();
+      .AddOption("JOB", *job, "as clm import jobs shows it")
+      .Required();
 }
 
 }  // namespace clm::cli

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -633,13 +634,13 @@ absl::Status AddKpi(Cli& cli, const KpiFlags& flags) {
 }
 
 // Changes what was given on the line, and nothing else.
-absl::Status UpdateKpi(Cli& cli, const CLI::App& command, const KpiFlags& flags) {
+absl::Status UpdateKpi(Cli& cli, Command command, const KpiFlags& flags) {
   lifecycle::v1::UpdateKpiRequest request;
   Kpi* kpi = request.mutable_kpi();
   kpi->set_name(cli.Name("kpis", flags.id));
   kpi->set_etag(flags.etag);
   const auto given = [&](const char* flag, const char* path) {
-    if (command.count(flag) == 0) return false;
+    if (!command.Given(flag)) return false;
     request.mutable_update_mask()->add_paths(path);
     return true;
   };
@@ -692,13 +693,13 @@ absl::Status ReadyKpis(Cli& cli, const Flags& flags) {
   });
 }
 
-void AddKpiFlags(CLI::App* c, KpiFlags& kpi) {
-  c->add_option("--model", kpi.model, "for metrics of a stage");
-  c->add_option("--stage", kpi.stage, "for metrics of a stage");
-  c->add_option("--period", kpi.period, "day, week, month or quarter; default: month");
-  c->add_option("--display-name", kpi.name, "for people");
-  c->add_option("--currency", kpi.currency,
-                "of metrics that are money; default: the one most purchases have");
+void AddKpiFlags(Command c, KpiFlags& kpi) {
+  c.AddOption("--model", kpi.model, "for metrics of a stage");
+  c.AddOption("--stage", kpi.stage, "for metrics of a stage");
+  c.AddOption("--period", kpi.period, "day, week, month or quarter; default: month");
+  c.AddOption("--display-name", kpi.name, "for people");
+  c.AddOption("--currency", kpi.currency,
+              "of metrics that are money; default: the one most purchases have");
 }
 
 }  // namespace
@@ -724,7 +725,7 @@ absl::Status ShowCohorts(Cli& cli, absl::Time start, absl::Time end, const std::
 }
 
 void AddInsightsCommands(Cli& cli) {
-  CLI::App* group = cli.AddGroup("insights", "What all customers together show");
+  Command group = cli.AddGroup("insights", "What all customers together show");
   const auto command = [&](const char* name, const char* description,
                            const std::vector<std::string>& examples,
                            absl::Status (*run)(Cli&, const Flags&), std::shared_ptr<Flags> flags) {
@@ -734,17 +735,16 @@ void AddInsightsCommands(Cli& cli) {
   const char* const kMoment = "day, time, or a span ago (90d)";
 
   auto board = std::make_shared<Flags>();
-  CLI::App* c = command("board", "Customers per stage, and who came and left",
-                        {"clm insights board subscription",
-                         "clm insights board subscription --as-of 2026-01-01 --start 30d",
-                         "clm insights board subscription hubspot-eight --canonical"},
-                        &Board, board);
-  c->add_option("MODEL", board->models, "id of the stage model; several with --canonical")
-      ->required();
-  c->add_flag("--canonical", board->canonical,
-              "by what stages mean across models, so that models can be compared");
-  c->add_option("--as-of", board->as_of, kMoment);
-  c->add_option("--start", board->start, "with entries and exits by day from then on");
+  Command c = command("board", "Customers per stage, and who came and left",
+                      {"clm insights board subscription",
+                       "clm insights board subscription --as-of 2026-01-01 --start 30d",
+                       "clm insights board subscription hubspot-eight --canonical"},
+                      &Board, board);
+  c.AddOption("MODEL", board->models, "id of the stage model; several with --canonical").Required();
+  c.AddFlag("--canonical", board->canonical,
+            "by what stages mean across models, so that models can be compared");
+  c.AddOption("--as-of", board->as_of, kMoment);
+  c.AddOption("--start", board->start, "with entries and exits by day from then on");
 
   auto funnel = std::make_shared<Flags>();
   c = command("funnel", "Conversion from stage to stage, and where people are lost",
@@ -753,13 +753,12 @@ void AddInsightsCommands(Cli& cli) {
                "--reading strict",
                "clm insights funnel subscription --canonical"},
               &ShowFunnel, funnel);
-  c->add_option("MODEL", funnel->model, "id of the stage model")->required();
-  c->add_option("--step", funnel->steps, "stage; may be repeated; default: the normal stages");
-  c->add_flag("--canonical", funnel->canonical, "steps are what stages mean across models");
-  c->add_option("--start", funnel->start, "who entered the first step from then on");
-  c->add_option("--end", funnel->end, "and before then");
-  c->add_option("--reading", funnel->reading, "reached or strict")
-      ->check(CLI::IsMember({"reached", "strict"}));
+  c.AddOption("MODEL", funnel->model, "id of the stage model").Required();
+  c.AddOption("--step", funnel->steps, "stage; may be repeated; default: the normal stages");
+  c.AddFlag("--canonical", funnel->canonical, "steps are what stages mean across models");
+  c.AddOption("--start", funnel->start, "who entered the first step from then on");
+  c.AddOption("--end", funnel->end, "and before then");
+  c.AddOption("--reading", funnel->reading, "reached or strict").OneOf({"reached", "strict"});
 
   auto retention = std::make_shared<Flags>();
   retention->start = "365d";
@@ -769,16 +768,15 @@ void AddInsightsCommands(Cli& cli) {
               {"clm insights retention --bought-within 90",
                "clm insights retention --model subscription --start 2026-01-01 --period quarter"},
               &Retention, retention);
-  c->add_option("--bought-within", retention->days, "customer: has bought within so many days")
-      ->check(CLI::Range(1, 36500));
-  c->add_option("--event-type", retention->event_type, "what counts as buying; default: purchase");
-  c->add_option("--model", retention->model, "customer: is in a stage of this model");
-  c->add_option("--stage", retention->stages,
-                "only of these; default: all but negative and terminal ones");
-  c->add_option("--start", retention->start, kMoment)->capture_default_str();
-  c->add_option("--end", retention->end, kMoment)->capture_default_str();
-  c->add_option("--period", retention->period, "day, week, month, quarter, or none")
-      ->capture_default_str();
+  c.AddOption("--bought-within", retention->days, "customer: has bought within so many days")
+      .Between(1, 36500);
+  c.AddOption("--event-type", retention->event_type, "what counts as buying; default: purchase");
+  c.AddOption("--model", retention->model, "customer: is in a stage of this model");
+  c.AddOption("--stage", retention->stages,
+              "only of these; default: all but negative and terminal ones");
+  c.AddOption("--start", retention->start, kMoment).ShowDefault();
+  c.AddOption("--end", retention->end, kMoment).ShowDefault();
+  c.AddOption("--period", retention->period, "day, week, month, quarter, or none").ShowDefault();
 
   auto cohorts = std::make_shared<Flags>();
   c = command("cohorts", "Cohorts by first purchase or sign-up, and what became of them",
@@ -786,25 +784,24 @@ void AddInsightsCommands(Cli& cli) {
                "clm insights cohorts --start 1997-01-01 --end 1997-04-01 --as-of 1998-07-01 "
                "--revenue"},
               &Cohorts, cohorts);
-  c->add_option("--by", cohorts->by, "first-purchase or sign-up")
-      ->check(CLI::IsMember({"first-purchase", "sign-up"}));
-  c->add_option("--period", cohorts->period, "day, week, month or quarter; default: month");
-  c->add_option("--start", cohorts->start, "first cohort");
-  c->add_option("--end", cohorts->end, "cohorts before then");
-  c->add_option("--as-of", cohorts->as_of, "as it was then");
-  c->add_option("--event-type", cohorts->event_type, "default: purchase");
-  c->add_option("--currency", cohorts->currency, "of the revenue");
-  c->add_flag("--revenue", cohorts->revenue, "with the revenue of each cell");
-  c->add_flag("--revenue-per-head", cohorts->per_head, "with the revenue per customer");
+  c.AddOption("--by", cohorts->by, "first-purchase or sign-up")
+      .OneOf({"first-purchase", "sign-up"});
+  c.AddOption("--period", cohorts->period, "day, week, month or quarter; default: month");
+  c.AddOption("--start", cohorts->start, "first cohort");
+  c.AddOption("--end", cohorts->end, "cohorts before then");
+  c.AddOption("--as-of", cohorts->as_of, "as it was then");
+  c.AddOption("--event-type", cohorts->event_type, "default: purchase");
+  c.AddOption("--currency", cohorts->currency, "of the revenue");
+  c.AddFlag("--revenue", cohorts->revenue, "with the revenue of each cell");
+  c.AddFlag("--revenue-per-head", cohorts->per_head, "with the revenue per customer");
 
   auto velocity = std::make_shared<Flags>();
   c = command(
       "velocity", "How long customers stay in each stage",
       {"clm insights velocity subscription", "clm insights velocity subscription --by source"},
       &Velocity, velocity);
-  c->add_option("MODEL", velocity->model, "id of the stage model")->required();
-  c->add_option("--by", velocity->by, "cohort or source")
-      ->check(CLI::IsMember({"cohort", "source"}));
+  c.AddOption("MODEL", velocity->model, "id of the stage model").Required();
+  c.AddOption("--by", velocity->by, "cohort or source").OneOf({"cohort", "source"});
 
   auto value = std::make_shared<Flags>();
   c = command(
@@ -814,14 +811,12 @@ void AddInsightsCommands(Cli& cli) {
       {"clm insights value", "clm insights value --by source",
        "clm insights value --by customer --limit 20"},
       &CustomerValue, value);
-  c->add_option("--by", value->by, "customer, cohort or source")
-      ->check(CLI::IsMember({"customer", "cohort", "source"}));
-  c->add_option("--contact", value->contact, "of one person");
-  c->add_option("--currency", value->currency, "default: the one most events have");
-  c->add_option("--as-of", value->as_of, kMoment);
-  c->add_option("--limit", value->limit, "most to show")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  c.AddOption("--by", value->by, "customer, cohort or source")
+      .OneOf({"customer", "cohort", "source"});
+  c.AddOption("--contact", value->contact, "of one person");
+  c.AddOption("--currency", value->currency, "default: the one most events have");
+  c.AddOption("--as-of", value->as_of, kMoment);
+  c.AddOption("--limit", value->limit, "most to show").Between(1, 1000).ShowDefault();
 
   command(
       "kpis", "List the KPI catalogue", {"clm insights kpis"},
@@ -839,46 +834,44 @@ void AddInsightsCommands(Cli& cli) {
                      {"clm insights add-kpi loyal-count --metric stage-count --model subscription "
                       "--stage loyal --target 300 --owner Mira"},
                      [&cli, kpi] { return AddKpi(cli, *kpi); });
-  c->add_option("KPI", kpi->id, "its id")->required();
-  c->add_option("--metric", kpi->metric, "stage-count, revenue, repeat-rate, ...")->required();
-  c->add_option("--target", kpi->target, "a count, minor units, or parts per million of a share")
-      ->required();
-  c->add_option("--owner", kpi->owner, "who answers for it")->required();
+  c.AddOption("KPI", kpi->id, "its id").Required();
+  c.AddOption("--metric", kpi->metric, "stage-count, revenue, repeat-rate, ...").Required();
+  c.AddOption("--target", kpi->target, "a count, minor units, or parts per million of a share")
+      .Required();
+  c.AddOption("--owner", kpi->owner, "who answers for it").Required();
   AddKpiFlags(c, *kpi);
-  c->add_flag("--lower-is-better", kpi->lower_is_better, "the target is a most");
+  c.AddFlag("--lower-is-better", kpi->lower_is_better, "the target is a most");
   auto change = std::make_shared<KpiFlags>();
-  auto changing = std::make_shared<CLI::App*>(nullptr);
+  auto changing = std::make_shared<std::optional<Command>>();
   c = cli.AddCommand(group, "update-kpi", "Change what is given of a KPI",
                      {"clm insights update-kpi loyal-count --target 350 --owner Jonas",
                       "clm insights update-kpi yen-revenue --currency JPY"},
                      [&cli, change, changing] { return UpdateKpi(cli, **changing, *change); });
   *changing = c;
-  c->add_option("KPI", change->id, "its id")->required();
-  c->add_option("--metric", change->metric, "stage-count, revenue, repeat-rate, ...");
-  c->add_option("--target", change->target,
-                "a count, minor units, or parts per million of a share");
-  c->add_option("--owner", change->owner, "who answers for it");
+  c.AddOption("KPI", change->id, "its id").Required();
+  c.AddOption("--metric", change->metric, "stage-count, revenue, repeat-rate, ...");
+  c.AddOption("--target", change->target, "a count, minor units, or parts per million of a share");
+  c.AddOption("--owner", change->owner, "who answers for it");
   AddKpiFlags(c, *change);
-  CLI::Option* lower =
-      c->add_flag("--lower-is-better", change->lower_is_better, "the target is a most");
-  c->add_flag("--higher-is-better", change->higher_is_better, "the target is a least")
-      ->excludes(lower);
-  c->add_option("--etag", change->etag, "change only what was read");
+  Option lower = c.AddFlag("--lower-is-better", change->lower_is_better, "the target is a most");
+  c.AddFlag("--higher-is-better", change->higher_is_better, "the target is a least")
+      .Excludes(lower);
+  c.AddOption("--etag", change->etag, "change only what was read");
   auto gone = std::make_shared<KpiFlags>();
   c = cli.AddCommand(group, "delete-kpi", "Take a KPI out of the catalogue",
                      {"clm insights delete-kpi loyal-count"},
                      [&cli, gone] { return DeleteKpi(cli, *gone); });
-  c->add_option("KPI", gone->id, "its id")->required();
-  c->add_option("--etag", gone->etag, "delete only what was read");
+  c.AddOption("KPI", gone->id, "its id").Required();
+  c.AddOption("--etag", gone->etag, "delete only what was read");
   auto ready = std::make_shared<Flags>();
   c = command("ready-kpis", "List the KPIs that fit the stages of a model by their meaning",
               {"clm insights ready-kpis subscription"}, &ReadyKpis, ready);
-  c->add_option("MODEL", ready->model, "id of the stage model")->required();
+  c.AddOption("MODEL", ready->model, "id of the stage model").Required();
   auto score = std::make_shared<Flags>();
   c = command("scorecard", "Actual against target of every KPI",
               {"clm insights scorecard --owner Mira"}, &Scorecard, score);
-  c->add_option("--owner", score->owner, "of one person");
-  c->add_option("--as-of", score->as_of, "the period that contains this moment");
+  c.AddOption("--owner", score->owner, "of one person");
+  c.AddOption("--as-of", score->as_of, "the period that contains this moment");
   command(
       "recount", "Compare the running totals with a recount of the log", {"clm insights recount"},
       [](Cli& one, const Flags&) -> absl::Status {

@@ -3,10 +3,13 @@
 #ifndef CLM_TOOLS_CLM_LIVE_VALUES_H_
 #define CLM_TOOLS_CLM_LIVE_VALUES_H_
 
-#include <CLI/CLI.hpp>
 #include <set>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace clm::cli {
 

@@ -155,7 +155,7 @@ absl::Status Publish(Cli& cli, const std::string& file, const std::vector<std::s
 }  // namespace
 
 void AddModelsCommands(Cli& cli) {
-  CLI::App* group = cli.AddGroup("models", "Stage models: the stages and the moves between them");
+  Command group = cli.AddGroup("models", "Stage models: the stages and the moves between them");
   cli.AddCommand(
       group, "list", "List the tenant's models", {"clm models list"}, [&cli]() -> absl::Status {
         lifecycle::v1::ListStageModelsRequest request;
@@ -177,17 +177,17 @@ void AddModelsCommands(Cli& cli) {
                    return cli.Print(Pointers(models), true, [&] { return ModelTable(models); });
                  });
   auto install = std::make_shared<InstallFlags>();
-  CLI::App* command =
+  Command command =
       cli.AddCommand(group, "install", "Make a model from a preset, with its rules",
                      {"clm models install hubspot-eight",
                       "clm models install non-contractual --as shop --parameter at_risk_days=60"},
                      [&cli, install] { return Install(cli, *install); });
-  command->add_option("PRESET", install->preset, "as clm models presets shows it")->required();
-  command->add_option("--as", install->model, "id of the new model; default: the preset's");
-  command->add_option("--parameter", install->parameters, "threshold; may be repeated")
-      ->type_name("NAME=DAYS");
-  command->add_flag("--enable-rules,!--no-enable-rules", install->rules,
-                    "switch the preset's rules on at once");
+  command.AddOption("PRESET", install->preset, "as clm models presets shows it").Required();
+  command.AddOption("--as", install->model, "id of the new model; default: the preset's");
+  command.AddOption("--parameter", install->parameters, "threshold; may be repeated")
+      .TypeName("NAME=DAYS");
+  command.AddFlag("--enable-rules,!--no-enable-rules", install->rules,
+                  "switch the preset's rules on at once");
   struct GetFlags {
     std::string model;
     int version = 0;
@@ -203,14 +203,14 @@ void AddModelsCommands(Cli& cli) {
                                                   cli.Call(&Stub::GetStageModel, request));
                              return PrintModel(cli, model);
                            });
-  command->add_option("MODEL", get->model, "its id")->required();
-  command->add_option("--version", get->version, "an earlier one; 0: the newest")->check(kLimit);
+  command.AddOption("MODEL", get->model, "its id").Required();
+  command.AddOption("--version", get->version, "an earlier one; 0: the newest").Counts();
   auto compared = std::make_shared<std::vector<std::string>>();
   cli.AddCommand(group, "compare", "Set models or presets side by side by what their stages mean",
                  {"clm models compare hubspot-eight s002-14-decline non-contractual"},
                  [&cli, compared] { return Compare(cli, *compared); })
-      ->add_option("MODEL", *compared, "ids of models or presets")
-      ->required();
+      .AddOption("MODEL", *compared, "ids of models or presets")
+      .Required();
   struct CreateFlags {
     std::string id, file;
     std::vector<std::string> mapping;
@@ -227,18 +227,18 @@ void AddModelsCommands(Cli& cli) {
         CLM_ASSIGN_OR_RETURN(const StageModel model, cli.Call(&Stub::CreateStageModel, request));
         return PrintModel(cli, model);
       });
-  command->add_option("MODEL", create->id, "its id")->required();
-  command->add_option("--from", create->file, "JSON file; - for stdin")->required();
+  command.AddOption("MODEL", create->id, "its id").Required();
+  command.AddOption("--from", create->file, "JSON file; - for stdin").Required();
   auto publish = std::make_shared<CreateFlags>();
   command = cli.AddCommand(
       group, "publish", "Publish the next version of a model",
       {"clm models get shop -o json > shop.json && clm models publish --from shop.json --dry-run"},
       [&cli, publish] { return Publish(cli, publish->file, publish->mapping, publish->dry_run); });
-  command->add_option("--from", publish->file, "JSON file with name and etag; - for stdin")
-      ->required();
-  command->add_option("--map", publish->mapping, "where customers of a stage that goes are put")
-      ->type_name("OLD=NEW");
-  command->add_flag("--dry-run", publish->dry_run, "count, change nothing");
+  command.AddOption("--from", publish->file, "JSON file with name and etag; - for stdin")
+      .Required();
+  command.AddOption("--map", publish->mapping, "where customers of a stage that goes are put")
+      .TypeName("OLD=NEW");
+  command.AddFlag("--dry-run", publish->dry_run, "count, change nothing");
 }
 
 }  // namespace clm::cli

@@ -235,39 +235,39 @@ absl::Status Cheat(const Cli& cli) {
 
 }  // namespace
 
-void AddOperateCommands(CLI::App& app, Cli& cli) {
+void AddOperateCommands(Command top, Cli& cli) {
   auto logs = std::make_shared<LogFlags>();
-  CLI::App* command =
-      cli.AddCommand(&app, "logs", "Show the logs of the data folder's suite",
+  Command command =
+      cli.AddCommand(top, "logs", "Show the logs of the data folder's suite",
                      {"clm logs", "clm logs --follow", "clm logs contact --lines 200",
                       "clm logs postgres", "clm logs -o ndjson | grep '\"level\":\"error\"'"},
                      [&cli, logs] { return ShowLogs(cli, *logs); });
-  command->add_option("SERVICE", logs->service,
-                      "contact, lifecycle, postgres or redis; default: "
-                      "the services");
-  command->add_option("-n,--lines", logs->lines, "how many of the last lines; 0: all")
-      ->check(kLimit)
-      ->capture_default_str();
-  command->add_flag("-f,--follow", logs->follow, "go on until the suite stops, or Ctrl-C");
+  command.AddOption("SERVICE", logs->service,
+                    "contact, lifecycle, postgres or redis; default: "
+                    "the services");
+  command.AddOption("-n,--lines", logs->lines, "how many of the last lines; 0: all")
+      .Counts()
+      .ShowDefault();
+  command.AddFlag("-f,--follow", logs->follow, "go on until the suite stops, or Ctrl-C");
 
   auto psql = std::make_shared<ShellFlags>();
   command = cli.AddCommand(
-      &app, "psql",
+      top, "psql",
       "Open psql on a service's database, as the server's superuser: it sees every tenant",
       {"clm psql contact", "clm psql lifecycle -- -c 'SELECT count(*) FROM transition'"},
       [&cli, psql] { return Psql(cli, *psql); });
-  command->add_option("SERVICE", psql->service, "access, contact or lifecycle; server for none")
-      ->required()
-      ->check(CLI::IsMember({"access", "contact", "lifecycle", "server"}));
-  command->add_option("ARGS", psql->args, "for psql, after --");
+  command.AddOption("SERVICE", psql->service, "access, contact or lifecycle; server for none")
+      .Required()
+      .OneOf({"access", "contact", "lifecycle", "server"});
+  command.AddOption("ARGS", psql->args, "for psql, after --");
 
   auto words = std::make_shared<std::vector<std::string>>();
-  cli.AddCommand(&app, "redis", "Open redis-cli on the suite's Redis",
+  cli.AddCommand(top, "redis", "Open redis-cli on the suite's Redis",
                  {"clm redis", "clm redis -- INFO memory"},
                  [&cli, words] { return RedisShell(cli, *words); })
-      ->add_option("ARGS", *words, "for redis-cli, after --");
+      .AddOption("ARGS", *words, "for redis-cli, after --");
 
-  cli.AddCommand(&app, "cheat", "Show the commands that are used most", {"clm cheat"},
+  cli.AddCommand(top, "cheat", "Show the commands that are used most", {"clm cheat"},
                  [&cli] { return Cheat(cli); });
 }
 

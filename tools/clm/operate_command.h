@@ -6,7 +6,7 @@
 
 namespace clm::cli {
 
-void AddOperateCommands(CLI::App& app, Cli& cli);
+void AddOperateCommands(Command top, Cli& cli);
 
 }  // namespace clm::cli
 

@@ -149,25 +149,25 @@ absl::StatusOr<TransitionRule> RuleFrom(const RuleFlags& flags) {
   return rule;
 }
 
-void AddRuleFlags(CLI::App* command, RuleFlags& flags) {
-  command->add_option("--to", flags.to, "stage to move to");
-  command->add_option("--from-stage", flags.from,
-                      "stage it applies in, - for none; may be repeated; default: any");
-  command->add_option("--on", flags.on_event, "type of event");
-  command->add_option("--count", flags.count, "only from so many of them on");
-  command->add_option("--sum", flags.sum, "only from this sum of amounts on, in minor units");
-  command->add_option("--window", flags.window, "of --count and --sum, 90d; default: all time");
-  command->add_option("--silence", flags.silence,
-                      "when this time has passed without the event of --on, 90d");
-  command->add_option("--in-stage", flags.in_stage, "when a customer has been there so long, 14d");
-  command->add_option("--attribute", flags.attribute, "when this field or attribute changes");
-  command->add_option("--condition", flags.condition, "and only if, in the expression language");
-  command->add_option("--priority", flags.priority, "the highest wins")->capture_default_str();
-  command->add_option("--display-name", flags.display_name, "for people");
-  command->add_flag("--allow-regress", flags.regress, "may move backwards");
-  command->add_flag("--reactivate", flags.reactivate, "leads out of terminal stages");
-  command->add_option("--from", flags.from_file, "take the rule from a JSON file; - for stdin")
-      ->type_name("FILE");
+void AddRuleFlags(Command command, RuleFlags& flags) {
+  command.AddOption("--to", flags.to, "stage to move to");
+  command.AddOption("--from-stage", flags.from,
+                    "stage it applies in, - for none; may be repeated; default: any");
+  command.AddOption("--on", flags.on_event, "type of event");
+  command.AddOption("--count", flags.count, "only from so many of them on");
+  command.AddOption("--sum", flags.sum, "only from this sum of amounts on, in minor units");
+  command.AddOption("--window", flags.window, "of --count and --sum, 90d; default: all time");
+  command.AddOption("--silence", flags.silence,
+                    "when this time has passed without the event of --on, 90d");
+  command.AddOption("--in-stage", flags.in_stage, "when a customer has been there so long, 14d");
+  command.AddOption("--attribute", flags.attribute, "when this field or attribute changes");
+  command.AddOption("--condition", flags.condition, "and only if, in the expression language");
+  command.AddOption("--priority", flags.priority, "the highest wins").ShowDefault();
+  command.AddOption("--display-name", flags.display_name, "for people");
+  command.AddFlag("--allow-regress", flags.regress, "may move backwards");
+  command.AddFlag("--reactivate", flags.reactivate, "leads out of terminal stages");
+  command.AddOption("--from", flags.from_file, "take the rule from a JSON file; - for stdin")
+      .TypeName("FILE");
 }
 
 absl::Status ShowRule(Cli& cli, const absl::StatusOr<TransitionRule>& rule) {
@@ -214,13 +214,13 @@ absl::Status DryRun(Cli& cli, const RuleFlags& flags) {
 }  // namespace
 
 void AddRulesCommands(Cli& cli) {
-  CLI::App* group = cli.AddGroup("rules", "What moves customers by itself");
+  Command group = cli.AddGroup("rules", "What moves customers by itself");
   auto flags = std::make_shared<RuleFlags>();
-  const auto model_option = [](CLI::App* command, RuleFlags& f) {
-    command->add_option("MODEL", f.model, "id of the stage model")->required();
+  const auto model_option = [](Command command, RuleFlags& f) {
+    command.AddOption("MODEL", f.model, "id of the stage model").Required();
   };
 
-  CLI::App* command = cli.AddCommand(
+  Command command = cli.AddCommand(
       group, "list", "List a model's rules by priority", {"clm rules list subscription"},
       [&cli, flags]() -> absl::Status {
         lifecycle::v1::ListRulesRequest request;
@@ -246,7 +246,7 @@ void AddRulesCommands(Cli& cli) {
         return ShowRule(cli, cli.Call(&Stub::CreateRule, request));
       });
   model_option(command, *create);
-  command->add_option("RULE", create->rule, "its id")->required();
+  command.AddOption("RULE", create->rule, "its id").Required();
   AddRuleFlags(command, *create);
 
   auto dry = std::make_shared<RuleFlags>();
@@ -257,7 +257,7 @@ void AddRulesCommands(Cli& cli) {
                             "purchase --silence 45d"},
                            [&cli, dry] { return DryRun(cli, *dry); });
   model_option(command, *dry);
-  command->add_option("RULE", dry->rule, "a stored rule; else describe one");
+  command.AddOption("RULE", dry->rule, "a stored rule; else describe one");
   AddRuleFlags(command, *dry);
 
   const auto verb = [&](const char* name, const char* description, const char* example,
@@ -265,7 +265,7 @@ void AddRulesCommands(Cli& cli) {
                                                      TransitionRule*)) {
     auto named = std::make_shared<RuleFlags>();
     auto history = std::make_shared<bool>(false);
-    CLI::App* one =
+    Command one =
         cli.AddCommand(group, name, description, {example}, [&cli, named, history, method] {
           RuleVerbRequest request;
           request.set_name(
@@ -274,9 +274,9 @@ void AddRulesCommands(Cli& cli) {
           return ShowRule(cli, cli.Call(method, request, absl::Minutes(5)));
         });
     model_option(one, *named);
-    one->add_option("RULE", named->rule, "its id")->required();
+    one.AddOption("RULE", named->rule, "its id").Required();
     if (method == &Stub::EnableRule) {
-      one->add_flag("--include-history", *history, "judge everything before now as well");
+      one.AddFlag("--include-history", *history, "judge everything before now as well");
     }
   };
   verb("enable", "Switch a rule on", "clm rules enable subscription big-spender --include-history",

@@ -261,20 +261,19 @@ absl::Status ListIn(Cli& cli, const StageFlags& flags) {
 }  // namespace
 
 void AddStagesCommands(Cli& cli) {
-  CLI::App* group = cli.AddGroup("stages", "Where customers are, and were");
-  const auto about_one = [&cli](CLI::App* parent, const char* name, const char* description,
+  Command group = cli.AddGroup("stages", "Where customers are, and were");
+  const auto about_one = [&cli](Command parent, const char* name, const char* description,
                                 const std::vector<std::string>& examples,
                                 absl::Status (*run)(Cli&, const StageFlags&),
                                 std::shared_ptr<StageFlags> flags) {
-    CLI::App* command = cli.AddCommand(parent, name, description, examples,
-                                       [&cli, flags, run] { return run(cli, *flags); });
-    command
-        ->add_option("CONTACT", flags->contact, "id, name, e-mail address, +phone, or TYPE:VALUE")
-        ->required();
+    Command command = cli.AddCommand(parent, name, description, examples,
+                                     [&cli, flags, run] { return run(cli, *flags); });
+    command.AddOption("CONTACT", flags->contact, "id, name, e-mail address, +phone, or TYPE:VALUE")
+        .Required();
     return command;
   };
-  const auto add_model = [](CLI::App* command, StageFlags& flags) {
-    command->add_option("--model", flags.model, "needed when the customer has several stages");
+  const auto add_model = [](Command command, StageFlags& flags) {
+    command.AddOption("--model", flags.model, "needed when the customer has several stages");
   };
 
   auto get = std::make_shared<StageFlags>();
@@ -289,7 +288,7 @@ void AddStagesCommands(Cli& cli) {
       get);
 
   auto move = std::make_shared<StageFlags>();
-  CLI::App* command = about_one(
+  Command command = about_one(
       group, "move", "Move a customer by hand",
       {"clm stages move ada@example.com lead --model hubspot-eight --reason 'met at the fair'"},
       [](Cli& c, const StageFlags& flags) -> absl::Status {
@@ -297,11 +296,11 @@ void AddStagesCommands(Cli& cli) {
         return ShowStage(c, c.Call(&Stub::MoveCustomer, request));
       },
       move);
-  command->add_option("STAGE", move->stage, "where to")->required();
+  command.AddOption("STAGE", move->stage, "where to").Required();
   add_model(command, *move);
-  command->add_option("--at", move->at, "when it happened; default: now");
-  command->add_option("--reason", move->reason, "why");
-  command->add_flag("--allow-regress", move->regress, "backwards on purpose; needs a reason");
+  command.AddOption("--at", move->at, "when it happened; default: now");
+  command.AddOption("--reason", move->reason, "why");
+  command.AddFlag("--allow-regress", move->regress, "backwards on purpose; needs a reason");
 
   auto back = std::make_shared<StageFlags>();
   command = about_one(
@@ -312,25 +311,23 @@ void AddStagesCommands(Cli& cli) {
         return ShowStage(c, c.Call(&Stub::ReactivateCustomer, request));
       },
       back);
-  command->add_option("STAGE", back->stage, "where to")->required();
+  command.AddOption("STAGE", back->stage, "where to").Required();
   add_model(command, *back);
-  command->add_option("--at", back->at, "when it happened; default: now");
-  command->add_option("--reason", back->reason, "why");
+  command.AddOption("--at", back->at, "when it happened; default: now");
+  command.AddOption("--reason", back->reason, "why");
 
   auto clear = std::make_shared<StageFlags>();
   command = about_one(group, "clear", "Put a customer into no stage; the history stays",
                       {"clm stages clear ada@example.com --reason 'test account'"}, &Clear, clear);
   add_model(command, *clear);
-  command->add_option("--reason", clear->reason, "why");
+  command.AddOption("--reason", clear->reason, "why");
 
   auto history = std::make_shared<StageFlags>();
   command = about_one(group, "history", "Show a customer's moves, oldest first",
                       {"clm stages history ada@example.com --superseded"}, &History, history);
   add_model(command, *history);
-  command->add_flag("--superseded", history->superseded, "moves that a late fact made untrue too");
-  command->add_option("--limit", history->limit, "most to show; 0: all")
-      ->check(kLimit)
-      ->capture_default_str();
+  command.AddFlag("--superseded", history->superseded, "moves that a late fact made untrue too");
+  command.AddOption("--limit", history->limit, "most to show; 0: all").Counts().ShowDefault();
 
   auto times = std::make_shared<StageFlags>();
   command = about_one(group, "times", "Show how long and how often a customer was in each stage",
@@ -341,13 +338,11 @@ void AddStagesCommands(Cli& cli) {
   command = cli.AddCommand(group, "list", "List the customers in a stage, longest first",
                            {"clm stages list subscription at_risk --limit 20"},
                            [&cli, in] { return ListIn(cli, *in); });
-  command->add_option("MODEL", in->model, "id of the stage model")->required();
-  command->add_option("STAGE", in->stage, "id of the stage")->required();
-  command->add_option("--limit", in->limit, "most to show; 0: all")
-      ->check(kLimit)
-      ->capture_default_str();
+  command.AddOption("MODEL", in->model, "id of the stage model").Required();
+  command.AddOption("STAGE", in->stage, "id of the stage").Required();
+  command.AddOption("--limit", in->limit, "most to show; 0: all").Counts().ShowDefault();
 
-  CLI::App* explain = cli.AddGroup("explain", "Why things are as they are");
+  Command explain = cli.AddGroup("explain", "Why things are as they are");
   auto why = std::make_shared<StageFlags>();
   command = about_one(explain, "stage", "Show the chain of causes that led a customer to a stage",
                       {"clm explain stage ada@example.com", "clm explain stage cdnow:00004"},

@@ -470,57 +470,56 @@ absl::Status Migrate(Cli& cli, std::string dsn) {
 
 }  // namespace
 
-void AddUpCommands(CLI::App& app, Cli& cli) {
+void AddUpCommands(Command top, Cli& cli) {
   auto up = std::make_shared<UpOptions>();
-  CLI::App* command = cli.AddCommand(
-      &app, "up", "Start the suite on this machine, with PostgreSQL and Redis of its own",
+  Command command = cli.AddCommand(
+      top, "up", "Start the suite on this machine, with PostgreSQL and Redis of its own",
       {"clm up", "clm up --demo --with-load", "clm up --distributed --data ./clm-data",
        "clm up --pg-dsn 'host=/var/run/postgresql user=clm' --redis-url redis://localhost:6379"},
       [&cli, up] { return Up(cli, *up); });
-  command->add_flag("--demo", up->demo, "fill it with a fictional shop and show its lifecycle");
-  command->add_flag("--with-load", up->with_load, "keep the shop moving");
-  command->add_option("--load-rate", up->load_per_second, "events per second of --with-load")
-      ->check(CLI::Range(0.01, 10000.0))
-      ->capture_default_str();
-  command->add_option("--demo-contacts", up->demo_options.contacts, "people of the shop")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  command->add_option("--demo-months", up->demo_options.months, "months of history")
-      ->check(CLI::Range(1, 120))
-      ->capture_default_str();
-  command->add_flag("--distributed", up->suite.distributed, "one process per service");
-  command->add_flag("--ephemeral", up->ephemeral, "in a folder that is deleted at the end");
-  command->add_flag("-d,--detach", up->detach, "go on in the background; clm down stops it");
+  command.AddFlag("--demo", up->demo, "fill it with a fictional shop and show its lifecycle");
+  command.AddFlag("--with-load", up->with_load, "keep the shop moving");
+  command.AddOption("--load-rate", up->load_per_second, "events per second of --with-load")
+      .BetweenReals(0.01, 10000.0)
+      .ShowDefault();
+  command.AddOption("--demo-contacts", up->demo_options.contacts, "people of the shop")
+      .Between(1, 1000000)
+      .ShowDefault();
+  command.AddOption("--demo-months", up->demo_options.months, "months of history")
+      .Between(1, 120)
+      .ShowDefault();
+  command.AddFlag("--distributed", up->suite.distributed, "one process per service");
+  command.AddFlag("--ephemeral", up->ephemeral, "in a folder that is deleted at the end");
+  command.AddFlag("-d,--detach", up->detach, "go on in the background; clm down stops it");
+  command.AddOption("--port", up->suite.port, "of the gRPC API; the next free one if busy; 0: any")
+      .Between(0, 65535)
+      .ShowDefault();
   command
-      ->add_option("--port", up->suite.port, "of the gRPC API; the next free one if busy; 0: any")
-      ->check(CLI::Range(0, 65535))
-      ->capture_default_str();
-  command
-      ->add_option("--metrics-port", up->suite.metrics_port,
-                   "of /metrics; the next free one if busy; 0: any")
-      ->check(CLI::Range(0, 65535))
-      ->capture_default_str();
-  command->add_option("--pg-dsn", up->suite.pg_dsn,
-                      "a PostgreSQL that runs, as a role that may create databases");
-  command->add_option("--redis-url", up->suite.redis_url, "a Redis that runs");
-  command->add_flag("--no-redis", up->no_redis, "without a cache: slower, the same answers");
+      .AddOption("--metrics-port", up->suite.metrics_port,
+                 "of /metrics; the next free one if busy; 0: any")
+      .Between(0, 65535)
+      .ShowDefault();
+  command.AddOption("--pg-dsn", up->suite.pg_dsn,
+                    "a PostgreSQL that runs, as a role that may create databases");
+  command.AddOption("--redis-url", up->suite.redis_url, "a Redis that runs");
+  command.AddFlag("--no-redis", up->no_redis, "without a cache: slower, the same answers");
 
-  cli.AddCommand(&app, "down", "Stop the suite of the data folder; the data stay",
+  cli.AddCommand(top, "down", "Stop the suite of the data folder; the data stay",
                  {"clm down", "clm down --profile test"}, [&cli] { return Down(cli); });
-  cli.AddCommand(&app, "status", "Show where the suite of the data folder listens",
+  cli.AddCommand(top, "status", "Show where the suite of the data folder listens",
                  {"clm status", "clm status -o json", "eval \"$(clm status -o env)\""},
                  [&cli] { return ShowStatus(cli); });
   auto yes = std::make_shared<bool>(false);
-  cli.AddCommand(&app, "reset", "Delete the data folder's data", {"clm reset", "clm reset --yes"},
+  cli.AddCommand(top, "reset", "Delete the data folder's data", {"clm reset", "clm reset --yes"},
                  [&cli, yes] { return Reset(cli, *yes); })
-      ->add_flag("-y,--yes", *yes, "do not ask");
-  cli.AddCommand(&app, "doctor", "Look for what keeps the suite from running",
+      .AddFlag("-y,--yes", *yes, "do not ask");
+  cli.AddCommand(top, "doctor", "Look for what keeps the suite from running",
                  {"clm doctor", "clm doctor -o json"}, [&cli] { return Doctor(cli); });
   auto dsn = std::make_shared<std::string>();
-  cli.AddCommand(&app, "migrate", "Bring the databases up to date",
+  cli.AddCommand(top, "migrate", "Bring the databases up to date",
                  {"clm migrate", "clm migrate --pg-dsn 'host=db user=postgres'"},
                  [&cli, dsn] { return Migrate(cli, *dsn); })
-      ->add_option("--pg-dsn", *dsn, "another server than the data folder's");
+      .AddOption("--pg-dsn", *dsn, "another server than the data folder's");
 }
 
 }  // namespace clm::cli

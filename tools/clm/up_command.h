@@ -6,7 +6,7 @@
 
 namespace clm::cli {
 
-void AddUpCommands(CLI::App& app, Cli& cli);
+void AddUpCommands(Command top, Cli& cli);
 
 }  // namespace clm::cli
 

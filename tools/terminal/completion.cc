@@ -1,5 +1,6 @@
 #include "tools/terminal/completion.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "absl/strings/ascii.h"

@@ -4,7 +4,6 @@
 #ifndef CLM_TOOLS_TERMINAL_COMPLETION_H_
 #define CLM_TOOLS_TERMINAL_COMPLETION_H_
 
-#include <CLI/CLI.hpp>
 #include <map>
 #include <set>
 #include <string>
@@ -12,6 +11,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace clm::terminal {
 
