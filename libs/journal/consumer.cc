@@ -9,6 +9,7 @@
 #include "libs/base/error.h"
 #include "libs/base/failpoint.h"
 #include "libs/base/status_macros.h"
+#include "libs/journal/dead_letters.h"
 #include "libs/journal/statements.h"
 #include "libs/journal/transcript.h"
 
@@ -19,8 +20,6 @@ constexpr absl::Duration kFirstRetry = absl::Milliseconds(50);
 constexpr absl::Duration kLongestRetry = absl::Seconds(5);
 // After so many failures of one event alone, other than transient ones, it is parked.
 constexpr int kAttempts = 5;
-// What is applied again is finished though its caller may have gone.
-constexpr absl::Duration kReplayPatience = absl::Seconds(30);
 // Bytes of records in memory from which on nothing more is fetched ahead.
 constexpr int64_t kMaxBytesAhead = 16 << 20;
 
@@ -38,33 +37,6 @@ constexpr int kTrialsUntilParked = 3;
 absl::Status Deadly() {
   return error::Make(absl::StatusCode::kInternal, "HANDLER_CRASHED",
                      "the processes that applied the event died of it");
-}
-
-absl::Status Undecodable() {
-  return error::Make(absl::StatusCode::kDataLoss, "EVENT_UNREADABLE",
-                     "the record is not an event this program can read");
-}
-
-constexpr char kNothingParked[] = "NOTHING_PARKED";
-
-absl::Status NothingParked() {
-  return error::Make(absl::StatusCode::kNotFound, kNothingParked,
-                     "subject: no event of it is parked");
-}
-
-// The stored answer to a request; `otherwise` when there is none: stored if it is an answer.
-absl::StatusOr<Answer> AnswerOnly(Lanes& lanes, MutationInfo info,
-                                  const absl::StatusOr<std::string>& otherwise) {
-  info.shards.set(0);
-  return lanes.Run<Work>(
-      std::move(info), [](Work&) {}, [&](Work&, ConsumingRecorder&) { return otherwise; });
-}
-
-absl::StatusOr<pg::Result> ParkedOf(pg::Pool& pool, const std::string& source,
-                                    const std::string& tenant, const std::string& subject) {
-  pg::Args args;
-  args.Add(tenant).Add(source).Add(subject);
-  return pool.Query({pg::Scope::Tenant(tenant), absl::Now() + absl::Seconds(10)}, kParked, args);
 }
 
 // Holds back what a handler records until it is known that the event counts.
@@ -138,7 +110,7 @@ class ConsumeMutation : public Mutation {
     for (size_t i = 0; i < records_.size(); ++i) {
       if (events_[i].ParseFromString(records_[i].event())) continue;
       events_[i].Clear();
-      verdicts_[i] = Undecodable();
+      verdicts_[i] = UnreadableEvent();
     }
     if (park_because_ && !verdicts_.empty()) verdicts_[0] = *park_because_;
   }
@@ -577,80 +549,6 @@ void Consumer::Finished(int number, int64_t fence, int64_t last, int count,
     shard.park_next = true;
     shard.retry_at = absl::InfinitePast();
   }
-}
-
-absl::StatusOr<Answer> Consumer::Replay(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
-                                        const std::string& source, const std::string& subject,
-                                        const MutationInfo& info,
-                                        const std::function<std::string(int went)>& answer) {
-  CLM_ASSIGN_OR_RETURN(const pg::Result parked, ParkedOf(pool, source, info.tenant, subject));
-  // What is parked may have come after the request took effect.
-  if (parked.empty() || !info.request_id.empty()) {
-    auto answered = AnswerOnly(lanes, info, NothingParked());
-    const bool fresh = error::Reason(answered.status()) == kNothingParked;
-    if (parked.empty() || !fresh) return answered;
-  }
-  int went = 0;
-  for (int i = 0; i < parked.size(); ++i) {
-    const int shard = static_cast<int>(parked[i].Int(0));
-    const int64_t off = parked[i].Int(1);
-    event::v1::Event event;
-    if (!event.ParseFromString(parked[i].Bytes(2))) {
-      if (went == 0) return Undecodable();
-      break;
-    }
-    const bool last = i + 1 == parked.size();
-    MutationInfo one;
-    one.tenant = info.tenant;
-    one.shards.set(shard);
-    one.actor = source;
-    one.deadline = absl::Now() + kReplayPatience;
-    if (last) {
-      one.request_id = info.request_id;
-      one.fingerprint = info.fingerprint;
-    }
-    auto applied = lanes.Run<Work>(
-        std::move(one), [&](Work& work) { handler.Declare(event, work); },
-        [&](Work& work, ConsumingRecorder& recorder) -> absl::StatusOr<std::string> {
-          CLM_RETURN_IF_ERROR(handler.Apply(event, work, recorder));
-          recorder.Unpark(source, shard, off, info.tenant);
-          return last ? answer(went + 1) : std::string();
-        });
-    // Its effect is not there twice: that of this transaction is gone with it.
-    if (error::Reason(applied.status()) == kParkedNoMore) continue;
-    if (!applied.ok() && went == 0) return applied;
-    if (!applied.ok()) break;
-    if (last) return applied;
-    ++went;
-  }
-  if (went == 0) return AnswerOnly(lanes, info, NothingParked());
-  MutationInfo rest = info;
-  rest.deadline = absl::Now() + kReplayPatience;
-  return AnswerOnly(lanes, std::move(rest), answer(went));
-}
-
-absl::StatusOr<Answer> Consumer::Skip(
-    pg::Pool& pool, Lanes& lanes, const std::string& source, const std::string& subject,
-    MutationInfo info, const std::function<std::string(const GivenUp&, Recorder&)>& record) {
-  const std::string tenant = info.tenant;
-  CLM_ASSIGN_OR_RETURN(const pg::Result parked, ParkedOf(pool, source, tenant, subject));
-  GivenUp first;
-  int64_t off = 0;
-  if (!parked.empty()) {
-    first.shard = static_cast<int>(parked[0].Int(0));
-    off = parked[0].Int(1);
-    static_cast<void>(first.event.ParseFromString(parked[0].Bytes(2)));
-    first.error_reason = std::string(parked[0].Text(3));
-  }
-  // Also when nothing is parked: this may be a repetition of the request that gave the last one up.
-  info.shards.set(first.shard);
-  return lanes.Run<Work>(
-      std::move(info), [](Work&) {},
-      [&](Work&, ConsumingRecorder& recorder) -> absl::StatusOr<std::string> {
-        if (parked.empty()) return NothingParked();
-        recorder.Unpark(source, first.shard, off, tenant);
-        return record(first, recorder);
-      });
 }
 
 }  // namespace clm::journal

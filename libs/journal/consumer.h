@@ -76,29 +76,6 @@ class Consumer {
   };
   Stats stats() const;
 
-  // Applies the parked events of a subject again, in order, and forgets those that succeed; stops
-  // at the first that fails, with its status when nothing succeeded before it. `answer` makes the
-  // response from how many went; it is stored in the transaction of the last of them, so that a
-  // repetition of the request finds it wherever the process died. One that finds no answer goes on
-  // with what is left. NOT_FOUND, reason NOTHING_PARKED, when none is parked. `info` is that of the
-  // request, without shards.
-  static absl::StatusOr<Answer> Replay(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
-                                       const std::string& source, const std::string& subject,
-                                       const MutationInfo& info,
-                                       const std::function<std::string(int went)>& answer);
-
-  struct GivenUp {
-    int shard = 0;
-    event::v1::Event event;  // As far as it could be read.
-    std::string error_reason;
-  };
-  // Gives the first parked event of a subject up: `record` says so in the journal, in the same
-  // transaction, and returns the answer. NOT_FOUND, reason NOTHING_PARKED, when none is parked.
-  // `info` is that of the request, without shards.
-  static absl::StatusOr<Answer> Skip(
-      pg::Pool& pool, Lanes& lanes, const std::string& source, const std::string& subject,
-      MutationInfo info, const std::function<std::string(const GivenUp&, Recorder&)>& record);
-
  private:
   struct Shard {
     int64_t fence = 0;

@@ -12,6 +12,7 @@
 #include "libs/base/clock.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
+#include "libs/journal/dead_letters.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/test_work.h"
 #include "libs/journal/two_databases.h"
@@ -101,9 +102,9 @@ class ConsumerTest : public TwoDatabasesTest {
   // Replays what is parked of a counter; the answer is how many went.
   absl::StatusOr<Answer> Replay(SumHandler& handler, const std::string& name, Lanes& lanes,
                                 const std::string& request_id = "") {
-    return Consumer::Replay(*own_pool_, lanes, handler, "source", "counters/" + name,
-                            InfoOf({.request_id = request_id}),
-                            [](int went) { return absl::StrCat(went); });
+    return ReplayParked(*own_pool_, lanes, handler, "source", "counters/" + name,
+                        InfoOf({.request_id = request_id}),
+                        [](int went) { return absl::StrCat(went); });
   }
 
   // Waits until the consumer has applied `count` events since its start.

@@ -19,7 +19,7 @@
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_text.h"
-#include "libs/journal/consumer.h"
+#include "libs/journal/dead_letters.h"
 #include "libs/journal/mutate.h"
 #include "libs/rpc/field_mask.h"
 #include "services/lifecycle/crosswalk.h"
@@ -1162,8 +1162,7 @@ absl::StatusOr<v1::ReplayDeadLetterResponse> LifecycleHandlers::ReplayDeadLetter
   }
   const journal::MutationInfo info = journal::InfoFor(call, tenant, request);
   if (request.skip()) {
-    const auto record = [&](const journal::Consumer::GivenUp& given_up,
-                            journal::Recorder& recorder) {
+    const auto record = [&](const journal::GivenUp& given_up, journal::Recorder& recorder) {
       v1::EventGivenUp payload;
       payload.set_source(kContactSource);
       payload.set_event_id(given_up.event.id());
@@ -1180,16 +1179,16 @@ absl::StatusOr<v1::ReplayDeadLetterResponse> LifecycleHandlers::ReplayDeadLetter
       response.set_skipped_count(1);
       return response.SerializeAsString();
     };
-    return ParsedAnswer(journal::Consumer::Skip(*parts_.pool, *parts_.lanes, kContactSource,
-                                                request.subject(), info, record));
+    return ParsedAnswer(journal::GiveUpParked(*parts_.pool, *parts_.lanes, kContactSource,
+                                              request.subject(), info, record));
   }
   const auto answer = [](int went) {
     v1::ReplayDeadLetterResponse response;
     response.set_applied_count(went);
     return response.SerializeAsString();
   };
-  return ParsedAnswer(journal::Consumer::Replay(*parts_.pool, *parts_.lanes, *parts_.contact_feed,
-                                                kContactSource, request.subject(), info, answer));
+  return ParsedAnswer(journal::ReplayParked(*parts_.pool, *parts_.lanes, *parts_.contact_feed,
+                                            kContactSource, request.subject(), info, answer));
 }
 
 }  // namespace clm::lifecycle
