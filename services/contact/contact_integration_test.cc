@@ -755,7 +755,9 @@ class TogetherTest : public ContactTest {
     options.pool = pool_.get();
     options.clock = &clock_;
     options.executors = 1;
-    options.new_work = [] { return std::make_unique<ContactWork>(std::string(32, 's'), nullptr, nullptr); };
+    options.new_work = [] {
+      return std::make_unique<ContactWork>(std::string(32, 's'), nullptr, nullptr);
+    };
     lanes_ = std::make_unique<journal::Lanes>(std::move(options));
   }
   EntityKey Key(const absl::StatusOr<v1::Contact>& contact) {

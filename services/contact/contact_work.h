@@ -266,7 +266,7 @@ class ContactWork : public journal::Work {
   absl::flat_hash_map<EntityKey, Slot> contacts_;
   // Of those that are not among contacts_.
   absl::flat_hash_map<EntityKey, std::optional<Standing>> standings_;
-  absl::flat_hash_map<int, int64_t> heads_;  // Of the locked shards, before this transaction.
+  absl::flat_hash_map<int, int64_t> heads_;   // Of the locked shards, before this transaction.
   KnownStandings::MergeCounts merge_counts_;  // Read when standings are loaded.
   absl::flat_hash_map<TenantIdentifier, OwnerSlot> owners_;
   std::vector<std::pair<TenantIdentifier, Identifier>> spellings_;  // Of some of owners_.

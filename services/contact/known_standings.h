@@ -52,9 +52,9 @@ class KnownStandings {
 
   // Whoever is known when their shards' heads are `heads`, all of them given, and their tenants'
   // merge counts `merge_counts`; in the order of `keys`.
-  std::vector<std::optional<Standing>> Find(
-      absl::Span<const EntityKey> keys, const absl::flat_hash_map<int, int64_t>& heads,
-      const MergeCounts& merge_counts) const;
+  std::vector<std::optional<Standing>> Find(absl::Span<const EntityKey> keys,
+                                            const absl::flat_hash_map<int, int64_t>& heads,
+                                            const MergeCounts& merge_counts) const;
 
   // After the commit of a transaction: `seen` is how it left contacts of the shards it passed
   // through, all that it changed among them. `merge_counts` are those it had read; whom it has seen
