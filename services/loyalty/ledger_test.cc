@@ -194,13 +194,17 @@ TEST_F(LedgerTest, MorePointsThanAWalletCountsAreRefused) {
   EarnLot(ada_, kLot, kMaxPoints - 1, Day(10));
   SettleAt(ada_, Day(10));  // What has expired still counts.
   const Wallet before = ada_;
-  const auto refused =
-      Earn(ada_, {.id = kOther, .amount = 2, .earn_time = Day(10)}, Next(), Day(10));
-  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kOutOfRange));
-  EXPECT_THAT(refused, ReasonIs("POINTS_OUT_OF_RANGE"));
-  EXPECT_EQ(ada_, before);
+  const NewLot two{.id = kOther, .amount = 2, .earn_time = Day(10)};
+  for (const auto& refused :
+       {Earn(ada_, two, Next(), Day(10)), AdjustUp(ada_, two, Next(), Day(10))}) {
+    EXPECT_THAT(refused, StatusIs(absl::StatusCode::kOutOfRange));
+    EXPECT_THAT(refused, ReasonIs("POINTS_OUT_OF_RANGE"));
+    EXPECT_EQ(error::MetadataValue(refused.status(), "limit"), "9007199254740991");
+    EXPECT_EQ(ada_, before);
+  }
   EarnLot(ada_, kOther, 1, Day(20), Day(10));
   EXPECT_EQ(ada_.totals.earned, kMaxPoints);
+  RedeemAt(ada_, 1, Day(10));
 }
 
 TEST_F(LedgerTest, AnIdThatIsTakenIsRefused) {
@@ -279,6 +283,16 @@ TEST_F(LedgerTest, LotsThatBecomeActiveTogetherPayDebtInSpendOrder) {
   EXPECT_EQ(ada_.lots.at(kLot).remaining, 5);
 }
 
+TEST_F(LedgerTest, AtOneInstantHoldsEndBeforeLotsBecomeActive) {
+  EarnLot(ada_, kLot, 10, Day(90));
+  HoldPoints(ada_, 10, Day(5), Day(1));
+  ReturnAt(ada_, kLot, 4, ReturnPolicy::kUnlimited, Day(1));
+  EarnPending(ada_, kOther, 10, Day(5), Day(20));
+  SettleAt(ada_, Day(5));
+  EXPECT_EQ(ada_.lots.at(kLot).remaining, 6);
+  EXPECT_EQ(ada_.lots.at(kOther).remaining, 10);
+}
+
 TEST_F(LedgerTest, NothingHappensToALotOfWhichNothingRemains) {
   EarnPending(ada_, kLot, 100, Day(3), Day(9));
   ReturnAt(ada_, kLot, 100, ReturnPolicy::kOnlyPending, Day(1));
@@ -300,6 +314,12 @@ TEST_F(LedgerTest, WhatExpiresFirstIsSpentFirst) {
               ElementsAre(Allocation{Id(5), 10}, Allocation{Id(3), 10}, Allocation{Id(4), 10},
                           Allocation{Id(2), 10}, Allocation{Id(1), 5}));
   EXPECT_EQ(ada_.totals, (Totals{.active = 5, .earned = 50, .redeemed = 45}));
+}
+
+TEST_F(LedgerTest, PendingLotsAreNotSpent) {
+  EarnLot(ada_, kLot, 10, Day(30));
+  EarnPending(ada_, kOther, 10, Day(5), Day(20));
+  EXPECT_THAT(RedeemAt(ada_, 10, Day(1)), ElementsAre(Allocation{kLot, 10}));
 }
 
 TEST_F(LedgerTest, RedeemedPointsGoToTheHouse) {
