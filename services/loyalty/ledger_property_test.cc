@@ -72,22 +72,28 @@ std::ostream& operator<<(std::ostream& os, const Step& step) {
 // Of the whole range, in short lives too.
 rc::Gen<int> Below(int end) { return rc::gen::resize(rc::kNominalSize, rc::gen::inRange(0, end)); }
 
-rc::Gen<Op> Ops() {
-  // Points must come before they go, and what meets debts and holds is drawn more often.
-  return rc::gen::weightedOneOf<Op>(
-      {{3, rc::gen::element(Op::kEarn, Op::kEarnPending)},
-       {5, rc::gen::element(Op::kRedeem, Op::kHold, Op::kReturn, Op::kReturn, Op::kCancel)},
-       {4, rc::gen::map(Below(std::size(kOpNames)), [](int op) { return static_cast<Op>(op); })}});
+rc::Gen<std::vector<Step>> LivesOf(const rc::Gen<Op>& op, const rc::Gen<int>& amount) {
+  return rc::gen::container<std::vector<Step>>(rc::gen::build<Step>(
+      rc::gen::set(&Step::op, op),
+      // One of them leads a fuller life than the others.
+      rc::gen::set(&Step::who, rc::gen::element(0, 0, 0, 1, 2)),
+      rc::gen::set(&Step::amount, amount), rc::gen::set(&Step::pick, Below(60)),
+      rc::gen::set(&Step::wait, rc::gen::element(0, 0, 0, 0, 1, 1, 2, 3)),
+      rc::gen::set(&Step::load_all, rc::gen::arbitrary<bool>())));
 }
 
 rc::Gen<std::vector<Step>> Lives() {
-  return rc::gen::container<std::vector<Step>>(rc::gen::build<Step>(
-      rc::gen::set(&Step::op, Ops()),
-      // One of them leads a fuller life than the others.
-      rc::gen::set(&Step::who, rc::gen::element(0, 0, 0, 1, 2)),
-      rc::gen::set(&Step::amount, rc::gen::map(Below(12), [](int n) { return n + 1; })),
-      rc::gen::set(&Step::pick, Below(60)), rc::gen::set(&Step::wait, Below(4)),
-      rc::gen::set(&Step::load_all, rc::gen::arbitrary<bool>())));
+  // Points must come before they go.
+  const auto any = rc::gen::weightedOneOf<Op>(
+      {{1, rc::gen::element(Op::kEarn, Op::kEarnPending)},
+       {3, rc::gen::map(Below(std::size(kOpNames)), [](int op) { return static_cast<Op>(op); })}});
+  const auto amount = rc::gen::map(Below(12), [](int n) { return n + 1; });
+  // Who spends or holds all and returns what was spent has debts, and points that come back to
+  // them.
+  const auto owing = rc::gen::element(Op::kEarn, Op::kEarnPending, Op::kRedeem, Op::kHold,
+                                      Op::kReturn, Op::kReturn, Op::kCancel, Op::kRelease);
+  return rc::gen::oneOf(LivesOf(any, amount),
+                        LivesOf(owing, rc::gen::element(4, kSome + 1, kSome + 4)));
 }
 
 // A table of wallets, lots and holds, as a store keeps them.
@@ -410,7 +416,8 @@ class Life {
       const auto lot = Who().store.all().lots.find(id);
       if (lot == Who().store.all().lots.end()) continue;
       own.push_back(id);
-      if (lot->second.remaining == 0 && lot->second.returned == 0) used_up.push_back(id);
+      if (lot->second.remaining + lot->second.returned + lot->second.expired == 0)
+        used_up.push_back(id);
     }
     if (step_.amount > kSome && !used_up.empty()) own = used_up;
     return own.empty() ? Uuid() : own[step_.pick % own.size()];
@@ -419,7 +426,7 @@ class Life {
   void DoReturn() {
     const Uuid lot = PickLot();
     if (lot.IsNil()) return;
-    const int policy = std::min(step_.pick % 4, 2);
+    const int policy = std::min(step_.pick % 8, 2);
     const NaivePoints::Label& label = naive_.labels[lot];
     const int amount = Amount(label.earned - label.returned);
     const bool possible = amount <= label.earned - label.returned;
@@ -498,6 +505,8 @@ class Life {
     if (!posting.ok()) RC_FAIL(std::string(posting.status().message()));
     Keep(*posting);
     RC_ASSERT(from == NewWallet(from.key.member));
+    for (const Uuid& id : lots) RC_ASSERT(into.lots.count(id) == 1U);
+    for (const Uuid& id : holds) RC_ASSERT(into.holds.count(id) == 1U);
     other.store.MoveRestTo(Who().store);
     Who().store.Save(into);
     Who().merged.push_back(from.key.member);
