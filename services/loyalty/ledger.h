@@ -19,8 +19,11 @@
 // Expiry. A lot is usable strictly before its expire_time. Points that are held when it comes do
 // not expire; they do at once if the hold does not end in a redemption.
 //
+// Clocks. `now` may be earlier than that of an operation before, as processes disagree: nothing
+// becomes undone, and what comes back to a lot that had expired by then expires when time goes on.
+//
 // Amounts are 1 to kMaxPoints, INVALID_ARGUMENT otherwise. More points than a wallet counts:
-// OUT_OF_RANGE, see CheckTotals; only what brings points in can meet it. Less points than an
+// OUT_OF_RANGE, see CheckTotals; Settle, redemptions and holds cannot meet it. Less points than an
 // operation wants: FAILED_PRECONDITION, reason POINTS_SHORT, metadata `requested`, `available` and
 // `shortfall`.
 //

@@ -261,7 +261,7 @@ class Life {
   }
 
   // Of the wallet, what the step needs, or everything.
-  Wallet Load(std::set<Uuid> lots, std::set<Uuid> holds = {}) {
+  Wallet Load(const std::set<Uuid>& lots, const std::set<Uuid>& holds = {}) {
     const Store& store = Who().store;
     return step_.load_all ? store.all() : store.Load(lots, holds);
   }
@@ -363,7 +363,7 @@ class Life {
     const auto& holds = Who().store.all().holds;
     if (holds.empty()) return;
     const Uuid id = std::next(holds.begin(), step_.pick % holds.size())->first;
-    const bool open = naive_.open_holds.count(id) != 0;
+    const bool open = naive_.open_holds.contains(id);
     const Uuid posting_id = Next();
     const Wallet before = Load({}, {id});
     Wallet after = before;
@@ -505,8 +505,8 @@ class Life {
     if (!posting.ok()) RC_FAIL(std::string(posting.status().message()));
     Keep(*posting);
     RC_ASSERT(from == NewWallet(from.key.member));
-    for (const Uuid& id : lots) RC_ASSERT(into.lots.count(id) == 1U);
-    for (const Uuid& id : holds) RC_ASSERT(into.holds.count(id) == 1U);
+    for (const Uuid& id : lots) RC_ASSERT(into.lots.contains(id));
+    for (const Uuid& id : holds) RC_ASSERT(into.holds.contains(id));
     other.store.MoveRestTo(Who().store);
     Who().store.Save(into);
     Who().merged.push_back(from.key.member);

@@ -274,6 +274,18 @@ TEST_F(LedgerTest, WhoeverSettlesMakesTheSamePostings) {
   EXPECT_EQ(ada_, twin);
 }
 
+TEST_F(LedgerTest, AClockThatIsBehindUndoesNothing) {
+  EarnLot(ada_, kLot, 10, Day(30));
+  const auto allocations = RedeemAt(ada_, 4, Day(1));
+  SettleAt(ada_, Day(30));
+  const Uuid expired = postings_.back().id;
+  Keep(CancelRedemption(ada_, {allocations}, Next(), Day(30) - kMoment));
+  EXPECT_EQ(ada_.totals, (Totals{.active = 4, .earned = 10, .expired = 6}));
+  EXPECT_THAT(SettleAt(ada_, Day(30)), ElementsAre(std::make_pair(PostingKind::kExpire, Day(30))));
+  EXPECT_NE(postings_.back().id, expired);
+  EXPECT_EQ(ada_.totals, (Totals{.earned = 10, .expired = 10}));
+}
+
 TEST_F(LedgerTest, LotsThatBecomeActiveTogetherPayDebtInSpendOrder) {
   Owe(ada_, 15);
   EarnPending(ada_, kLot, 10, Day(3), Day(40));
@@ -838,7 +850,7 @@ TEST_F(LedgerTest, AnAuditFindsWhatDoesNotAddUp) {
   EXPECT_THAT(findings([](Wallet& w, P&) { w.lots.at(kOther).returned = 6; }), SizeIs(1));
   EXPECT_THAT(findings([](Wallet& w, P&) { w.lots.at(kOther).expired = 6; }), SizeIs(1));
   EXPECT_THAT(findings([](Wallet& w, P&) { w.lots.erase(kOther); }),
-              ElementsAre(HasSubstr("has points and is missing")));
+              ElementsAre(HasSubstr("has entries and is missing")));
   EXPECT_THAT(findings([](Wallet& w, P&) { w.holds.clear(); }),
               ElementsAre(HasSubstr("what open holds hold of it is 0 and should be 4")));
   EXPECT_THAT(findings([](Wallet& w, P&) {

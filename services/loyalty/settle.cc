@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <string>
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "libs/base/status_macros.h"
 #include "services/loyalty/booking.h"
 #include "services/loyalty/ledger.h"
@@ -43,7 +45,9 @@ std::vector<Due> AllDue(Wallet& wallet, absl::Time now) {
 absl::StatusOr<Posting> Happen(Wallet& wallet, const Due& due) {
   switch (due.step) {
     case Step::kExpire: {
-      Booking booking(PostingKind::kExpire, Uuid::V5(due.lot->id, "expire"), due.at);
+      // Once, unless a clock that was behind brought something back.
+      const std::string what = absl::StrCat("expire ", due.lot->expired);
+      Booking booking(PostingKind::kExpire, Uuid::V5(due.lot->id, what), due.at);
       booking.Move(wallet, *due.lot, due.lot->pending ? Account::kPending : Account::kActive,
                    Account::kExpired, due.lot->remaining);
       return booking.Finish();

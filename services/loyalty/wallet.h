@@ -158,7 +158,7 @@ inline constexpr TotalField kTotalFields[] = {
 // INTERNAL if the totals cannot be true: a negative one, active points beside a debt, or more or
 // less there than came and went. OUT_OF_RANGE, reason POINTS_OUT_OF_RANGE, if one of them, or what
 // is there, was redeemed and has expired together, is more than kMaxPoints. Only what brings points
-// in can make that sum larger, so nothing that is there can get stuck.
+// in makes that sum larger, so what is there can always expire, be held and be spent.
 absl::Status CheckTotals(const Totals& totals);
 absl::Status PointsOutOfRange();
 
