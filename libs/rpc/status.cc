@@ -75,4 +75,15 @@ absl::Status FromGrpc(const grpc::Status& status) {
   return result;
 }
 
+google::rpc::Status ToRpcStatus(const absl::Status& status) {
+  google::rpc::Status out;
+  if (status.ok()) return out;
+  const grpc::Status wire = ToGrpc(status);
+  if (!out.ParseFromString(wire.error_details())) {
+    out.set_code(static_cast<int>(wire.error_code()));
+    out.set_message(wire.error_message());
+  }
+  return out;
+}
+
 }  // namespace clm::rpc

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "google/rpc/status.pb.h"
 #include "libs/base/error.h"
 
 namespace clm::rpc {
@@ -21,6 +22,9 @@ grpc::Status ToGrpc(const absl::Status& status);
 
 // For clients: the inverse, so that error::Reason and the like work on a remote error.
 absl::Status FromGrpc(const grpc::Status& status);
+
+// A status as an element of an answer, with the details that ToGrpc gives it.
+google::rpc::Status ToRpcStatus(const absl::Status& status);
 
 // The message of type T that `bytes` holds; INTERNAL when they hold none. Passes an error on.
 template <class T>

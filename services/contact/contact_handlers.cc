@@ -11,6 +11,7 @@
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/mutate.h"
+#include "libs/rpc/status.h"
 #include "services/contact/contact_export.h"
 #include "services/contact/contact_mutation.h"
 #include "services/contact/contact_proto.h"
@@ -413,7 +414,7 @@ void ContactHandlers::BatchUpsertContacts(const rpc::Call& call,
                          ? errors.ToStatus()
                          : outcome.status();
             }
-            *result->mutable_status() = ToRpcStatus(outcome.status());
+            *result->mutable_status() = rpc::ToRpcStatus(outcome.status());
           }
           return response.SerializeAsString();
         },

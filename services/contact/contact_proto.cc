@@ -462,15 +462,4 @@ v1::ContactChanged ChangedPayload(const Change& change, const AttributeRegistry&
   return out;
 }
 
-google::rpc::Status ToRpcStatus(const absl::Status& status) {
-  google::rpc::Status out;
-  if (status.ok()) return out;
-  const grpc::Status wire = rpc::ToGrpc(status);
-  if (!out.ParseFromString(wire.error_details())) {
-    out.set_code(static_cast<int>(wire.error_code()));
-    out.set_message(wire.error_message());
-  }
-  return out;
-}
-
 }  // namespace clm::contact

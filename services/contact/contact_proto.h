@@ -12,7 +12,6 @@
 #include "clm/contact/v1/contact.pb.h"
 #include "clm/contact/v1/contact_event.pb.h"
 #include "google/protobuf/field_mask.pb.h"
-#include "google/rpc/status.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/resource_name.h"
 #include "libs/base/time_proto.h"
@@ -89,9 +88,6 @@ bool SetsAttributes(const Change& change);
 // journal and the change sets no attribute, the attributes are left out: whoever had too many
 // before there was a limit can still be blocked and erased.
 v1::ContactChanged ChangedPayload(const Change& change, const AttributeRegistry& registry);
-
-// A status as an element of an answer, details included.
-google::rpc::Status ToRpcStatus(const absl::Status& status);
 
 }  // namespace clm::contact
 

@@ -12,6 +12,7 @@
 #include "libs/base/status_macros.h"
 #include "libs/journal/lanes.h"
 #include "libs/journal/payload.h"
+#include "libs/rpc/status.h"
 #include "services/contact/contact_proto.h"
 #include "services/contact/upsert.h"
 
@@ -49,7 +50,7 @@ struct RecordedBehavior {
 };
 
 void AddResult(v1::IngestEventsResponse& response, const absl::Status& status) {
-  *response.add_results()->mutable_status() = ToRpcStatus(status);
+  *response.add_results()->mutable_status() = rpc::ToRpcStatus(status);
 }
 
 // A patch that gives a new contact its identifiers.

@@ -7,6 +7,7 @@
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/mutate.h"
+#include "libs/rpc/status.h"
 #include "services/contact/contact_handlers.h"
 #include "services/contact/contact_mutation.h"
 #include "services/contact/contact_proto.h"
@@ -51,7 +52,7 @@ class Ingest : public std::enable_shared_from_this<Ingest> {
     if (info.shards.none()) {
       v1::IngestEventsResponse response;
       for (const IngestItem& item : batch_->items) {
-        *response.add_results()->mutable_status() = ToRpcStatus(item.status);
+        *response.add_results()->mutable_status() = rpc::ToRpcStatus(item.status);
       }
       return reply_(std::move(response));
     }
