@@ -6,6 +6,7 @@
 #include "services/access/module.h"
 #include "services/contact/module.h"
 #include "services/lifecycle/module.h"
+#include "services/loyalty/module.h"
 
 namespace clm::allinone {
 
@@ -16,6 +17,7 @@ std::vector<std::unique_ptr<app::Module>> NewModules() {
   modules.push_back(access::NewModule());
   modules.push_back(contact::NewModule(feeds));
   modules.push_back(lifecycle::NewModule(feeds));
+  modules.push_back(loyalty::NewModule(feeds));
   return modules;
 }
 

@@ -57,6 +57,8 @@ class Auditor {
   }
 
   void AddToTotals(PostingKind kind, const Entry& entry) {
+    // On its way through the house it is neither side's.
+    if (entry.account == Account::kTransferred) return;
     if (kind == PostingKind::kTransfer) Add(totals_.transferred, entry.amount);
     switch (entry.account) {
       case Account::kActive:
@@ -76,6 +78,8 @@ class Auditor {
         return Add(totals_.expired, entry.amount);
       case Account::kAdjusted:
         return Subtract(totals_.adjusted, entry.amount);
+      case Account::kTransferred:
+        return;
     }
   }
 

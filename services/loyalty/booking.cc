@@ -97,6 +97,9 @@ void Booking::Book(const Place& place, int64_t amount) {
     case Account::kAdjusted:
       Add(totals.adjusted, -amount);
       break;
+    case Account::kTransferred:
+      // Here a posting over two members is still one.
+      break;
   }
   if (lot == nullptr) return;
   Touch(lot->mark);

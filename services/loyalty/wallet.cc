@@ -28,6 +28,8 @@ absl::string_view Name(Account account) {
       return "EXPIRED";
     case Account::kAdjusted:
       return "ADJUSTED";
+    case Account::kTransferred:
+      return "TRANSFERRED";
   }
   return "";
 }

@@ -15,6 +15,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -44,6 +45,8 @@ enum class Account {
   kRedeemed = 6,
   kExpired = 7,
   kAdjusted = 8,
+  // Between two members. Only a store books it, which keeps the parts of the two apart.
+  kTransferred = 9,
 };
 absl::string_view Name(Account account);  // "ACTIVE".
 bool IsHouse(Account account);
@@ -167,7 +170,12 @@ struct WalletKey {
   std::string program;
   std::string wallet;  // Of the programme: "points".
   Uuid member;         // The contact.
+  friend auto operator<=>(const WalletKey&, const WalletKey&) = default;
   friend bool operator==(const WalletKey&, const WalletKey&) = default;
+  template <class H>
+  friend H AbslHashValue(H h, const WalletKey& key) {
+    return H::combine(std::move(h), key.tenant, key.program, key.wallet, key.member);
+  }
 };
 
 // The totals, and of millions of lots and holds only those that an operation needs.

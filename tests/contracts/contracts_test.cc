@@ -42,9 +42,9 @@ const Exceptions& MutationsWithoutRequestId() {
 
 // Whether a method only reads, by its name.
 bool Reads(const pb::MethodDescriptor& method) {
-  static constexpr std::array kVerbs = {"BatchGet", "Check",   "Compare", "DryRun",     "Explain",
-                                        "Export",   "Fetch",   "Get",     "Introspect", "List",
-                                        "Lookup",   "Recount", "Stream"};
+  static constexpr std::array kVerbs = {"Audit",   "BatchGet", "Check",   "Compare", "DryRun",
+                                        "Explain", "Export",   "Fetch",   "Get",     "Introspect",
+                                        "List",    "Lookup",   "Recount", "Stream"};
   return std::any_of(kVerbs.begin(), kVerbs.end(),
                      [&](const char* verb) { return absl::StartsWith(method.name(), verb); });
 }

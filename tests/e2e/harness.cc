@@ -131,7 +131,8 @@ const json& Place::Status() {
 }
 
 std::string Place::Address(const std::string& service) {
-  return Status().value(service == "lifecycle" ? "lifecycle_address" : "address", "");
+  const bool own = service == "lifecycle" || service == "loyalty";
+  return Status().value(own ? service + "_address" : "address", "");
 }
 
 Place& Suite() {
@@ -150,7 +151,7 @@ Place& Suite() {
 }
 
 Client::Client(Place& place, std::string token) : token_(std::move(token)) {
-  for (const char* service : {"access", "contact", "lifecycle"}) {
+  for (const char* service : {"access", "contact", "lifecycle", "loyalty"}) {
     channels_[service] = rpc::NewChannel(place.Address(service));
   }
 }

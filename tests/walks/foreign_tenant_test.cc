@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -102,7 +103,12 @@ std::string Unreal(const std::string& name, const std::string& tenant) {
   std::vector<std::string> parts = absl::StrSplit(name, '/');
   parts[1] = tenant;
   for (size_t i = 3; i < parts.size(); i += 2) {
-    parts[i] = Uuid::Parse(parts[i]) ? kUnreal : std::string(parts[i].size(), 'z');
+    if (Uuid::Parse(parts[i])) {
+      parts[i] = kUnreal;
+      continue;
+    }
+    // "points-1" keeps its form.
+    for (char& c : parts[i]) c = absl::ascii_isalpha(c) ? 'z' : c;
   }
   return absl::StrJoin(parts, "/");
 }
@@ -271,6 +277,22 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
     make("CreateRule", absl::StrReplaceAll(R"({"parent": "%MODEL", "rule_id": "rule_%N",
         "rule": {"display_name": "A rule", "to_stage": "two", "trigger": {"event": {"event_type": "purchase"}}}})",
                                            {{"%MODEL", models[0]}, {"%N", n}}));
+  }
+  for (const char* n : {"a", "b"}) {
+    const std::string program = NameIn(*make("CreateProgram", absl::StrReplaceAll(R"({
+        "parent": "PARENT", "program_id": "program_%N",
+        "program": {"display_name": "T-%N", "wallets": [{"id": "points", "unit": "T-"}]}})",
+                                                                                  {{"%N", n}})));
+    for (int member : {0, 1}) {
+      const std::string name = absl::StrCat(
+          program, "/members/", contacts[member].substr(contacts[member].rfind('/') + 1));
+      const auto of = [&](const char* method, const std::string& json) {
+        make(method, absl::StrReplaceAll(json, {{"%MEMBER", name}}));
+      };
+      of("EarnPoints", R"({"member": "%MEMBER", "amount": "100", "reason": "T-"})");
+      of("RedeemPoints", R"({"member": "%MEMBER", "amount": "1", "reason": "T-"})");
+      of("HoldPoints", R"({"member": "%MEMBER", "amount": "1", "duration": "1Y"})");
+    }
   }
   std::string events;
   for (const char* value : {"null", "anonymous"}) {

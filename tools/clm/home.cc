@@ -97,8 +97,10 @@ absl::StatusOr<State> Home::ReadState() const {
   state.mode = Text(json, "mode");
   state.address = Text(json, "address");
   state.lifecycle_address = Text(json, "lifecycle_address");
+  state.loyalty_address = Text(json, "loyalty_address");
   state.metrics = Text(json, "metrics");
   state.lifecycle_metrics = Text(json, "lifecycle_metrics");
+  state.loyalty_metrics = Text(json, "loyalty_metrics");
   state.socket = Text(json, "socket");
   state.pg_dsn = Text(json, "pg_dsn");
   state.redis_url = Text(json, "redis_url");
@@ -125,8 +127,10 @@ absl::Status Home::WriteState(const State& state) const {
                                {"mode", state.mode},
                                {"address", state.address},
                                {"lifecycle_address", state.lifecycle_address},
+                               {"loyalty_address", state.loyalty_address},
                                {"metrics", state.metrics},
                                {"lifecycle_metrics", state.lifecycle_metrics},
+                               {"loyalty_metrics", state.loyalty_metrics},
                                {"socket", state.socket},
                                {"targets", state.targets},
                                {"pg_dsn", state.pg_dsn},

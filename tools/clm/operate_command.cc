@@ -243,8 +243,7 @@ void AddOperateCommands(Command top, Cli& cli) {
                       "clm logs postgres", "clm logs -o ndjson | grep '\"level\":\"error\"'"},
                      [&cli, logs] { return ShowLogs(cli, *logs); });
   command.AddOption("SERVICE", logs->service,
-                    "contact, lifecycle, postgres or redis; default: "
-                    "the services");
+                    "contact, lifecycle, loyalty, postgres or redis; default: the services");
   command.AddOption("-n,--lines", logs->lines, "how many of the last lines; 0: all")
       .Counts()
       .ShowDefault();
@@ -256,9 +255,10 @@ void AddOperateCommands(Command top, Cli& cli) {
       "Open psql on a service's database, as the server's superuser: it sees every tenant",
       {"clm psql contact", "clm psql lifecycle -- -c 'SELECT count(*) FROM transition'"},
       [&cli, psql] { return Psql(cli, *psql); });
-  command.AddOption("SERVICE", psql->service, "access, contact or lifecycle; server for none")
+  command
+      .AddOption("SERVICE", psql->service, "access, contact, lifecycle or loyalty; server for none")
       .Required()
-      .OneOf({"access", "contact", "lifecycle", "server"});
+      .OneOf({"access", "contact", "lifecycle", "loyalty", "server"});
   command.AddOption("ARGS", psql->args, "for psql, after --");
 
   auto words = std::make_shared<std::vector<std::string>>();

@@ -233,7 +233,9 @@ absl::Status Suite::StartHere() {
   state_.address = absl::StrCat("127.0.0.1:", server_->ports().front());
   state_.metrics = absl::StrCat("http://127.0.0.1:", server_->metrics_port(), "/metrics");
   const std::string target = absl::StrCat("unix:", options.socket);
-  state_.targets = {{"access", target}, {"contact", target}, {"lifecycle", target}};
+  for (const char* service : {"access", "contact", "lifecycle", "loyalty"}) {
+    state_.targets[service] = target;
+  }
   return AwaitServing("the suite", target);
 }
 
@@ -249,9 +251,11 @@ absl::Status Suite::StartProcesses() {
   };
   const int port = port_of(options_.port, 0);
   const int metrics_port = port_of(options_.metrics_port, 0);
-  const std::vector<Plan> plans = {
-      {"contact", port, metrics_port},
-      {"lifecycle", port_of(options_.port, port), port_of(options_.metrics_port, metrics_port)}};
+  std::vector<Plan> plans = {{"contact", port, metrics_port}};
+  for (const char* service : {"lifecycle", "loyalty"}) {
+    plans.push_back({service, port_of(options_.port, plans.back().port),
+                     port_of(options_.metrics_port, plans.back().metrics_port)});
+  }
   for (const Plan& plan : plans) {
     CLM_ASSIGN_OR_RETURN(const std::string socket, Socket(plan.name));
     state_.targets[plan.name] = absl::StrCat("unix:", socket);
@@ -259,8 +263,13 @@ absl::Status Suite::StartProcesses() {
   state_.targets["access"] = state_.targets["contact"];
   state_.address = absl::StrCat("127.0.0.1:", plans[0].port);
   state_.lifecycle_address = absl::StrCat("127.0.0.1:", plans[1].port);
-  state_.metrics = absl::StrCat("http://127.0.0.1:", plans[0].metrics_port, "/metrics");
-  state_.lifecycle_metrics = absl::StrCat("http://127.0.0.1:", plans[1].metrics_port, "/metrics");
+  state_.loyalty_address = absl::StrCat("127.0.0.1:", plans[2].port);
+  const auto metrics_of = [](const Plan& plan) {
+    return absl::StrCat("http://127.0.0.1:", plan.metrics_port, "/metrics");
+  };
+  state_.metrics = metrics_of(plans[0]);
+  state_.lifecycle_metrics = metrics_of(plans[1]);
+  state_.loyalty_metrics = metrics_of(plans[2]);
   CLM_ASSIGN_OR_RETURN(state_.socket, Socket("contact"));
 
   services_.reserve(plans.size());

@@ -98,11 +98,14 @@ void PrintBlock(const Screen& screen, const Suite& suite, bool demo) {
     line("gRPC", state.address);
   } else {
     line("gRPC", absl::StrCat(state.address, " (contact, access), ", state.lifecycle_address,
-                              " (lifecycle, insights)"));
+                              " (lifecycle, insights), ", state.loyalty_address, " (loyalty)"));
   }
   line("socket", state.socket);
-  line("metrics", absl::StrCat(state.metrics, state.lifecycle_metrics.empty() ? "" : ", ",
-                               state.lifecycle_metrics));
+  std::vector<std::string> metrics = {state.metrics};
+  if (!state.lifecycle_metrics.empty()) {
+    metrics.insert(metrics.end(), {state.lifecycle_metrics, state.loyalty_metrics});
+  }
+  line("metrics", absl::StrJoin(metrics, ", "));
   line("tenant", state.tenant);
   if (!suite.new_token().empty()) {
     line("token", suite.new_token());
@@ -299,20 +302,22 @@ absl::Status ShowStatus(Cli& cli) {
   CLM_ASSIGN_OR_RETURN(const State state, home.ReadState());
   std::vector<std::string> services;
   bool serving = true;
-  for (const char* service : {"contact", "lifecycle"}) {
+  for (const char* service : {"contact", "lifecycle", "loyalty"}) {
     const auto target = state.targets.find(service);
     if (target == state.targets.end()) continue;
     const absl::Status health = CheckHealth(target->second, absl::Seconds(2));
     serving = serving && health.ok();
     services.push_back(absl::StrCat(service, health.ok() ? " serving" : " not serving"));
   }
-  const std::string lifecycle =
-      state.lifecycle_address.empty() ? state.address : state.lifecycle_address;
+  const auto or_else = [](const std::string& own, const std::string& common) {
+    return own.empty() ? common : own;
+  };
   const std::string address =
       state.lifecycle_address.empty()
           ? state.address
           : absl::StrCat("access=", state.address, ",contact=", state.address,
-                         ",lifecycle=", state.lifecycle_address);
+                         ",lifecycle=", state.lifecycle_address,
+                         ",loyalty=", state.loyalty_address);
   if (cli.output() == "env") {
     const auto line = [](const char* key, const std::string& value) {
       std::cout << "export " << key << "='" << value << "'\n";
@@ -329,9 +334,11 @@ absl::Status ShowStatus(Cli& cli) {
     CLM_ASSIGN_OR_RETURN(const terminal::Format format, cli.Format());
     terminal::Table table({{"address"},
                            {"lifecycle_address"},
+                           {"loyalty_address"},
                            {"socket"},
                            {"metrics"},
                            {"lifecycle_metrics"},
+                           {"loyalty_metrics"},
                            {"tenant"},
                            {"mode"},
                            {"services"},
@@ -340,11 +347,12 @@ absl::Status ShowStatus(Cli& cli) {
                            {"data"},
                            {"pg_dsn"},
                            {"redis_url"}});
-    table.Add({state.address, lifecycle, state.socket, state.metrics,
-               state.lifecycle_metrics.empty() ? state.metrics : state.lifecycle_metrics,
-               state.tenant, state.mode, absl::StrJoin(services, ", "), absl::StrCat(state.pid),
-               state.start_time, home.folder(), app::Redacted(state.pg_dsn),
-               app::Redacted(state.redis_url)});
+    table.Add({state.address, or_else(state.lifecycle_address, state.address),
+               or_else(state.loyalty_address, state.address), state.socket, state.metrics,
+               or_else(state.lifecycle_metrics, state.metrics),
+               or_else(state.loyalty_metrics, state.metrics), state.tenant, state.mode,
+               absl::StrJoin(services, ", "), absl::StrCat(state.pid), state.start_time,
+               home.folder(), app::Redacted(state.pg_dsn), app::Redacted(state.redis_url)});
     terminal::WriteOne(table, format, cli.screen(), std::cout);
   }
   if (serving) return absl::OkStatus();

@@ -1,0 +1,89 @@
+#include "services/loyalty/contact_feed_handler.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "clm/contact/v1/contact_event.pb.h"
+#include "clm/loyalty/v1/loyalty_event.pb.h"
+#include "libs/base/error.h"
+#include "libs/base/resource_name.h"
+#include "libs/base/shard.h"
+#include "libs/base/status_macros.h"
+#include "services/loyalty/loyalty_proto.h"
+#include "services/loyalty/loyalty_work.h"
+
+namespace clm::loyalty {
+namespace {
+
+using contact::v1::ContactChanged;
+using contact::v1::ContactsMerged;
+
+absl::Status Malformed(absl::string_view what) {
+  return error::Make(absl::StatusCode::kDataLoss, "EVENT_MALFORMED",
+                     absl::StrCat("the event cannot be understood: ", what));
+}
+
+template <class Payload>
+bool Is(const event::v1::Event& event) {
+  return event.type() == Payload::descriptor()->full_name();
+}
+
+absl::StatusOr<EntityKey> ContactOf(const event::v1::Event& event, const std::string& name) {
+  auto key = ParseEntityName("contact", kContacts, name);
+  if (!key.ok() || key->tenant != event.tenant()) return Malformed("contact");
+  return key;
+}
+
+absl::Status ApplyErasure(const event::v1::Event& event, LoyaltyWork& work,
+                          journal::Recorder& recorder) {
+  CLM_ASSIGN_OR_RETURN(const EntityKey contact, ContactOf(event, event.subject()));
+  for (const MemberKey& key : work.MembersOf(contact)) {
+    Member member = *work.FindMember(key);
+    if (member.erased) continue;
+    member.erased = true;
+    work.SaveMember(key, member);
+    work.ForgetNotes(key);
+    v1::MemberErased erased;
+    erased.set_member(NameOf(key));
+    recorder.Record({.shard = ShardOf(key.tenant, key.contact),
+                     .tenant = key.tenant,
+                     .subject = erased.member(),
+                     .type = v1::MemberErased::descriptor()->full_name(),
+                     .payload = erased.SerializeAsString()});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ApplyMerge(const event::v1::Event& event, LoyaltyWork& work) {
+  ContactsMerged merge;
+  if (!merge.ParseFromString(event.payload())) return Malformed("payload");
+  CLM_ASSIGN_OR_RETURN(const EntityKey survivor, ContactOf(event, merge.contact()));
+  CLM_ASSIGN_OR_RETURN(const EntityKey merged, ContactOf(event, merge.merged_contact()));
+  if (survivor == merged) return Malformed("merged_contact");
+  work.SaveAlias(merged, survivor.id);
+  return absl::OkStatus();
+}
+
+bool IsErasure(const event::v1::Event& event) {
+  ContactChanged change;
+  return Is<ContactChanged>(event) && change.ParseFromString(event.payload()) &&
+         change.change() == ContactChanged::CHANGE_ERASED;
+}
+
+}  // namespace
+
+void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& work) {
+  if (!IsErasure(event)) return;
+  const auto contact = ContactOf(event, event.subject());
+  if (contact.ok()) static_cast<LoyaltyWork&>(work).NeedContact(*contact);
+}
+
+absl::Status ContactFeedHandler::Apply(const event::v1::Event& event, journal::Work& work,
+                                       journal::Recorder& recorder) {
+  auto& loyalty = static_cast<LoyaltyWork&>(work);
+  if (Is<ContactsMerged>(event)) return ApplyMerge(event, loyalty);
+  if (IsErasure(event)) return ApplyErasure(event, loyalty, recorder);
+  return absl::OkStatus();
+}
+
+}  // namespace clm::loyalty

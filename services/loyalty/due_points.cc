@@ -1,0 +1,175 @@
+#include "services/loyalty/due_points.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/blocking_counter.h"
+#include "libs/base/failpoint.h"
+#include "libs/base/shard.h"
+#include "libs/base/status_macros.h"
+#include "services/loyalty/merge_members.h"
+#include "services/loyalty/wallet_session.h"
+
+namespace clm::loyalty {
+namespace {
+
+constexpr char kActor[] = "loyalty";
+
+// Mutations of the suite itself, and the first failure among them.
+class Mutations {
+ public:
+  explicit Mutations(size_t count) : left_(static_cast<int>(count)) {}
+
+  void Submit(journal::Lanes& lanes, journal::ShardSet shards, int weight,
+              journal::MutationOf<LoyaltyWork>::DeclareFn declare,
+              std::function<absl::Status(LoyaltyWork&, journal::Recorder&)> apply) {
+    journal::MutationInfo info;
+    info.shards = shards;
+    info.actor = kActor;
+    info.weight = weight;
+    lanes.Submit(std::make_unique<journal::MutationOf<LoyaltyWork>>(
+        std::move(info), std::move(declare),
+        [apply = std::move(apply)](LoyaltyWork& work,
+                                   journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+          CLM_RETURN_IF_ERROR(apply(work, recorder));
+          return std::string();
+        },
+        [this](const absl::StatusOr<journal::Answer>& answer) {
+          {
+            absl::MutexLock lock(&mu_);
+            status_.Update(answer.status());
+          }
+          left_.DecrementCount();
+        }));
+  }
+
+  absl::Status Wait() {
+    left_.Wait();
+    absl::MutexLock lock(&mu_);
+    return status_;
+  }
+
+ private:
+  absl::BlockingCounter left_;
+  absl::Mutex mu_;
+  absl::Status status_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace
+
+void DuePoints::Start() {
+  thread_ = std::thread([this] { Loop(); });
+}
+
+void DuePoints::Stop() {
+  {
+    absl::MutexLock lock(&mu_);
+    stop_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void DuePoints::Expect(absl::Time due) {
+  absl::MutexLock lock(&mu_);
+  expected_ = std::min(expected_, due);
+}
+
+absl::StatusOr<int> DuePoints::SettleDue() {
+  CLM_ASSIGN_OR_RETURN(const std::vector<WalletKey> due,
+                       options_.reader->Due(options_.clock->Now(), options_.batch));
+  if (due.empty()) return 0;
+  Failpoint("points.due");
+  std::map<int, std::vector<WalletKey>> by_shard;
+  for (const WalletKey& key : due) by_shard[ShardOf(key.tenant, key.member)].push_back(key);
+  Mutations mutations(by_shard.size());
+  for (auto& [shard, own] : by_shard) {
+    auto keys = std::make_shared<const std::vector<WalletKey>>(std::move(own));
+    mutations.Submit(
+        *options_.lanes, journal::ShardSet().set(shard), static_cast<int>(keys->size()),
+        [keys](LoyaltyWork& work) {
+          for (const WalletKey& key : *keys) {
+            work.NeedProgram({key.tenant, key.program});
+            work.NeedMember({key.tenant, key.program, key.member});
+            work.NeedWallet(key);
+          }
+        },
+        [keys](LoyaltyWork& work, journal::Recorder& recorder) {
+          absl::Status status;
+          for (const WalletKey& key : *keys) status.Update(SettleWallet(work, recorder, key));
+          return status;
+        });
+  }
+  CLM_RETURN_IF_ERROR(mutations.Wait());
+  return static_cast<int>(due.size());
+}
+
+absl::StatusOr<int> DuePoints::MoveMerged() {
+  CLM_ASSIGN_OR_RETURN(const auto pairs, options_.reader->ToMove(options_.batch));
+  // One after the other: a survivor may be merged itself next.
+  for (const auto& [merged, into] : pairs) {
+    const EntityKey survivor{merged.tenant, into};
+    journal::ShardSet shards;
+    shards.set(ShardOf(merged.tenant, merged.id));
+    shards.set(ShardOf(survivor.tenant, survivor.id));
+    Mutations mutation(1);
+    mutation.Submit(
+        *options_.lanes, shards, 1,
+        [merged = merged, survivor](LoyaltyWork& work) { work.NeedMerge(merged, survivor); },
+        [merged = merged, survivor](LoyaltyWork& work, journal::Recorder& recorder) {
+          return MergeMembers(work, recorder, merged, survivor);
+        });
+    CLM_RETURN_IF_ERROR(mutation.Wait());
+  }
+  return static_cast<int>(pairs.size());
+}
+
+absl::StatusOr<int> DuePoints::RunOnce() {
+  int done = 0;
+  for (;;) {
+    CLM_ASSIGN_OR_RETURN(const int moved, MoveMerged());
+    CLM_ASSIGN_OR_RETURN(const int settled, SettleDue());
+    done += moved + settled;
+    if (moved + settled == 0) return done;
+    absl::MutexLock lock(&mu_);
+    if (stop_) return done;
+  }
+}
+
+void DuePoints::Loop() {
+  for (;;) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (stop_) return;
+      expected_ = absl::InfiniteFuture();
+    }
+    absl::Status status = RunOnce().status();
+    absl::Time wake = absl::InfiniteFuture();
+    if (status.ok()) {
+      const auto next = options_.reader->NextDue();
+      status.Update(next.status());
+      if (next.ok()) wake = *next;
+    }
+    if (!status.ok() && options_.on_trouble) options_.on_trouble(status);
+    const absl::Time now = options_.clock->Now();
+    const absl::Duration pause =
+        status.ok() ? std::clamp(wake - now, absl::Milliseconds(1), options_.poll) : options_.poll;
+    absl::MutexLock lock(&mu_);
+    const absl::Time end = now + pause;
+    const auto called = [this, end]()
+                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_ || expected_ < end; };
+    mu_.AwaitWithTimeout(absl::Condition(&called), pause);
+    if (stop_) return;
+    // Something earlier was announced meanwhile.
+    const absl::Duration rest = expected_ - options_.clock->Now();
+    if (expected_ < end && rest > absl::ZeroDuration()) {
+      const auto stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_; };
+      mu_.AwaitWithTimeout(absl::Condition(&stopped), std::min(rest, options_.poll));
+    }
+  }
+}
+
+}  // namespace clm::loyalty

@@ -1,0 +1,434 @@
+#include "services/loyalty/loyalty_reader.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "libs/base/error.h"
+#include "libs/base/resource_name.h"
+#include "libs/base/status_macros.h"
+#include "libs/base/time_proto.h"
+#include "services/loyalty/audit.h"
+#include "services/loyalty/ledger.h"
+#include "services/loyalty/posting_row.h"
+
+namespace clm::loyalty {
+namespace {
+
+constexpr int kMaxFindings = 1000;
+// Wallets that are audited between two reads.
+constexpr int kAuditPage = 500;
+
+constexpr pg::Statement kGetProgram{"loyalty.get_program", R"sql(
+  SELECT tenant_id, id, body, create_time, update_time, version FROM program
+  WHERE tenant_id = $1::text AND id = $2::text)sql"};
+
+constexpr pg::Statement kPrograms{"loyalty.programs", R"sql(
+  SELECT tenant_id, id, body, create_time, update_time, version FROM program
+  WHERE tenant_id = $1::text AND id > $2::text ORDER BY id LIMIT $3::int)sql"};
+
+constexpr pg::Statement kMembers{"loyalty.members", R"sql(
+  SELECT contact_id, enrol_time, erased FROM member
+  WHERE tenant_id = $1::text AND program_id = $2::text
+    AND ($3::uuid IS NULL OR contact_id > $3::uuid) AND merged_into IS NULL
+  ORDER BY contact_id LIMIT $4::int)sql"};
+
+// The active points of a wallet that expire first after an instant.
+constexpr pg::Statement kNextExpiry{"loyalty.next_expiry", R"sql(
+  SELECT n.due_time, (SELECT sum(l.remaining)::bigint FROM lot l WHERE l.contact_id = $2::uuid
+      AND l.program_id = $3::text AND l.wallet_id = $4::text AND l.tenant_id = $1::text
+      AND l.remaining > 0 AND l.pending = false AND l.due_time = n.due_time)
+  FROM (SELECT l.due_time FROM lot l WHERE l.contact_id = $2::uuid AND l.program_id = $3::text
+      AND l.wallet_id = $4::text AND l.tenant_id = $1::text AND l.remaining > 0
+      AND l.pending = false AND l.due_time > $5::timestamptz AND l.due_time < 'infinity'
+    ORDER BY l.due_time LIMIT 1) n)sql"};
+
+constexpr pg::Statement kGetPosting{"loyalty.get_posting",
+                                    "SELECT " CLM_POSTING_COLUMNS
+                                    " FROM posting p " CLM_POSTING_DETAILS R"sql(
+  WHERE p.tenant_id = $1::text AND p.contact_id = $2::uuid AND p.program_id = $3::text
+    AND p.wallet_id = $4::text AND p.number = $5::bigint)sql"};
+
+constexpr pg::Statement kPostings{
+    "loyalty.postings", "SELECT " CLM_POSTING_COLUMNS " FROM posting p " CLM_POSTING_DETAILS R"sql(
+  WHERE p.tenant_id = $1::text AND p.contact_id = $2::uuid AND p.program_id = $3::text
+    AND p.wallet_id = $4::text AND p.number < $5::bigint
+  ORDER BY p.number DESC LIMIT $6::int)sql"};
+
+// The accounts of members: 1 to 4, the last of them what they owe.
+constexpr pg::Statement kOutstanding{"loyalty.outstanding", R"sql(
+  SELECT p.wallet_id, coalesce(sum(e.amount) FILTER (WHERE e.account < 4), 0)::bigint,
+         coalesce(-sum(e.amount) FILTER (WHERE e.account = 4), 0)::bigint
+  FROM posting p CROSS JOIN LATERAL unnest(p.accounts, p.amounts) AS e (account, amount)
+  WHERE p.tenant_id = $1::text AND p.program_id = $2::text AND p.post_time <= $3::timestamptz
+    AND e.account <= 4
+  GROUP BY p.wallet_id)sql"};
+
+constexpr pg::Statement kAuditWallets{"loyalty.audit_wallets", R"sql(
+  SELECT t.contact_id, t.wallet_id, m.merged_into
+  FROM wallet t JOIN member m ON m.tenant_id = t.tenant_id AND m.program_id = t.program_id
+    AND m.contact_id = t.contact_id
+  WHERE t.tenant_id = $1::text AND t.program_id = $2::text
+    AND ($3::uuid IS NULL OR (t.contact_id, t.wallet_id) > ($3::uuid, $4::text))
+  ORDER BY t.contact_id, t.wallet_id LIMIT $5::int)sql"};
+
+constexpr pg::Statement kMergedInto{"loyalty.merged_into", R"sql(
+  SELECT m.contact_id FROM member m
+  WHERE m.tenant_id = $1::text AND m.program_id = $2::text AND m.merged_into = $3::uuid)sql"};
+
+constexpr pg::Statement kAuditLots{"loyalty.audit_lots", R"sql(
+  SELECT l.id, l.earned, l.remaining, l.held, l.expired, l.returned, l.pending, l.earn_time,
+         l.activate_time, l.expire_time, l.posting_id
+  FROM lot l WHERE l.tenant_id = $1::text AND l.contact_id = $2::uuid
+    AND l.program_id = $3::text AND l.wallet_id = $4::text)sql"};
+
+constexpr pg::Statement kAuditPostings{"loyalty.audit_postings",
+                                       "SELECT " CLM_POSTING_COLUMNS
+                                       " FROM posting p " CLM_POSTING_DETAILS R"sql(
+  WHERE p.tenant_id = $1::text AND p.contact_id = ANY ($2::uuid[]) AND p.program_id = $3::text
+    AND p.wallet_id = $4::text)sql"};
+
+constexpr pg::Statement kDue{"loyalty.due", R"sql(
+  SELECT d.tenant_id, d.program_id, d.wallet_id, d.contact_id
+  FROM ((SELECT l.tenant_id, l.program_id, l.wallet_id, l.contact_id, l.due_time FROM lot l
+         WHERE l.remaining > 0 AND l.due_time < 'infinity' AND l.due_time <= $1::timestamptz
+         ORDER BY l.due_time LIMIT $2::int)
+        UNION ALL
+        (SELECT h.tenant_id, h.program_id, h.wallet_id, h.contact_id, h.expire_time FROM hold h
+         WHERE h.state = 1 AND h.expire_time <= $1::timestamptz
+         ORDER BY h.expire_time LIMIT $2::int)) d
+  ORDER BY d.due_time)sql"};
+
+constexpr pg::Statement kToMove{"loyalty.to_move", R"sql(
+  SELECT a.tenant_id, a.contact_id, a.merged_into FROM contact_alias a WHERE NOT a.moved
+  ORDER BY a.tenant_id, a.contact_id LIMIT $1::int)sql"};
+
+constexpr pg::Statement kNextDue{"loyalty.next_due", R"sql(
+  SELECT least((SELECT l.due_time FROM lot l WHERE l.remaining > 0 AND l.due_time < 'infinity'
+                ORDER BY l.due_time LIMIT 1),
+               (SELECT h.expire_time FROM hold h WHERE h.state = 1
+                ORDER BY h.expire_time LIMIT 1)))sql"};
+
+pg::TxOptions ForTenant(const std::string& tenant, absl::Time deadline) {
+  return {pg::Scope::Tenant(tenant), deadline};
+}
+
+}  // namespace
+
+absl::Status LoyaltyReader::Load(const std::string& tenant, LoyaltyWork& work,
+                                 absl::Time deadline) {
+  return pool_.Read(
+      ForTenant(tenant, deadline), [&](pg::Tx& tx) { return work.Load(tx); },
+      /*repeatable=*/true);
+}
+
+absl::StatusOr<Program> LoyaltyReader::GetProgram(const ProgramKey& key, absl::Time deadline) {
+  pg::Args args;
+  args.Add(key.tenant).Add(key.program);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_.Query(ForTenant(key.tenant, deadline), kGetProgram, args));
+  if (rows.empty()) return error::NotFound(NameOf(key));
+  return ReadProgram(rows[0]);
+}
+
+absl::StatusOr<std::vector<Program>> LoyaltyReader::Programs(const std::string& tenant,
+                                                             const std::string& after, int limit,
+                                                             absl::Time deadline) {
+  pg::Args args;
+  args.Add(tenant).Add(after).Add(limit);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_.Query(ForTenant(tenant, deadline), kPrograms, args));
+  std::vector<Program> programs;
+  for (int i = 0; i < rows.size(); ++i) {
+    CLM_ASSIGN_OR_RETURN(Program program, ReadProgram(rows[i]));
+    programs.push_back(std::move(program));
+  }
+  return programs;
+}
+
+absl::StatusOr<v1::Member> LoyaltyReader::ViewOf(const Program& program, const MemberKey& key,
+                                                 const Member& member, absl::Time now,
+                                                 absl::Time deadline) {
+  LoyaltyWork work(&clock_, nullptr);
+  work.NeedDueBy(now);
+  for (const WalletTerms& terms : program.wallets) {
+    work.NeedWallet({key.tenant, key.program, terms.id, key.contact});
+  }
+  CLM_RETURN_IF_ERROR(Load(key.tenant, work, deadline));
+  v1::Member view;
+  view.set_name(NameOf(key));
+  if (!member.erased) view.set_contact(EntityName(kContacts, {key.tenant, key.contact}));
+  clm::ToProto(member.enrol_time, view.mutable_enrol_time());
+  for (const WalletTerms& terms : program.wallets) {
+    Wallet wallet = work.WalletOf({key.tenant, key.program, terms.id, key.contact});
+    CLM_RETURN_IF_ERROR(Settle(wallet, now).status());
+    v1::Balance* balance = view.add_balances();
+    *balance = ToProto(terms.id, wallet.totals);
+    if (wallet.totals.active == 0) continue;
+    pg::Args args;
+    args.Add(key.tenant).Add(key.contact).Add(key.program).Add(terms.id).Add(now);
+    CLM_ASSIGN_OR_RETURN(const pg::Result next,
+                         pool_.Query(ForTenant(key.tenant, deadline), kNextExpiry, args));
+    if (next.empty()) continue;
+    clm::ToProto(next[0].Time(0), balance->mutable_next_expire_time());
+    balance->set_next_expire_amount(next[0].Int(1));
+  }
+  return view;
+}
+
+absl::StatusOr<v1::Member> LoyaltyReader::GetMember(const MemberKey& key, absl::Time now,
+                                                    absl::Time deadline) {
+  LoyaltyWork work(&clock_, nullptr);
+  const ProgramKey program{key.tenant, key.program};
+  work.NeedProgram(program);
+  work.NeedMember(key);
+  CLM_RETURN_IF_ERROR(Load(key.tenant, work, deadline));
+  const Member* member = work.FindMember(key);
+  if (member == nullptr || work.FindProgram(program) == nullptr) {
+    return error::NotFound(NameOf(key));
+  }
+  if (member->merged_into) {
+    return GetMember({key.tenant, key.program, *member->merged_into}, now, deadline);
+  }
+  return ViewOf(*work.FindProgram(program), key, *member, now, deadline);
+}
+
+absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::Members(const ProgramKey& key,
+                                                               const std::optional<Uuid>& after,
+                                                               int limit, absl::Time now,
+                                                               absl::Time deadline) {
+  CLM_ASSIGN_OR_RETURN(const Program program, GetProgram(key, deadline));
+  pg::Args args;
+  args.Add(key.tenant).Add(key.program).Add(after).Add(limit);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_.Query(ForTenant(key.tenant, deadline), kMembers, args));
+  std::vector<v1::Member> members;
+  for (int i = 0; i < rows.size(); ++i) {
+    const Member member{rows[i].Time(1), std::nullopt, rows[i].Bool(2)};
+    CLM_ASSIGN_OR_RETURN(
+        v1::Member view,
+        ViewOf(program, {key.tenant, key.program, rows[i].Uuid(0)}, member, now, deadline));
+    members.push_back(std::move(view));
+  }
+  return members;
+}
+
+absl::StatusOr<v1::Hold> LoyaltyReader::GetHold(const HoldName& name, absl::Time now,
+                                                absl::Time deadline) {
+  LoyaltyWork work(&clock_, nullptr);
+  work.NeedMember(name.member);
+  work.NeedHold(name.member, name.hold);
+  CLM_RETURN_IF_ERROR(Load(name.member.tenant, work, deadline));
+  if (const Member* member = work.FindMember(name.member);
+      member != nullptr && member->merged_into) {
+    HoldName moved = name;
+    moved.member.contact = *member->merged_into;
+    return GetHold(moved, now, deadline);
+  }
+  const LoyaltyWork::HoldPlace* place = work.FindHold(name.member, name.hold);
+  if (place == nullptr) return error::NotFound(NameOf(name));
+  Hold hold = work.WalletOf(place->wallet).holds.at(name.hold);
+  // Its time is over, though no timer has said so yet.
+  if (DueTime(hold) <= now) hold.state = HoldState::kTimedOut;
+  return ToProto(name.member, hold, *place);
+}
+
+absl::StatusOr<StoredPosting> LoyaltyReader::GetPosting(const PostingKey& key,
+                                                        absl::Time deadline) {
+  pg::Args args;
+  args.Add(key.member.tenant).Add(key.member.contact).Add(key.member.program).Add(key.wallet);
+  args.Add(key.number);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_.Query(ForTenant(key.member.tenant, deadline), kGetPosting, args));
+  if (rows.empty()) return error::NotFound(NameOf(key));
+  return ReadPosting(rows[0], 0);
+}
+
+absl::StatusOr<std::vector<StoredPosting>> LoyaltyReader::Postings(const MemberKey& key,
+                                                                   const std::string& wallet,
+                                                                   std::optional<int64_t> before,
+                                                                   int limit, absl::Time deadline) {
+  LoyaltyWork work(&clock_, nullptr);
+  const ProgramKey program{key.tenant, key.program};
+  work.NeedProgram(program);
+  work.NeedMember(key);
+  CLM_RETURN_IF_ERROR(Load(key.tenant, work, deadline));
+  if (work.FindProgram(program) == nullptr || work.FindMember(key) == nullptr) {
+    return error::NotFound(NameOf(key));
+  }
+  CLM_ASSIGN_OR_RETURN(const WalletTerms* terms, FindWallet(*work.FindProgram(program), wallet));
+  pg::Args args;
+  args.Add(key.tenant).Add(key.contact).Add(key.program).Add(terms->id);
+  args.Add(before.value_or(std::numeric_limits<int64_t>::max())).Add(limit);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_.Query(ForTenant(key.tenant, deadline), kPostings, args));
+  std::vector<StoredPosting> postings;
+  for (int i = 0; i < rows.size(); ++i) {
+    CLM_ASSIGN_OR_RETURN(StoredPosting posting, ReadPosting(rows[i], 0));
+    postings.push_back(std::move(posting));
+  }
+  return postings;
+}
+
+absl::StatusOr<std::map<std::string, LoyaltyReader::Sums>> LoyaltyReader::Outstanding(
+    const ProgramKey& key, absl::Time as_of, absl::Time deadline) {
+  pg::Args args;
+  args.Add(key.tenant).Add(key.program).Add(as_of);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_.Query(ForTenant(key.tenant, deadline), kOutstanding, args));
+  std::map<std::string, Sums> sums;
+  for (int i = 0; i < rows.size(); ++i) {
+    sums[std::string(rows[i].Text(0))] = {rows[i].Int(1), rows[i].Int(2)};
+  }
+  return sums;
+}
+
+namespace {
+
+// Audits the wallets of a programme within one snapshot.
+class ProgramAudit {
+ public:
+  ProgramAudit(pg::Tx& tx, const ProgramKey& key, const Clock* clock)
+      : tx_(tx), key_(key), clock_(clock) {}
+
+  absl::StatusOr<v1::AuditProgramResponse> Run() {
+    std::optional<WalletKey> last;
+    for (;;) {
+      pg::Args args;
+      args.Add(key_.tenant).Add(key_.program);
+      args.Add(last ? std::optional(last->member) : std::nullopt);
+      args.Add(last ? last->wallet : "").Add(kAuditPage);
+      CLM_ASSIGN_OR_RETURN(const pg::Result page, tx_.Exec(kAuditWallets, args));
+      for (int i = 0; i < page.size(); ++i) {
+        last = {key_.tenant, key_.program, std::string(page[i].Text(1)), page[i].Uuid(0)};
+        // Of who was merged the points are the survivor's, and audited there.
+        if (!page[i].OptUuid(2)) CLM_RETURN_IF_ERROR(AuditWallet(*last));
+      }
+      if (page.size() < kAuditPage) return response_;
+    }
+  }
+
+ private:
+  absl::Status AuditWallet(const WalletKey& key) {
+    LoyaltyWork work(clock_, nullptr);
+    work.NeedWholeWallet(key);
+    CLM_RETURN_IF_ERROR(work.Load(tx_));
+    Wallet wallet = work.WalletOf(key);
+    // Also lots that are used up.
+    pg::Args args;
+    args.Add(key.tenant).Add(key.member).Add(key.program).Add(key.wallet);
+    CLM_ASSIGN_OR_RETURN(const pg::Result lots, tx_.Exec(kAuditLots, args));
+    for (int i = 0; i < lots.size(); ++i) {
+      const Lot lot = ReadLot(lots[i], 0);
+      wallet.lots.emplace(lot.id, lot);
+    }
+    pg::Args member;
+    member.Add(key.tenant).Add(key.program).Add(key.member);
+    CLM_ASSIGN_OR_RETURN(const pg::Result aliases, tx_.Exec(kMergedInto, member));
+    std::vector<Uuid> merged;
+    for (int i = 0; i < aliases.size(); ++i) merged.push_back(aliases[i].Uuid(0));
+    CLM_ASSIGN_OR_RETURN(const std::vector<Posting> postings, PostingsOf(key, merged));
+    response_.set_wallets(response_.wallets() + 1);
+    response_.set_postings(response_.postings() + static_cast<int64_t>(postings.size()));
+    for (const std::string& finding : Audit(wallet, merged, postings)) Tell(key, finding);
+    return absl::OkStatus();
+  }
+
+  // Also of the wallets that were merged into it. Their numbers must be dense.
+  absl::StatusOr<std::vector<Posting>> PostingsOf(const WalletKey& key, std::vector<Uuid> members) {
+    members.push_back(key.member);
+    pg::Args args;
+    args.Add(key.tenant).AddArray(members).Add(key.program).Add(key.wallet);
+    CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx_.Exec(kAuditPostings, args));
+    std::vector<Posting> postings;
+    std::map<Uuid, std::pair<int64_t, int64_t>> numbers;  // How many, and the highest.
+    for (int i = 0; i < rows.size(); ++i) {
+      CLM_ASSIGN_OR_RETURN(StoredPosting stored, ReadPosting(rows[i], 0));
+      auto& [count, highest] = numbers[stored.key.member.contact];
+      ++count;
+      highest = std::max(highest, stored.key.number);
+      postings.push_back(std::move(stored.posting));
+    }
+    for (const auto& [contact, of] : numbers) {
+      if (of.first == of.second) continue;
+      Tell(key,
+           absl::StrCat("there are ", of.first, " postings, and the last is number ", of.second));
+    }
+    return postings;
+  }
+
+  void Tell(const WalletKey& key, const std::string& what) {
+    if (response_.findings_size() >= kMaxFindings) return;
+    v1::AuditProgramResponse::Finding* finding = response_.add_findings();
+    finding->set_member(NameOf(MemberKey{key.tenant, key.program, key.member}));
+    finding->set_wallet(key.wallet);
+    finding->set_finding(what);
+  }
+
+  pg::Tx& tx_;
+  const ProgramKey key_;
+  const Clock* const clock_;
+  v1::AuditProgramResponse response_;
+};
+
+}  // namespace
+
+absl::StatusOr<v1::AuditProgramResponse> LoyaltyReader::AuditProgram(const ProgramKey& key,
+                                                                     absl::Time deadline) {
+  absl::StatusOr<v1::AuditProgramResponse> response;
+  CLM_RETURN_IF_ERROR(pool_.Read(
+      ForTenant(key.tenant, deadline),
+      [&](pg::Tx& tx) {
+        response = ProgramAudit(tx, key, &clock_).Run();
+        return response.status();
+      },
+      /*repeatable=*/true));
+  return response;
+}
+
+absl::StatusOr<std::vector<WalletKey>> LoyaltyReader::Due(absl::Time now, int limit) {
+  pg::Args args;
+  args.Add(now).Add(limit);
+  CLM_ASSIGN_OR_RETURN(
+      const pg::Result rows,
+      pool_.Query({pg::Scope::Suite(), absl::Now() + absl::Seconds(30)}, kDue, args));
+  std::vector<WalletKey> due;
+  std::set<WalletKey> seen;
+  for (int i = 0; i < rows.size(); ++i) {
+    WalletKey key{std::string(rows[i].Text(0)), std::string(rows[i].Text(1)),
+                  std::string(rows[i].Text(2)), rows[i].Uuid(3)};
+    if (seen.insert(key).second) due.push_back(std::move(key));
+  }
+  return due;
+}
+
+absl::StatusOr<std::vector<std::pair<EntityKey, Uuid>>> LoyaltyReader::ToMove(int limit) {
+  pg::Args args;
+  args.Add(limit);
+  CLM_ASSIGN_OR_RETURN(
+      const pg::Result rows,
+      pool_.Query({pg::Scope::Suite(), absl::Now() + absl::Seconds(30)}, kToMove, args));
+  std::vector<std::pair<EntityKey, Uuid>> pairs;
+  for (int i = 0; i < rows.size(); ++i) {
+    pairs.emplace_back(EntityKey{std::string(rows[i].Text(0)), rows[i].Uuid(1)}, rows[i].Uuid(2));
+  }
+  return pairs;
+}
+
+absl::StatusOr<absl::Time> LoyaltyReader::NextDue() {
+  CLM_ASSIGN_OR_RETURN(
+      const pg::Result rows,
+      pool_.Query({pg::Scope::Suite(), absl::Now() + absl::Seconds(30)}, kNextDue));
+  return rows.empty() ? absl::InfiniteFuture()
+                      : rows[0].OptTime(0).value_or(absl::InfiniteFuture());
+}
+
+std::vector<const pg::Statement*> LoyaltyReaderStatements() {
+  return {&kGetProgram,    &kPrograms,    &kMembers,      &kNextExpiry, &kGetPosting,
+          &kPostings,      &kOutstanding, &kAuditWallets, &kMergedInto, &kAuditLots,
+          &kAuditPostings, &kDue,         &kToMove,       &kNextDue};
+}
+
+}  // namespace clm::loyalty

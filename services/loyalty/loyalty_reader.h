@@ -1,0 +1,84 @@
+// What the loyalty service reads for its callers and its background, past the unit of work.
+#ifndef CLM_SERVICES_LOYALTY_LOYALTY_READER_H_
+#define CLM_SERVICES_LOYALTY_LOYALTY_READER_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "clm/loyalty/v1/ledger_service.pb.h"
+#include "clm/loyalty/v1/loyalty.pb.h"
+#include "libs/base/clock.h"
+#include "libs/pg/pg.h"
+#include "services/loyalty/loyalty_proto.h"
+#include "services/loyalty/loyalty_work.h"
+
+namespace clm::loyalty {
+
+// Thread-safe. Everything blocks.
+class LoyaltyReader {
+ public:
+  // Both outlive it.
+  LoyaltyReader(pg::Pool* pool, const Clock* clock) : pool_(*pool), clock_(*clock) {}
+
+  // NOT_FOUND when there is none.
+  absl::StatusOr<Program> GetProgram(const ProgramKey& key, absl::Time deadline);
+  // By id, those after `after`.
+  absl::StatusOr<std::vector<Program>> Programs(const std::string& tenant, const std::string& after,
+                                                int limit, absl::Time deadline);
+
+  // A member with what they have at `now`, whether or not the timers have got there. NOT_FOUND; of
+  // somebody who was merged, the survivor.
+  absl::StatusOr<v1::Member> GetMember(const MemberKey& key, absl::Time now, absl::Time deadline);
+  // Those who were not merged, by contact id, after `after`.
+  absl::StatusOr<std::vector<v1::Member>> Members(const ProgramKey& key,
+                                                  const std::optional<Uuid>& after, int limit,
+                                                  absl::Time now, absl::Time deadline);
+
+  // NOT_FOUND when there is none.
+  absl::StatusOr<v1::Hold> GetHold(const HoldName& name, absl::Time now, absl::Time deadline);
+  absl::StatusOr<StoredPosting> GetPosting(const PostingKey& key, absl::Time deadline);
+  // Of a member's wallet, by id or the programme's first, newest first, with numbers below
+  // `before`. NOT_FOUND without the member.
+  absl::StatusOr<std::vector<StoredPosting>> Postings(const MemberKey& key,
+                                                      const std::string& wallet,
+                                                      std::optional<int64_t> before, int limit,
+                                                      absl::Time deadline);
+
+  struct Sums {
+    int64_t points = 0;  // Active, pending and held.
+    int64_t debt = 0;
+  };
+  // What all postings up to `as_of` come to, by wallet id.
+  absl::StatusOr<std::map<std::string, Sums>> Outstanding(const ProgramKey& key, absl::Time as_of,
+                                                          absl::Time deadline);
+  // Of one snapshot.
+  absl::StatusOr<v1::AuditProgramResponse> AuditProgram(const ProgramKey& key, absl::Time deadline);
+
+  // Wallets in which something is due by `now`, those first that have waited longest.
+  absl::StatusOr<std::vector<WalletKey>> Due(absl::Time now, int limit);
+  // Contacts, and whom they were merged into, whose points have not followed yet.
+  absl::StatusOr<std::vector<std::pair<EntityKey, Uuid>>> ToMove(int limit);
+  // When the next thing is due; InfiniteFuture: never.
+  absl::StatusOr<absl::Time> NextDue();
+
+ private:
+  // Loads what `work` needs, in one snapshot.
+  absl::Status Load(const std::string& tenant, LoyaltyWork& work, absl::Time deadline);
+  absl::StatusOr<v1::Member> ViewOf(const Program& program, const MemberKey& key,
+                                    const Member& member, absl::Time now, absl::Time deadline);
+
+  pg::Pool& pool_;
+  const Clock& clock_;
+};
+
+std::vector<const pg::Statement*> LoyaltyReaderStatements();
+
+}  // namespace clm::loyalty
+
+#endif  // CLM_SERVICES_LOYALTY_LOYALTY_READER_H_

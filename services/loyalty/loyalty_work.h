@@ -1,0 +1,288 @@
+// The unit of work of the loyalty service: the members, wallets, lots and holds that the mutations
+// of one transaction read and change, and the postings that they add. All SQL that changes points
+// is here.
+#ifndef CLM_SERVICES_LOYALTY_LOYALTY_WORK_H_
+#define CLM_SERVICES_LOYALTY_LOYALTY_WORK_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "libs/base/clock.h"
+#include "libs/base/resource_name.h"
+#include "libs/base/uuid.h"
+#include "libs/journal/mutation.h"
+#include "libs/pg/pg.h"
+#include "services/loyalty/program.h"
+#include "services/loyalty/wallet.h"
+
+namespace clm::loyalty {
+
+struct ProgramKey {
+  std::string tenant;
+  std::string program;
+  friend auto operator<=>(const ProgramKey&, const ProgramKey&) = default;
+  friend bool operator==(const ProgramKey&, const ProgramKey&) = default;
+  template <class H>
+  friend H AbslHashValue(H h, const ProgramKey& key) {
+    return H::combine(std::move(h), key.tenant, key.program);
+  }
+};
+
+struct MemberKey {
+  std::string tenant;
+  std::string program;
+  Uuid contact;
+  friend auto operator<=>(const MemberKey&, const MemberKey&) = default;
+  friend bool operator==(const MemberKey&, const MemberKey&) = default;
+  template <class H>
+  friend H AbslHashValue(H h, const MemberKey& key) {
+    return H::combine(std::move(h), key.tenant, key.program, key.contact);
+  }
+};
+
+struct Member {
+  absl::Time enrol_time;
+  std::optional<Uuid> merged_into;
+  bool erased = false;
+  friend bool operator==(const Member&, const Member&) = default;
+};
+
+struct PostingKey {
+  MemberKey member;
+  std::string wallet;
+  int64_t number = 0;  // Dense in its wallet, from 1.
+  friend bool operator==(const PostingKey&, const PostingKey&) = default;
+  template <class H>
+  friend H AbslHashValue(H h, const PostingKey& key) {
+    return H::combine(std::move(h), key.member, key.wallet, key.number);
+  }
+};
+
+// One row of the ledger: a movement in one wallet.
+struct StoredPosting {
+  PostingKey key;
+  // Its entries are those of this member, and sum to zero; what comes from another member or goes
+  // there passes through TRANSFERRED.
+  Posting posting;
+  int64_t amount = 0;                   // What the request asked about.
+  int64_t balance = 0;                  // Active, pending and held less debt, after it.
+  std::optional<PostingKey> refers_to;  // Of this wallet, or of one that was merged into it.
+  std::optional<Uuid> peer;             // The other member's contact.
+  // Kept apart: an erase takes them away.
+  std::string reason;
+  std::string actor;
+  // The caller's own id.
+  std::string source;
+  std::string external_id;
+};
+
+// The caller's own id of something that moved points.
+struct ExternalKey {
+  std::string tenant;
+  std::string program;
+  std::string source;
+  std::string external_id;
+  PostingKind kind = PostingKind::kEarn;  // What it did: an order may both earn and spend.
+  friend auto operator<=>(const ExternalKey&, const ExternalKey&) = default;
+  friend bool operator==(const ExternalKey&, const ExternalKey&) = default;
+  template <class H>
+  friend H AbslHashValue(H h, const ExternalKey& key) {
+    return H::combine(std::move(h), key.tenant, key.program, key.source, key.external_id, key.kind);
+  }
+};
+
+struct ExternalUse {
+  MemberKey member;
+  std::string wallet;
+  int64_t number = 0;
+  std::string fingerprint;
+  std::string response;  // Serialized.
+};
+
+// Thread-compatible.
+class LoyaltyWork : public journal::Work {
+ public:
+  // `clock` is the lanes'. `on_due`, which may be null, is told when points or holds will need
+  // attention that this transaction has written.
+  LoyaltyWork(const Clock* clock, std::function<void(absl::Time)> on_due)
+      : clock_(clock), on_due_(std::move(on_due)) {}
+
+  // ---- Before Load.
+  void NeedProgram(const ProgramKey& key);
+  void NeedMember(const MemberKey& key);
+  // Its totals, what is due in it by now, and the lots that are spent first until they cover
+  // `spend`, together with what else the transaction spends. Without an id the programme's first
+  // wallet, with the programme.
+  void NeedWallet(const WalletKey& key, int64_t spend = 0);
+  // What is due by then in all wallets of the transaction, if that is later than now.
+  void NeedDueBy(absl::Time time) { due_by_ = std::max(due_by_, time); }
+  // Every lot and every open hold.
+  void NeedWholeWallet(const WalletKey& key);
+  // A contact in all programmes of which they are a member, with whole wallets.
+  void NeedContact(const EntityKey& contact);
+  // Both, and of the second one the wallets that the first one has.
+  void NeedMerge(const EntityKey& merged, const EntityKey& survivor);
+  // With its wallet and its lots.
+  void NeedHold(const MemberKey& member, const Uuid& hold);
+  // With those that refer to it. The lots it names are loaded into `owner`, which is its own wallet
+  // or that of whom its member was merged into; and if they are to be taken back, what is spent
+  // first to cover them.
+  void NeedPosting(const PostingKey& key, const WalletKey& owner, bool take_back = false);
+  void NeedExternal(const ExternalKey& key);
+
+  // ---- After Load: what is stored, with what this transaction has staged. Null: there is none.
+  const Program* FindProgram(const ProgramKey& key) const;
+  const Member* FindMember(const MemberKey& key) const;
+  // Of a needed contact.
+  std::vector<MemberKey> MembersOf(const EntityKey& contact) const;
+  // Whom the contact was merged into, as far as that was heard.
+  std::optional<Uuid> AliasOf(const EntityKey& contact) const;
+  // Empty when nothing was ever posted in it.
+  const Wallet& WalletOf(const WalletKey& key) const;
+  // How many postings it has: the number of the last one.
+  int64_t PostingsIn(const WalletKey& key) const { return wallets_.at(key).postings; }
+  // Of a needed contact.
+  std::vector<WalletKey> WalletsOf(const MemberKey& key) const;
+  // In which wallet a NeedHold is, and since when.
+  struct HoldPlace {
+    WalletKey wallet;
+    absl::Time create_time;
+    int64_t captured = 0;
+    std::optional<int64_t> end_posting;
+  };
+  const HoldPlace* FindHold(const MemberKey& member, const Uuid& hold) const;
+  const StoredPosting* FindPosting(const PostingKey& key) const;
+  // Of a NeedPosting: the postings of its wallet that refer to it, in their order.
+  std::vector<StoredPosting> References(const PostingKey& key) const;
+  const ExternalUse* FindExternal(const ExternalKey& key) const;
+
+  // ---- Staging.
+  void SaveProgram(const Program& program);
+  void SaveMember(const MemberKey& key, const Member& member);
+  // To be changed by the rules, and then posted.
+  Wallet& Change(const WalletKey& key);
+  // What a rule has done to a changed wallet. Gives the posting its number and balance.
+  const StoredPosting& Post(const WalletKey& key, StoredPosting posting);
+  // Of a hold that this mutation has made or ended.
+  void SaveHold(const MemberKey& member, const Uuid& hold, HoldPlace place);
+  // The contact is another from now on; what they had is to be moved.
+  void SaveAlias(const EntityKey& contact, const Uuid& merged_into);
+  // It was moved.
+  void AliasMoved(const EntityKey& contact, const Uuid& merged_into);
+  // All lots and holds of `from`, also those that are not loaded, are those of `into` now.
+  void MoveAll(const WalletKey& from, const WalletKey& into);
+  void SaveExternal(const ExternalKey& key, ExternalUse use);
+  // Takes away what people said about the member's postings, and the answers that repeat it.
+  void ForgetNotes(const MemberKey& key);
+
+  // ---- journal::Work.
+  absl::Status Load(pg::Tx& tx) override;
+  void Keep() override;
+  void Discard() override;
+  absl::Status Flush(pg::Tx& tx) override;
+  absl::Status Sweep(pg::Tx& tx) override;
+  absl::Status Committed(const journal::Offsets& heads) override;
+
+ private:
+  struct ProgramSlot {
+    std::optional<Program> program;
+    bool dirty = false;
+  };
+  struct MemberSlot {
+    std::optional<Member> member;
+    bool dirty = false;
+  };
+  struct WalletSlot {
+    Wallet wallet;
+    int64_t postings = 0;
+    int64_t balance = 0;
+    int64_t spend = 0;
+    bool whole = false;
+    bool dirty = false;
+  };
+  using HoldKey = std::pair<MemberKey, Uuid>;
+  struct PostingSlot {
+    WalletKey owner;
+    bool take_back = false;
+    std::optional<StoredPosting> posting;
+    std::vector<StoredPosting> references;
+  };
+  struct ExternalSlot {
+    std::optional<ExternalUse> use;
+    bool dirty = false;
+  };
+  template <class Map, class Key, class Value>
+  void Put(Map& map, const Key& key, Value value);
+  // Every WalletSlot for which `wanted` is true, and their keys as the first four parameters.
+  std::vector<WalletSlot*> Select(absl::FunctionRef<bool(const WalletSlot&)> wanted,
+                                  pg::Args& args);
+  absl::Status LoadPrograms(pg::Tx& tx);
+  absl::Status LoadMembers(pg::Tx& tx);
+  absl::Status LoadContacts(pg::Tx& tx);
+  absl::Status LoadAliases(pg::Tx& tx);
+  absl::Status LoadPostings(pg::Tx& tx);
+  absl::Status LoadExternals(pg::Tx& tx);
+  absl::Status LoadHolds(pg::Tx& tx);
+  absl::Status LoadTotals(pg::Tx& tx);
+  absl::Status LoadDue(pg::Tx& tx, absl::Time until);
+  absl::Status LoadOpenHolds(pg::Tx& tx, const std::vector<WalletSlot*>& slots,
+                             const pg::Args& args);
+  void AddLot(WalletSlot& slot, const Lot& lot);
+  void AddHold(WalletSlot& slot, Hold hold);
+  absl::Status LoadSpendable(pg::Tx& tx, absl::Time from);
+  absl::Status LoadWhole(pg::Tx& tx);
+  // Those of holds and postings.
+  absl::Status LoadNamedLots(pg::Tx& tx);
+  absl::Status FlushPrograms(pg::Tx& tx);
+  absl::Status FlushMembers(pg::Tx& tx);
+  absl::Status FlushAliases(pg::Tx& tx);
+  absl::Status FlushWallets(pg::Tx& tx);
+  absl::Status FlushLots(pg::Tx& tx);
+  absl::Status FlushHolds(pg::Tx& tx);
+  absl::Status FlushPostings(pg::Tx& tx);
+  absl::Status FlushNotes(pg::Tx& tx);
+  absl::Status FlushExternals(pg::Tx& tx);
+
+  const Clock* const clock_;
+  const std::function<void(absl::Time)> on_due_;
+  std::vector<std::function<void()>> undo_;
+  absl::flat_hash_set<WalletKey> changing_;  // By the present mutation.
+
+  absl::flat_hash_map<ProgramKey, ProgramSlot> programs_;
+  absl::flat_hash_map<MemberKey, MemberSlot> members_;
+  absl::flat_hash_set<EntityKey> contacts_;
+  std::vector<std::pair<EntityKey, EntityKey>> merges_;  // Merged, survivor.
+  absl::flat_hash_map<EntityKey, std::optional<Uuid>> aliases_;
+  std::vector<std::tuple<EntityKey, Uuid, bool>> new_aliases_;  // Whether it was moved.
+  // Points to be spent of first wallets that are not known by id yet.
+  absl::flat_hash_map<MemberKey, int64_t> first_wallets_;
+  absl::Time due_by_ = absl::InfinitePast();
+  std::map<WalletKey, WalletSlot> wallets_;  // In the order in which they are written.
+  absl::flat_hash_map<HoldKey, std::optional<HoldPlace>> holds_;
+  absl::flat_hash_map<PostingKey, PostingSlot> needed_postings_;
+  absl::flat_hash_map<ExternalKey, ExternalSlot> externals_;
+  std::vector<StoredPosting> postings_;
+  std::vector<MemberKey> forgotten_;
+  std::vector<std::pair<WalletKey, WalletKey>> moved_;
+  absl::flat_hash_set<Uuid> stored_;  // Lots and holds that have rows.
+  absl::Time next_due_ = absl::InfiniteFuture();
+};
+
+std::vector<const pg::Statement*> LoyaltyWorkStatements();
+
+}  // namespace clm::loyalty
+
+#endif  // CLM_SERVICES_LOYALTY_LOYALTY_WORK_H_

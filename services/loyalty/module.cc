@@ -1,0 +1,211 @@
+#include "services/loyalty/module.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "clm/loyalty/v1/ledger_service.grpc.pb.h"
+#include "clm/loyalty/v1/program_service.grpc.pb.h"
+#include "libs/base/page_token.h"
+#include "libs/base/status_macros.h"
+#include "libs/journal/consumer.h"
+#include "libs/journal/doorbell.h"
+#include "libs/journal/expiry_in_module.h"
+#include "libs/journal/feed.h"
+#include "libs/journal/lanes.h"
+#include "libs/journal/schema.h"
+#include "libs/obs/log.h"
+#include "libs/redis/redis.h"
+#include "libs/rpc/service.h"
+#include "services/loyalty/contact_feed_handler.h"
+#include "services/loyalty/due_points.h"
+#include "services/loyalty/ledger_handlers.h"
+#include "services/loyalty/loyalty_reader.h"
+#include "services/loyalty/loyalty_work.h"
+#include "services/loyalty/program_handlers.h"
+#include "services/loyalty/schema.h"
+
+namespace clm::loyalty {
+namespace {
+
+constexpr char kName[] = "loyalty";
+constexpr char kContactSource[] = "contact";
+// Lane transactions at a time; the other connections of the pool read.
+constexpr int kExecutors = 2;
+
+class ProgramBinding : public rpc::Service {
+ public:
+  ProgramBinding(rpc::Host& host, ProgramHandlers& handlers)
+      : Service(host, v1::ProgramService::service_full_name()) {
+    Bind("CreateProgram", &handlers, &ProgramHandlers::CreateProgram);
+    Bind("GetProgram", &handlers, &ProgramHandlers::GetProgram);
+    Bind("ListPrograms", &handlers, &ProgramHandlers::ListPrograms);
+    Bind("UpdateProgram", &handlers, &ProgramHandlers::UpdateProgram);
+    Bind("EnrolMember", &handlers, &ProgramHandlers::EnrolMember);
+    Bind("GetMember", &handlers, &ProgramHandlers::GetMember);
+    Bind("ListMembers", &handlers, &ProgramHandlers::ListMembers);
+  }
+};
+
+class LedgerBinding : public rpc::Service {
+ public:
+  LedgerBinding(rpc::Host& host, LedgerHandlers& handlers)
+      : Service(host, v1::LedgerService::service_full_name()) {
+    Bind("EarnPoints", &handlers, &LedgerHandlers::EarnPoints);
+    Bind("BatchEarnPoints", &handlers, &LedgerHandlers::BatchEarnPoints);
+    Bind("ActivatePoints", &handlers, &LedgerHandlers::ActivatePoints);
+    Bind("RedeemPoints", &handlers, &LedgerHandlers::RedeemPoints);
+    Bind("CancelRedemption", &handlers, &LedgerHandlers::CancelRedemption);
+    Bind("HoldPoints", &handlers, &LedgerHandlers::HoldPoints);
+    Bind("GetHold", &handlers, &LedgerHandlers::GetHold);
+    Bind("CaptureHold", &handlers, &LedgerHandlers::CaptureHold);
+    Bind("ReleaseHold", &handlers, &LedgerHandlers::ReleaseHold);
+    Bind("ReturnPoints", &handlers, &LedgerHandlers::ReturnPoints);
+    Bind("AdjustPoints", &handlers, &LedgerHandlers::AdjustPoints);
+    Bind("TransferPoints", &handlers, &LedgerHandlers::TransferPoints);
+    Bind("GetPosting", &handlers, &LedgerHandlers::GetPosting);
+    Bind("ListPostings", &handlers, &LedgerHandlers::ListPostings);
+    Bind("GetLiability", &handlers, &LedgerHandlers::GetLiability);
+    Bind("AuditProgram", &handlers, &LedgerHandlers::AuditProgram);
+  }
+};
+
+class LoyaltyModule : public app::Module {
+ public:
+  explicit LoyaltyModule(std::shared_ptr<journal::FeedHandlers> feeds) : feeds_(std::move(feeds)) {}
+
+  std::string name() const override { return kName; }
+  std::vector<pg::Schema> Schemas() const override { return {FullSchema()}; }
+
+  absl::Status Start(app::Runtime& runtime) override {
+    CLM_ASSIGN_OR_RETURN(pool_, runtime.OpenDatabase(FullSchema(), 0));
+    if (!runtime.redis_url().empty()) {
+      redis::Options options;
+      options.url = runtime.redis_url();
+      CLM_ASSIGN_OR_RETURN(redis_, redis::NewClient(options));
+    }
+    doorbell_ = std::make_unique<journal::Doorbell>(redis_.get(), kName, &heads_);
+    reader_ = std::make_unique<LoyaltyReader>(pool_.get(), &runtime.clock());
+    journal::Lanes::Options lanes;
+    lanes.pool = pool_.get();
+    lanes.clock = &runtime.clock();
+    lanes.executors = kExecutors;
+    lanes.new_work = [this, clock = &runtime.clock()] {
+      return std::make_unique<LoyaltyWork>(clock, [this](absl::Time due) { due_->Expect(due); });
+    };
+    lanes.on_commit = [this](const journal::Offsets& heads) { doorbell_->Ring(heads); };
+    lanes_ = std::make_unique<journal::Lanes>(std::move(lanes));
+    DuePoints::Options due;
+    due.reader = reader_.get();
+    due.lanes = lanes_.get();
+    due.clock = &runtime.clock();
+    due.on_trouble = [](const absl::Status& status) {
+      obs::Warn("what is due of points is held up", {{"error", status}});
+    };
+    due_ = std::make_unique<DuePoints>(std::move(due));
+    feed_ = std::make_unique<journal::Feed>(journal::Feed::Options{pool_.get(), &heads_});
+    feeds_->Add(kName, feed_.get());
+    expiry_ = std::make_unique<journal::ExpiryInModule>(runtime, kName, pool_.get());
+    tokens_ = std::make_unique<PageTokens>(runtime.secret());
+
+    LoyaltyParts parts;
+    parts.lanes = lanes_.get();
+    parts.reader = reader_.get();
+    parts.tokens = tokens_.get();
+    programs_ = std::make_unique<ProgramHandlers>(parts);
+    ledger_ = std::make_unique<LedgerHandlers>(parts);
+    CLM_RETURN_IF_ERROR(
+        runtime.Register(std::make_unique<ProgramBinding>(runtime.host(), *programs_)));
+    return runtime.Register(std::make_unique<LedgerBinding>(runtime.host(), *ledger_));
+  }
+
+  absl::Status Serve(app::Runtime& runtime) override {
+    CLM_ASSIGN_OR_RETURN(auto channel, runtime.Channel(kContactSource));
+    contact_events_ = std::make_unique<journal::RemoteFeed>(std::move(channel), runtime.identity());
+    journal::Consumer::Options options;
+    options.source = kContactSource;
+    options.pool = pool_.get();
+    options.lanes = lanes_.get();
+    options.handler = &contact_feed_;
+    options.fetch = [this](const event::v1::FetchRequest& request, absl::Time deadline) {
+      return contact_events_->Fetch(request, deadline);
+    };
+    options.cancel_fetch = [this] { contact_events_->Cancel(); };
+    obs::Counter& parked = runtime.metrics().GetCounter(
+        "clm_events_parked_total", "Events put aside because they could not be applied.",
+        {{"service", kName}, {"source", kContactSource}});
+    options.on_parked = [&parked](const event::v1::Event& event, const absl::Status& status) {
+      parked.Add();
+      obs::Error("event parked",
+                 {{"event", event.id()}, {"type", event.type()}, {"error", status}});
+    };
+    options.on_trouble = [](const absl::Status& status) {
+      obs::Warn("the contact feed is held up", {{"error", status}});
+    };
+    consumer_ = std::make_unique<journal::Consumer>(std::move(options));
+    lag_ = runtime.metrics().WatchGauge(
+        "clm_feed_lag_events", "Events known to exist and not applied; shards of this process.",
+        {{"service", kName}, {"source", kContactSource}},
+        [this] { return static_cast<double>(consumer_->stats().lag); });
+    consumer_->Start();
+    due_->Start();
+    expiry_->Start();
+    return absl::OkStatus();
+  }
+
+  void Drain() override {
+    if (due_ != nullptr) due_->Stop();
+    if (expiry_ != nullptr) expiry_->Stop();
+    if (consumer_ != nullptr) consumer_->Stop();
+  }
+
+  void Stop() override {
+    Drain();
+    lag_.reset();
+    consumer_.reset();
+    expiry_.reset();
+    if (lanes_ != nullptr) lanes_->Drain();
+    feeds_->Remove(kName);
+    feed_.reset();
+    lanes_.reset();
+    due_.reset();
+    doorbell_.reset();
+    redis_.reset();
+    pool_.reset();
+  }
+
+ private:
+  const std::shared_ptr<journal::FeedHandlers> feeds_;
+  journal::Heads heads_;
+  ContactFeedHandler contact_feed_;
+  std::unique_ptr<pg::Pool> pool_;
+  std::unique_ptr<redis::Client> redis_;
+  std::unique_ptr<journal::Doorbell> doorbell_;
+  std::unique_ptr<LoyaltyReader> reader_;
+  std::unique_ptr<journal::Lanes> lanes_;
+  std::unique_ptr<DuePoints> due_;
+  std::unique_ptr<journal::Feed> feed_;
+  std::unique_ptr<journal::ExpiryInModule> expiry_;
+  std::unique_ptr<PageTokens> tokens_;
+  std::unique_ptr<ProgramHandlers> programs_;
+  std::unique_ptr<LedgerHandlers> ledger_;
+  std::unique_ptr<journal::RemoteFeed> contact_events_;
+  std::unique_ptr<journal::Consumer> consumer_;
+  std::shared_ptr<void> lag_;
+};
+
+}  // namespace
+
+pg::Schema FullSchema() {
+  pg::Schema schema = LoyaltySchema();
+  schema.migrations.insert(schema.migrations.begin(), journal::JournalMigration());
+  // It has the number that the files leave out.
+  schema.migrations.insert(schema.migrations.begin() + 2, journal::ConsumerMigration(3));
+  return schema;
+}
+
+std::unique_ptr<app::Module> NewModule(std::shared_ptr<journal::FeedHandlers> feeds) {
+  return std::make_unique<LoyaltyModule>(std::move(feeds));
+}
+
+}  // namespace clm::loyalty

@@ -1,0 +1,71 @@
+// A loyalty programme as its rules see it: which points there are, and by which terms they are
+// earned, expire and are taken back. Pure.
+#ifndef CLM_SERVICES_LOYALTY_PROGRAM_H_
+#define CLM_SERVICES_LOYALTY_PROGRAM_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "services/loyalty/ledger.h"
+#include "services/loyalty/points_time.h"
+#include "services/loyalty/wallet.h"
+
+namespace clm::loyalty {
+
+// The numbers are those of the API.
+enum class JoinPolicy { kEnrolment = 1, kPointsEarned = 2 };
+
+// The terms of one kind of points.
+struct WalletTerms {
+  std::string id;
+  std::string unit;
+  PendingRule pending;
+  ExpiryRule expiry;
+  ReturnPolicy return_policy = ReturnPolicy::kWithinBalance;
+  // `value_points` are worth `value_minor` minor units of `currency`; 0: not stated.
+  int64_t value_minor = 0;
+  int64_t value_points = 1;
+  std::string currency;
+  int breakage_basis_points = 0;
+  friend bool operator==(const WalletTerms&, const WalletTerms&) = default;
+};
+
+struct Program {
+  std::string tenant;
+  std::string id;
+  std::string display_name;
+  std::string time_zone = "UTC";
+  std::vector<WalletTerms> wallets;  // The first is meant where none is named.
+  JoinPolicy join_policy = JoinPolicy::kPointsEarned;
+  DurationSpec hold{30, DurationSpec::Unit::kMinute};
+  absl::Time create_time;
+  absl::Time update_time;
+  int64_t version = 0;
+  friend bool operator==(const Program&, const Program&) = default;
+};
+
+// Whether it may be stored. INVALID_ARGUMENT naming every bad field, as "program.wallets[1].id".
+absl::Status ValidateProgram(const Program& program);
+
+// Whether `after` may take the place of `before`: wallets stay, for people have points in them.
+absl::Status CheckUpdate(const Program& before, const Program& after);
+
+// The wallet with that id, or the first one for an empty id. INVALID_ARGUMENT on `wallet`
+// otherwise.
+absl::StatusOr<const WalletTerms*> FindWallet(const Program& program, absl::string_view id);
+
+// The zone of a programme that ValidateProgram has passed.
+absl::TimeZone ZoneOf(const Program& program);
+
+// What `outstanding` points are worth less the expected breakage, in minor units, rounded up: what
+// is owed is never told too small. 0 where no value is stated. OUT_OF_RANGE beyond 64 bits.
+absl::StatusOr<int64_t> LiabilityMinor(const WalletTerms& terms, int64_t outstanding);
+
+}  // namespace clm::loyalty
+
+#endif  // CLM_SERVICES_LOYALTY_PROGRAM_H_
