@@ -13,6 +13,7 @@
 #include "services/access/module.h"
 #include "services/contact/module.h"
 #include "services/lifecycle/module.h"
+#include "services/loyalty/module.h"
 
 namespace clm::chaos {
 namespace {
@@ -204,6 +205,24 @@ World::World(Options options)
     targets.push_back(contacts_.back()->target());
   }
   caller_ = std::make_unique<Caller>(std::move(targets));
+  if (options.loyalty > 0) {
+    loyalty_database_ = DurablePostgres().CreateDatabase(loyalty::FullSchema());
+    std::vector<std::string> loyalty_flags = flags;
+    loyalty_flags.push_back(absl::StrCat("--loyalty-dsn=", loyalty_database_.app_dsn));
+    loyalty_flags.push_back(absl::StrCat("--contact-peer=", socket("contact0")));
+    loyalty_flags.push_back(absl::StrCat("--access-peer=", socket("contact0")));
+    std::vector<std::string> loyalties;
+    for (int i = 0; i < options.loyalty; ++i) {
+      loyalties_.push_back(std::make_unique<ServerProcess>(
+          ServerProcess::Options{.binary = CLM_BIN_DIR "/clm-loyalty",
+                                 .name = absl::StrCat("loyalty", i),
+                                 .folder = folder_.path(),
+                                 .flags = loyalty_flags,
+                                 .failpoint = i == 0 ? options.loyalty_failpoint : ""}));
+      loyalties.push_back(loyalties_.back()->target());
+    }
+    loyalty_caller_ = std::make_unique<Caller>(std::move(loyalties));
+  }
   if (!options.lifecycle) return;
   lifecycle_database_ = DurablePostgres().CreateDatabase(LifecycleSchema());
   std::vector<std::string> lifecycle_flags = flags;
@@ -228,6 +247,7 @@ void World::AddTenant(const std::string& tenant) {
 World::~World() {
   if (!::testing::Test::HasFailure()) return;
   for (const auto& contact : contacts_) std::fprintf(stderr, "%s\n", contact->Log().c_str());
+  for (const auto& one : loyalties_) std::fprintf(stderr, "%s\n", one->Log().c_str());
   if (lifecycle_ != nullptr) std::fprintf(stderr, "%s\n", lifecycle_->Log().c_str());
 }
 

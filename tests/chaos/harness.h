@@ -143,9 +143,11 @@ class World {
     bool redis = false;
     int contacts = 1;  // Processes of clm-contact.
     bool lifecycle = false;
+    int loyalty = 0;  // Processes of clm-loyalty.
     // Of the first process of each.
     std::string contact_failpoint;
     std::string lifecycle_failpoint;
+    std::string loyalty_failpoint;
     // Instead of the world's own Redis.
     std::string redis_url;
   };
@@ -162,9 +164,13 @@ class World {
   ServerProcess& contact(int i = 0) { return *contacts_[i]; }
   ServerProcess& lifecycle() { return *lifecycle_; }
   Caller& lifecycle_caller() { return *lifecycle_caller_; }
+  ServerProcess& loyalty(int i = 0) { return *loyalties_[i]; }
+  // A caller of all processes of clm-loyalty.
+  Caller& loyalty_caller() { return *loyalty_caller_; }
   clm::testing::RedisServer& redis() { return *redis_; }
   const clm::testing::Database& contact_database() const { return contact_database_; }
   const clm::testing::Database& lifecycle_database() const { return lifecycle_database_; }
+  const clm::testing::Database& loyalty_database() const { return loyalty_database_; }
 
   // Offsets of a journal are dense from 1 on and end at the head, in every shard.
   static void ExpectDenseJournal(const clm::testing::Database& database);
@@ -182,6 +188,9 @@ class World {
   std::unique_ptr<ServerProcess> lifecycle_;
   std::unique_ptr<Caller> caller_;
   std::unique_ptr<Caller> lifecycle_caller_;
+  clm::testing::Database loyalty_database_;
+  std::vector<std::unique_ptr<ServerProcess>> loyalties_;
+  std::unique_ptr<Caller> loyalty_caller_;
 };
 
 }  // namespace clm::chaos
