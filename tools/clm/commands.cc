@@ -13,6 +13,7 @@
 #include "tools/clm/import_command.h"
 #include "tools/clm/insights_command.h"
 #include "tools/clm/live_values.h"
+#include "tools/clm/loyalty_command.h"
 #include "tools/clm/models_command.h"
 #include "tools/clm/operate_command.h"
 #include "tools/clm/rules_command.h"
@@ -35,6 +36,7 @@ void AddCommands(CLI::App& app, Cli& cli) {
   AddModelsCommands(cli);
   AddRulesCommands(cli);
   AddStagesCommands(cli);
+  AddLoyaltyCommands(cli);
   AddInsightsCommands(cli);
   AddAccessCommands(cli);
   auto shell = std::make_shared<std::string>();

@@ -325,8 +325,7 @@ absl::Status ListCosts(Cli& cli, const Flags& flags) {
 void AddConsentCommands(Cli& cli) {
   const auto add = [&cli](Command group, const char* name, const char* description,
                           const std::vector<std::string>& examples,
-                          absl::Status (*run)(Cli&, const Flags&),
-                          const std::shared_ptr<Flags>& flags) {
+                          absl::Status (*run)(Cli&, const Flags&), std::shared_ptr<Flags> flags) {
     return cli.AddCommand(group, name, description, examples,
                           [&cli, flags, run] { return run(cli, *flags); });
   };

@@ -307,7 +307,7 @@ absl::Status ImportCdnow(Cli& cli, const CdnowFlags& flags) {
   }
   // The table of what the file covers: its months, complete ones only.
   std::cout << "\n";
-  absl::Status shown =
+  const absl::Status shown =
       ShowCohorts(cli, absl::FromCivil(absl::CivilMonth(first), absl::UTCTimeZone()),
                   absl::FromCivil(absl::CivilMonth(last) + 1, absl::UTCTimeZone()), "USD");
   if (shown.code() == absl::StatusCode::kUnimplemented) return absl::OkStatus();
@@ -416,11 +416,10 @@ absl::Status ImportJobOf(Cli& cli, const JobFlags& flags, contact::v1::ImportJob
     request.set_name(job.name());
     while (!Ended(job)) {
       absl::SleepFor(absl::Milliseconds(100));
-      CLM_RETURN_IF_ERROR(Persist(cli, [&]() -> absl::Status {
+      CLM_RETURN_IF_ERROR(Persist(cli, [&] {
         auto now = cli.Call(&contact::v1::ImportService::Stub::GetImportJob, request);
-        CLM_RETURN_IF_ERROR(now.status());
-        job = *std::move(now);
-        return absl::OkStatus();
+        if (now.ok()) job = *std::move(now);
+        return now.status();
       }));
       progress.Update(job.read_count(), {{"failed", job.failed_count()}});
     }

@@ -726,12 +726,12 @@ absl::Status ShowCohorts(Cli& cli, absl::Time start, absl::Time end, const std::
 
 void AddInsightsCommands(Cli& cli) {
   Command group = cli.AddGroup("insights", "What all customers together show");
-  const auto command =
-      [&](const char* name, const char* description, const std::vector<std::string>& examples,
-          absl::Status (*run)(Cli&, const Flags&), const std::shared_ptr<Flags>& flags) {
-        return cli.AddCommand(group, name, description, examples,
-                              [&cli, flags, run] { return run(cli, *flags); });
-      };
+  const auto command = [&](const char* name, const char* description,
+                           const std::vector<std::string>& examples,
+                           absl::Status (*run)(Cli&, const Flags&), std::shared_ptr<Flags> flags) {
+    return cli.AddCommand(group, name, description, examples,
+                          [&cli, flags, run] { return run(cli, *flags); });
+  };
   const char* const kMoment = "day, time, or a span ago (90d)";
 
   auto board = std::make_shared<Flags>();

@@ -12,6 +12,7 @@ const std::map<std::string, std::vector<std::string>>& Listings() {
   static const auto* const listings = [] {
     const std::vector<std::string> models = {"models", "list"};
     const std::vector<std::string> stages = {"models", "get", "@"};
+    const std::vector<std::string> programs = {"loyalty", "programs"};
     return new std::map<std::string, std::vector<std::string>>{{"MODEL", models},
                                                                {"--model", models},
                                                                {"STAGE", stages},
@@ -21,6 +22,8 @@ const std::map<std::string, std::vector<std::string>>& Listings() {
                                                                {"--from-stage", stages},
                                                                {"RULE", {"rules", "list", "@"}},
                                                                {"PRESET", {"models", "presets"}},
+                                                               {"PROGRAM", programs},
+                                                               {"--program", programs},
                                                                {"--tenant", {"tenants", "list"}},
                                                                {"JOB", {"import", "jobs"}},
                                                                {"KEY", {"tokens", "list"}}};

@@ -1,0 +1,232 @@
+#include "tools/clm/loyalty_command.h"
+
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "clm/loyalty/v1/ledger_service.grpc.pb.h"
+#include "clm/loyalty/v1/program_service.grpc.pb.h"
+#include "libs/base/error.h"
+#include "tools/clm/loyalty_names.h"
+#include "tools/clm/loyalty_points_command.h"
+#include "tools/clm/loyalty_programs_command.h"
+#include "tools/clm/values.h"
+#include "tools/terminal/number_text.h"
+
+namespace clm::cli {
+namespace {
+
+using loyalty::v1::Balance;
+using loyalty::v1::Member;
+using loyalty::v1::Posting;
+using LedgerStub = loyalty::v1::LedgerService::Stub;
+using ProgramStub = loyalty::v1::ProgramService::Stub;
+
+// Reading a whole ledger takes its time.
+constexpr absl::Duration kReport = absl::Minutes(5);
+
+struct Flags {
+  std::string program, contact, wallet, as_of, request_id;
+  int64_t limit = 100;
+};
+
+// A line for each wallet of a member.
+terminal::Table MemberTable(const Cli& cli, const std::vector<Member>& members) {
+  terminal::Table table({{"name", "MEMBER"},
+                         {"wallet"},
+                         {"active"},
+                         {"pending"},
+                         {"held"},
+                         {"debt"},
+                         {"next_expire_amount", "EXPIRE NEXT"},
+                         {"next_expire_time", "ON"},
+                         {"enrol_time", "SINCE"},
+                         {"earned", "", true},
+                         {"redeemed", "", true},
+                         {"expired", "", true},
+                         {"returned", "", true},
+                         {"adjusted", "", true},
+                         {"transferred", "", true}});
+  table.set_empty_text("no members yet");
+  for (const Member& m : members) {
+    for (const Balance& b : m.balances()) {
+      const terminal::Tone owes = b.debt() > 0 ? terminal::Tone::kWarn : terminal::Tone::kPlain;
+      table.Add(
+          {ShownName(cli, m.name()), b.wallet(), b.active(), b.pending(), b.held(),
+           terminal::Cell(b.debt(), owes),
+           b.has_next_expire_time() ? terminal::Cell(b.next_expire_amount()) : terminal::Cell(),
+           TimeCell(b.has_next_expire_time(), b.next_expire_time()),
+           TimeCell(m.has_enrol_time(), m.enrol_time()), b.earned(), b.redeemed(), b.expired(),
+           b.returned(), b.adjusted(), b.transferred()});
+      // One name for one member.
+      if (cli.output() == "name") break;
+    }
+  }
+  return table;
+}
+
+absl::Status ShowMember(const Cli& cli, const absl::StatusOr<Member>& member) {
+  CLM_RETURN_IF_ERROR(member.status());
+  return cli.PrintReport(*member, [&] { return MemberTable(cli, {*member}); });
+}
+
+absl::Status Enrol(Cli& cli, const Flags& flags) {
+  loyalty::v1::EnrolMemberRequest request;
+  CLM_ASSIGN_OR_RETURN(*request.mutable_parent(), ProgramName(cli, flags.program));
+  CLM_ASSIGN_OR_RETURN(*request.mutable_contact(), cli.ContactName(flags.contact));
+  request.set_request_id(flags.request_id);
+  return ShowMember(cli, cli.Call(&ProgramStub::EnrolMember, request));
+}
+
+absl::Status GetMember(Cli& cli, const Flags& flags) {
+  loyalty::v1::GetMemberRequest request;
+  CLM_ASSIGN_OR_RETURN(*request.mutable_name(), MemberName(cli, flags.program, flags.contact));
+  return ShowMember(cli, cli.Call(&ProgramStub::GetMember, request));
+}
+
+absl::Status ListMembers(Cli& cli, const Flags& flags) {
+  loyalty::v1::ListMembersRequest request;
+  CLM_ASSIGN_OR_RETURN(*request.mutable_parent(), ProgramName(cli, flags.program));
+  CLM_ASSIGN_OR_RETURN(const std::vector<Member> members,
+                       cli.List(&ProgramStub::ListMembers, request,
+                                &loyalty::v1::ListMembersResponse::members, flags.limit));
+  return cli.Print(Pointers(members), true, [&] { return MemberTable(cli, members); });
+}
+
+absl::Status Statement(Cli& cli, const Flags& flags) {
+  loyalty::v1::ListPostingsRequest request;
+  CLM_ASSIGN_OR_RETURN(*request.mutable_parent(), MemberName(cli, flags.program, flags.contact));
+  request.set_wallet(flags.wallet);
+  CLM_ASSIGN_OR_RETURN(const std::vector<Posting> postings,
+                       cli.List(&LedgerStub::ListPostings, request,
+                                &loyalty::v1::ListPostingsResponse::postings, flags.limit));
+  return cli.Print(Pointers(postings), true, [&] {
+    terminal::Table table({{"post_time", "TIME"},
+                           {"name", "POSTING"},
+                           {"kind"},
+                           {"amount"},
+                           {"change"},
+                           {"balance"},
+                           {"refers_to", "OF"},
+                           {"reason", "BECAUSE"},
+                           {"source", "", true},
+                           {"external_id", "", true},
+                           {"peer", "", true},
+                           {"actor", "", true}});
+    table.set_empty_text("no points have moved");
+    for (const Posting& p : postings) {
+      table.Add({TimeCell(p.has_post_time(), p.post_time()), ShownName(cli, p.name()),
+                 EnumText("KIND_", Posting::Kind_Name(p.kind())), p.amount(), p.change(),
+                 p.balance(), TextCell(LastPart(p.refers_to())), TextCell(p.reason()),
+                 TextCell(p.source()), TextCell(p.external_id()), TextCell(LastPart(p.peer())),
+                 TextCell(p.actor())});
+    }
+    return table;
+  });
+}
+
+absl::Status ShowLiability(Cli& cli, const Flags& flags) {
+  loyalty::v1::GetLiabilityRequest request;
+  CLM_ASSIGN_OR_RETURN(*request.mutable_name(), ProgramName(cli, flags.program));
+  if (!flags.as_of.empty()) {
+    CLM_ASSIGN_OR_RETURN(const absl::Time as_of, ParseMoment("--as-of", flags.as_of, absl::Now()));
+    SetTime(as_of, request.mutable_as_of());
+  }
+  CLM_ASSIGN_OR_RETURN(const auto liability, cli.Call(&LedgerStub::GetLiability, request, kReport));
+  return cli.PrintReport(liability, [&] {
+    terminal::Table table(
+        {{"name", "WALLET"}, {"outstanding"}, {"debt"}, {"value"}, {"as_of", "AS OF"}});
+    for (const auto& part : liability.parts()) {
+      table.Add({part.wallet(), part.outstanding(), part.debt(),
+                 part.currency().empty()
+                     ? terminal::Cell()
+                     : terminal::Cell(terminal::Money{part.value_minor(), part.currency()}),
+                 TimeCell(liability.has_as_of(), liability.as_of())});
+    }
+    return table;
+  });
+}
+
+// Scripts are told by the exit code, people by the findings.
+absl::Status Audit(Cli& cli, const Flags& flags) {
+  loyalty::v1::AuditProgramRequest request;
+  CLM_ASSIGN_OR_RETURN(*request.mutable_name(), ProgramName(cli, flags.program));
+  CLM_ASSIGN_OR_RETURN(const auto audit, cli.Call(&LedgerStub::AuditProgram, request, kReport));
+  const std::string sums = absl::StrCat(terminal::CountText(audit.wallets()), " wallets, ",
+                                        terminal::CountText(audit.postings()), " postings");
+  CLM_RETURN_IF_ERROR(cli.PrintReport(audit, [&] {
+    terminal::Table table({{"name", "MEMBER"}, {"wallet"}, {"finding"}});
+    table.set_empty_text(absl::StrCat("sound: ", sums));
+    for (const auto& f : audit.findings()) {
+      table.Add({ShownName(cli, f.member()), f.wallet(), f.finding()});
+    }
+    return table;
+  }));
+  if (audit.findings().empty()) return absl::OkStatus();
+  return error::Make(absl::StatusCode::kDataLoss, "LEDGER_UNSOUND",
+                     absl::StrCat("not sound: ", audit.findings_size(), " findings in ", sums));
+}
+
+void AddMemberCommands(Cli& cli, Command group) {
+  const auto about_one =
+      [&](const char* name, const char* description, const std::vector<std::string>& examples,
+          absl::Status (*run)(Cli&, const Flags&), const std::shared_ptr<Flags>& flags) {
+        Command command = cli.AddCommand(group, name, description, examples,
+                                         [&cli, flags, run] { return run(cli, *flags); });
+        command.AddOption("CONTACT", flags->contact, kContactHelp).Required();
+        AddProgramOption(command, flags->program);
+        return command;
+      };
+
+  auto enrol = std::make_shared<Flags>();
+  AddRequestIdOption(about_one("enrol", "Make a contact a member of a programme",
+                               {"clm loyalty enrol ada@example.com"}, &Enrol, enrol),
+                     enrol->request_id);
+  about_one("member", "Show what a member has, and what expires next",
+            {"clm loyalty member ada@example.com", "clm loyalty member ada@example.com -o wide"},
+            &GetMember, std::make_shared<Flags>());
+
+  auto members = std::make_shared<Flags>();
+  Command command = cli.AddCommand(
+      group, "members", "List the members of a programme and what they have",
+      {"clm loyalty members", "clm loyalty members --program stars --limit 0 -o csv"},
+      [&cli, members] { return ListMembers(cli, *members); });
+  AddProgramOption(command, members->program);
+  command.AddOption("--limit", members->limit, "most to show; 0: all").Counts().ShowDefault();
+
+  auto statement = std::make_shared<Flags>();
+  command = about_one("statement", "Show how points came and went, newest first",
+                      {"clm loyalty statement ada@example.com",
+                       "clm loyalty statement ada@example.com --limit 0 -o csv"},
+                      &Statement, statement);
+  command.AddOption("--wallet", statement->wallet, "id of the kind of points; default: the first");
+  command.AddOption("--limit", statement->limit, "most to show; 0: all").Counts().ShowDefault();
+}
+
+}  // namespace
+
+void AddLoyaltyCommands(Cli& cli) {
+  Command group = cli.AddGroup("loyalty", "Points: programmes, members and the ledger");
+  AddLoyaltyProgramsCommands(cli, group);
+  AddMemberCommands(cli, group);
+  AddLoyaltyPointsCommands(cli, group);
+
+  auto liability = std::make_shared<Flags>();
+  Command command = cli.AddCommand(
+      group, "liability", "Show how many points a programme owes, and what they are worth",
+      {"clm loyalty liability", "clm loyalty liability --as-of 2026-10-01"},
+      [&cli, liability] { return ShowLiability(cli, *liability); });
+  AddProgramOption(command, liability->program);
+  command.AddOption("--as-of", liability->as_of, "then; default: now");
+
+  auto audit = std::make_shared<Flags>();
+  command = cli.AddCommand(group, "audit",
+                           "Compute every balance again from its postings; fails if one differs",
+                           {"clm loyalty audit", "clm loyalty audit --program stars -o json"},
+                           [&cli, audit] { return Audit(cli, *audit); });
+  AddProgramOption(command, audit->program);
+}
+
+}  // namespace clm::cli
