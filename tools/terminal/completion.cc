@@ -113,7 +113,7 @@ std::string FishQuoted(absl::string_view text) {
 }
 
 void MarkLive(const std::set<std::string>& live, std::vector<Command>& commands) {
-  const auto is_live = [&live](const std::string& name) { return live.contains(name); };
+  const auto is_live = [&live](const std::string& name) { return live.count(name) > 0; };
   for (Command& command : commands) {
     command.live = std::any_of(command.positionals.begin(), command.positionals.end(), is_live);
     for (OptionWords& option : command.options) {
