@@ -168,14 +168,17 @@ TEST_F(RunningTest, LogsPsqlRedisAndCheatLookInside) {
 
 TEST_F(RunningTest, TheTabKeyOffersWhatThereIs) {
   Json({"models", "install", "non-contractual", "--as", "shop"});
-  const Answer script = suite().Clm({"completion", "bash"});
+  // Sourced, as in a shell: it is longer than a word of a command line may be.
+  const clm::testing::TempFolder folder;
+  const std::string script = folder.File("completion");
+  std::ofstream(script) << suite().Clm({"completion", "bash"}).out;
   const auto offers = [&](const std::vector<std::string>& words) {
     std::string line = "COMP_WORDS=(clm --data \"$E2E_DATA\" --tenant " + tenant();
     for (const std::string& word : words) absl::StrAppend(&line, " '", word, "'");
     absl::StrAppend(&line, "); COMP_CWORD=", words.size() + 4,
                     "; _clm_complete; echo \"${COMPREPLY[@]}\"");
     const Answer answer =
-        RunProgram({"/bin/bash", "-c", script.out + "\n" + line},
+        RunProgram({"/bin/bash", "-c", ". \"$0\"; " + line, script},
                    {{"E2E_DATA", suite().data()},
                     {"PATH", absl::StrCat(CLM_BIN_DIR, ":", std::getenv("PATH"))}});
     EXPECT_THAT(answer, Succeeded());
