@@ -182,7 +182,8 @@ v1::Program ToProto(const Program& program) {
 std::string BodyOf(const Program& program) {
   v1::Program body = ToProto(program);
   for (const char* column : {"name", "create_time", "update_time", "etag"}) {
-    body.GetReflection()->ClearField(&body, body.GetDescriptor()->FindFieldByName(column));
+    v1::Program::GetReflection()->ClearField(&body,
+                                             v1::Program::descriptor()->FindFieldByName(column));
   }
   return body.SerializeAsString();
 }

@@ -429,7 +429,7 @@ const ExternalUse* LoyaltyWork::FindExternal(const ExternalKey& key) const {
 template <class Map, class Key, class Value>
 void LoyaltyWork::Put(Map& map, const Key& key, Value value) {
   auto before = std::exchange(map[key], std::move(value));
-  undo_.push_back(
+  undo_.emplace_back(
       [&map, key, before = std::move(before)]() mutable { map[key] = std::move(before); });
 }
 
@@ -444,7 +444,7 @@ void LoyaltyWork::SaveMember(const MemberKey& key, const Member& member) {
 Wallet& LoyaltyWork::Change(const WalletKey& key) {
   WalletSlot& slot = wallets_.at(key);
   if (changing_.insert(key).second) {
-    undo_.push_back([&slot, before = slot]() mutable { slot = std::move(before); });
+    undo_.emplace_back([&slot, before = slot]() mutable { slot = std::move(before); });
   }
   slot.dirty = true;
   return slot.wallet;
@@ -456,7 +456,7 @@ const StoredPosting& LoyaltyWork::Post(const WalletKey& key, StoredPosting posti
   posting.key = {MemberOf(key), key.wallet, ++slot.postings};
   posting.balance = slot.balance += ChangeOf(posting.posting);
   postings_.push_back(std::move(posting));
-  undo_.push_back([this] { postings_.pop_back(); });
+  undo_.emplace_back([this] { postings_.pop_back(); });
   return postings_.back();
 }
 
@@ -467,17 +467,17 @@ void LoyaltyWork::SaveHold(const MemberKey& member, const Uuid& hold, HoldPlace 
 void LoyaltyWork::SaveAlias(const EntityKey& contact, const Uuid& merged_into) {
   Put(aliases_, contact, std::optional<Uuid>(merged_into));
   new_aliases_.emplace_back(contact, merged_into, false);
-  undo_.push_back([this] { new_aliases_.pop_back(); });
+  undo_.emplace_back([this] { new_aliases_.pop_back(); });
 }
 
 void LoyaltyWork::AliasMoved(const EntityKey& contact, const Uuid& merged_into) {
   new_aliases_.emplace_back(contact, merged_into, true);
-  undo_.push_back([this] { new_aliases_.pop_back(); });
+  undo_.emplace_back([this] { new_aliases_.pop_back(); });
 }
 
 void LoyaltyWork::MoveAll(const WalletKey& from, const WalletKey& into) {
   moved_.emplace_back(from, into);
-  undo_.push_back([this] { moved_.pop_back(); });
+  undo_.emplace_back([this] { moved_.pop_back(); });
 }
 
 void LoyaltyWork::SaveExternal(const ExternalKey& key, ExternalUse use) {
@@ -486,7 +486,7 @@ void LoyaltyWork::SaveExternal(const ExternalKey& key, ExternalUse use) {
 
 void LoyaltyWork::ForgetNotes(const MemberKey& key) {
   forgotten_.push_back(key);
-  undo_.push_back([this] { forgotten_.pop_back(); });
+  undo_.emplace_back([this] { forgotten_.pop_back(); });
 }
 
 void LoyaltyWork::Keep() {

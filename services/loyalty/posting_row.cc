@@ -36,7 +36,7 @@ absl::StatusOr<StoredPosting> ReadPosting(const pg::Row& row, int column) {
     }
     entry.account = static_cast<Account>(account);
     if (!lot->IsNil()) entry.lot = *lot;
-    stored.posting.entries.push_back(std::move(entry));
+    stored.posting.entries.push_back(entry);
   }
   if (const auto contact = row.OptUuid(c + 12)) {
     stored.refers_to = PostingKey{stored.key.member, stored.key.wallet, row.Int(c + 13)};

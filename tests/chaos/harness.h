@@ -123,7 +123,7 @@ absl::StatusOr<Resp> Caller::Call(grpc::Status (Stub::*method)(grpc::ClientConte
     const absl::Status status = rpc::FromGrpc((stub.*method)(&context, request, &response));
     if (status.ok()) {
       if (replayed != nullptr) {
-        *replayed = context.GetServerTrailingMetadata().count("clm-idempotent-replay") > 0;
+        *replayed = context.GetServerTrailingMetadata().contains("clm-idempotent-replay");
       }
       return response;
     }
