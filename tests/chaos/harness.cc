@@ -136,7 +136,7 @@ std::string ServerProcess::Log() const {
   return stack::Tail(absl::StrCat(options_.folder, "/", options_.name, ".log"), 20);
 }
 
-Caller::Caller(std::vector<std::string> targets) {
+Caller::Caller(const std::vector<std::string>& targets) {
   for (const std::string& target : targets) channels_.push_back(rpc::NewChannel(target));
 }
 
@@ -172,7 +172,7 @@ clm::testing::Postgres& DurablePostgres() {
   return *server;
 }
 
-World::World(Options options)
+World::World(const Options& options)
     : contact_database_(DurablePostgres().CreateDatabase(contact::FullSchema())),
       access_database_(DurablePostgres().CreateDatabase(OnlySchema(access::NewModule()))) {
   std::string redis_url = options.redis_url;
@@ -204,7 +204,7 @@ World::World(Options options)
                                .failpoint = i == 0 ? options.contact_failpoint : ""}));
     targets.push_back(contacts_.back()->target());
   }
-  caller_ = std::make_unique<Caller>(std::move(targets));
+  caller_ = std::make_unique<Caller>(targets);
   if (options.loyalty > 0) {
     loyalty_database_ = DurablePostgres().CreateDatabase(loyalty::FullSchema());
     std::vector<std::string> loyalty_flags = flags;
@@ -221,7 +221,7 @@ World::World(Options options)
                                  .failpoint = i == 0 ? options.loyalty_failpoint : ""}));
       loyalties.push_back(loyalties_.back()->target());
     }
-    loyalty_caller_ = std::make_unique<Caller>(std::move(loyalties));
+    loyalty_caller_ = std::make_unique<Caller>(loyalties);
   }
   if (!options.lifecycle) return;
   lifecycle_database_ = DurablePostgres().CreateDatabase(LifecycleSchema());

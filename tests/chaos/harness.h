@@ -91,7 +91,7 @@ class ServerProcess {
 // there is an answer. Thread-safe.
 class Caller {
  public:
-  explicit Caller(std::vector<std::string> targets);
+  explicit Caller(const std::vector<std::string>& targets);
 
   // `replayed` tells whether the answer was an earlier one. After kPatience the last failure.
   template <class Stub, class Req, class Resp>
@@ -152,7 +152,7 @@ class World {
     std::string redis_url;
   };
 
-  explicit World(Options options);
+  explicit World(const Options& options);
   ~World();
 
   // Makes a tenant, not by way of a process that may be told to die there. The tenants of a
