@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/synchronization/blocking_counter.h"
+#include "libs/base/error.h"
 #include "libs/base/failpoint.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
@@ -59,6 +60,38 @@ class Mutations {
   absl::Status status_ ABSL_GUARDED_BY(mu_);
 };
 
+// What became of wallets, by the mutation that looked at them.
+class Outcome {
+ public:
+  void Begin(const void* mutation) {
+    absl::MutexLock lock(&mu_);
+    by_mutation_[mutation] = {};
+  }
+  void Add(const void* mutation, const absl::Status& status) {
+    absl::MutexLock lock(&mu_);
+    auto& [settled, failure] = by_mutation_[mutation];
+    settled += status.ok() ? 1 : 0;
+    failure.Update(status);
+  }
+  int settled() const {
+    absl::MutexLock lock(&mu_);
+    int sum = 0;
+    for (const auto& [mutation, of] : by_mutation_) sum += of.first;
+    return sum;
+  }
+  // The first one; OK when there is none.
+  absl::Status failure() const {
+    absl::MutexLock lock(&mu_);
+    absl::Status first;
+    for (const auto& [mutation, of] : by_mutation_) first.Update(of.second);
+    return first;
+  }
+
+ private:
+  mutable absl::Mutex mu_;
+  std::map<const void*, std::pair<int, absl::Status>> by_mutation_ ABSL_GUARDED_BY(mu_);
+};
+
 }  // namespace
 
 void DuePoints::Start() {
@@ -86,6 +119,7 @@ absl::StatusOr<int> DuePoints::SettleDue() {
   std::map<int, std::vector<WalletKey>> by_shard;
   for (const WalletKey& key : due) by_shard[ShardOf(key.tenant, key.member)].push_back(key);
   Mutations mutations(by_shard.size());
+  const auto outcome = std::make_shared<Outcome>();
   for (auto& [shard, own] : by_shard) {
     auto keys = std::make_shared<const std::vector<WalletKey>>(std::move(own));
     mutations.Submit(
@@ -97,18 +131,32 @@ absl::StatusOr<int> DuePoints::SettleDue() {
             work.NeedWallet(key);
           }
         },
-        [keys](LoyaltyWork& work, journal::Recorder& recorder) {
-          absl::Status status;
-          for (const WalletKey& key : *keys) status.Update(SettleWallet(work, recorder, key));
-          return status;
+        [keys, outcome](LoyaltyWork& work, journal::Recorder& recorder) {
+          // It may run again: what an earlier run has counted did not happen.
+          outcome->Begin(keys.get());
+          for (const WalletKey& key : *keys) {
+            const absl::Status status = SettleWallet(work, recorder, key);
+            // One that cannot be settled must not hold up the others.
+            if (status.ok()) {
+              work.Keep();
+            } else {
+              work.Discard();
+            }
+            outcome->Add(keys.get(), status);
+          }
+          return absl::OkStatus();
         });
   }
   CLM_RETURN_IF_ERROR(mutations.Wait());
-  return static_cast<int>(due.size());
+  if (const absl::Status held_up = outcome->failure(); !held_up.ok() && options_.on_trouble) {
+    options_.on_trouble(held_up);
+  }
+  return outcome->settled();
 }
 
 absl::StatusOr<int> DuePoints::MoveMerged() {
   CLM_ASSIGN_OR_RETURN(const auto pairs, options_.reader->ToMove(options_.batch));
+  int moved = 0;
   // One after the other: a survivor may be merged itself next.
   for (const auto& [merged, into] : pairs) {
     const EntityKey survivor{merged.tenant, into};
@@ -122,9 +170,16 @@ absl::StatusOr<int> DuePoints::MoveMerged() {
         [merged = merged, survivor](LoyaltyWork& work, journal::Recorder& recorder) {
           return MergeMembers(work, recorder, merged, survivor);
         });
-    CLM_RETURN_IF_ERROR(mutation.Wait());
+    const absl::Status status = mutation.Wait();
+    if (error::IsTransient(status)) return status;
+    // Two who cannot be merged must not hold up the others.
+    if (status.ok()) {
+      ++moved;
+    } else if (options_.on_trouble) {
+      options_.on_trouble(status);
+    }
   }
-  return static_cast<int>(pairs.size());
+  return moved;
 }
 
 absl::StatusOr<int> DuePoints::RunOnce() {
