@@ -50,6 +50,8 @@ namespace clm::loyalty {
 // Needs the lots and holds whose DueTime is not after `now`, and the lots of those holds. The ids
 // of the postings are derived from those of the lots and holds: whoever settles makes the same.
 absl::StatusOr<std::vector<Posting>> Settle(Wallet& wallet, absl::Time now);
+// The id of the posting by which Settle ends a hold.
+Uuid TimeOutPosting(const Uuid& hold);
 
 struct NewLot {
   Uuid id;

@@ -450,9 +450,7 @@ void EndHold(journal::Lanes& lanes, const rpc::Call& call, const Req& request, E
   mutation.apply = [call, request, end, id = name->hold](
                        LoyaltyWork& work, journal::Recorder& recorder,
                        const MemberKey& m) -> absl::StatusOr<v1::HoldResponse> {
-    if (const Member* known = work.FindMember(m); known != nullptr && known->merged_into) {
-      return Moved(*known->merged_into);
-    }
+    if (const auto into = MergedInto(work, m)) return Moved(*into);
     if (work.FindHold(m, id) == nullptr) return error::NotFound(NameOf(HoldName{m, id}));
     LoyaltyWork::HoldPlace place = *work.FindHold(m, id);
     CLM_ASSIGN_OR_RETURN(
@@ -637,9 +635,9 @@ void LedgerHandlers::TransferPoints(const rpc::Call& call, const v1::TransferPoi
     CLM_ASSIGN_OR_RETURN(auto repeated, Repeated<v1::PostingResponse>(work, external));
     if (repeated) return *std::move(repeated);
     // Whoever the receiver has become would be on a shard that is not locked.
-    if (const Member* known = work.FindMember(to); known != nullptr && known->merged_into) {
+    if (const auto into = MergedInto(work, to)) {
       MemberKey now = to;
-      now.contact = *known->merged_into;
+      now.contact = *into;
       return error::Precondition("MEMBER_MERGED",
                                  absl::StrCat("to_member: was merged into ", NameOf(now)),
                                  {{"member", NameOf(now)}});
@@ -707,8 +705,8 @@ absl::StatusOr<PostingKey> EarnItemNow(const rpc::Call& call, const EarnItem& it
   CLM_ASSIGN_OR_RETURN(auto repeated, Repeated<v1::PostingResponse>(work, item.external));
   if (repeated) return ParsePostingName("posting", repeated->posting().name());
   MemberKey member = item.member;
-  if (const Member* known = work.FindMember(member); known != nullptr && known->merged_into) {
-    member.contact = *known->merged_into;
+  if (const auto into = MergedInto(work, member)) {
+    member.contact = *into;
     return error::Precondition("MEMBER_MERGED",
                                absl::StrCat("member: was merged into ", NameOf(member)),
                                {{"member", NameOf(member)}});

@@ -433,6 +433,81 @@ TEST_F(LoyaltyTest, WhoWasMergedBeforeTheirFirstPointsEarnsForTheSurvivor) {
   EXPECT_EQ(Count("SELECT count(*) FROM member"), 1);
 }
 
+TEST_F(LoyaltyTest, NobodyReceivesForSomebodyTheyWereMergedInto) {
+  CLM_ASSERT_OK(CreateProgram());
+  CLM_ASSERT_OK(Earn(1, 100));
+  CLM_ASSERT_OK(Earn(2, 5));
+  // Was never a member.
+  CLM_ASSERT_OK(Merge(2, 3));
+  RunDue();
+  v1::TransferPointsRequest request;
+  request.set_member(MemberName(1));
+  request.set_to_member(MemberName(3));
+  request.set_amount(5);
+  const auto refused = Do(&Node::ledger, &LedgerHandlers::TransferPoints, request);
+  EXPECT_THAT(refused, ReasonIs("MEMBER_MERGED"));
+  EXPECT_EQ(error::MetadataValue(refused.status(), "member"), MemberName(2));
+  v1::BatchEarnPointsRequest batch;
+  batch.set_parent(kProgram);
+  *batch.add_requests() = EarnRequest(3, 5);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto results,
+                           Do(&Node::ledger, &LedgerHandlers::BatchEarnPoints, batch));
+  EXPECT_THAT(results.results(0).status().message(), HasSubstr("was merged into"));
+}
+
+TEST_F(LoyaltyTest, EachHoldIsEndedByItsOwnPosting) {
+  CLM_ASSERT_OK(CreateProgram());
+  CLM_ASSERT_OK(Earn(1, 100));
+  std::vector<std::string> holds;
+  for (const char* duration : {"15m", "16m", "1D"}) {
+    CLM_ASSERT_OK_AND_ASSIGN(const auto hold, Hold(1, 10, duration));
+    holds.push_back(hold.hold().name());
+  }
+  clock_.Advance(absl::Minutes(20));
+  EXPECT_EQ(RunDue(), 1);
+  std::vector<std::string> ends;
+  for (const std::string& name : holds) {
+    v1::GetHoldRequest get;
+    get.set_name(name);
+    CLM_ASSERT_OK_AND_ASSIGN(const auto hold, Do(&Node::ledger, &LedgerHandlers::GetHold, get));
+    ends.push_back(hold.end_posting());
+  }
+  EXPECT_THAT(ends, ElementsAre(MemberName(1) + "/postings/points-5",
+                                MemberName(1) + "/postings/points-6", ""));
+}
+
+TEST_F(LoyaltyTest, AWalletThatCannotBeSettledHoldsUpNobodyElse) {
+  CLM_ASSERT_OK(CreateProgram("", "1M"));
+  // More of them than shards, so that some share one with the spoilt one.
+  for (int i = 0; i < 200; ++i) CLM_ASSERT_OK(Earn(i, 10));
+  CLM_ASSERT_OK(pg::AdminExec(
+      database_.admin_dsn,
+      absl::StrCat("UPDATE wallet SET earned = 11 WHERE contact_id = '", Id(7).ToString(), "'")));
+  clock_.Set(At("2026-03-01 12:00"));
+  EXPECT_EQ(RunDue(), 199);
+  EXPECT_EQ(Count("SELECT count(*) FROM wallet WHERE expired = 10"), 199);
+}
+
+TEST_F(LoyaltyTest, AnErasureReachesWhatWasSaidByAnOlderName) {
+  CLM_ASSERT_OK(CreateProgram());
+  auto request = EarnRequest(1, 100);
+  request.set_reason("birthday of Ada L.");
+  request.set_external_id("order 7");
+  request.set_request_id(Id(77).ToString());
+  CLM_ASSERT_OK(Do(&Node::ledger, &LedgerHandlers::EarnPoints, request));
+  CLM_ASSERT_OK(Earn(2, 1));
+  CLM_ASSERT_OK(Merge(2, 1));
+  RunDue();
+  CLM_ASSERT_OK(Erase(2));
+  for (const char* table : {"posting_note", "external_key", "request"}) {
+    EXPECT_EQ(Count(absl::StrCat("SELECT count(*) FROM ", table,
+                                 " AS t WHERE strpos(t::text, encode('birthday', 'hex')) > 0 "
+                                 "OR strpos(t::text, 'birthday') > 0")),
+              0)
+        << table;
+  }
+}
+
 TEST_F(LoyaltyTest, AnErasureKeepsTheSumsAndTakesThePersonAway) {
   CLM_ASSERT_OK(CreateProgram("", "1M"));
   auto request = EarnRequest(1, 100);

@@ -251,14 +251,19 @@ constexpr pg::Statement kInsertNotes{"loyalty.insert_notes", R"sql(
 
 constexpr pg::Statement kForgetNotes{"loyalty.forget_notes", R"sql(
   DELETE FROM posting_note
-  WHERE tenant_id = $1::text AND contact_id = $2::uuid AND program_id = $3::text)sql"};
+  WHERE tenant_id = $1::text AND contact_id = ANY ($2::uuid[]) AND program_id = $3::text)sql"};
 
 constexpr pg::Statement kForgetAnswers{"loyalty.forget_answers", R"sql(
   UPDATE external_key SET response = ''
-  WHERE contact_id = $2::uuid AND program_id = $3::text AND tenant_id = $1::text)sql"};
+  WHERE contact_id = ANY ($2::uuid[]) AND program_id = $3::text AND tenant_id = $1::text)sql"};
 
 constexpr pg::Statement kForgetRequests{"loyalty.forget_requests", R"sql(
-  DELETE FROM request WHERE aggregate_id = $2::uuid AND tenant_id = $1::text)sql"};
+  DELETE FROM request WHERE aggregate_id = ANY ($2::uuid[]) AND tenant_id = $1::text)sql"};
+
+// Whoever became the contact: what was said about them was said about the same person.
+constexpr pg::Statement kAliasesOf{"loyalty.aliases_of", R"sql(
+  SELECT a.contact_id FROM contact_alias a
+  WHERE a.merged_into = $2::uuid AND a.tenant_id = $1::text)sql"};
 
 constexpr pg::Statement kInsertExternals{"loyalty.insert_externals", R"sql(
   INSERT INTO external_key (tenant_id, program_id, source, external_id, kind, contact_id,
@@ -883,8 +888,8 @@ absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(FlushPostings(tx));
   CLM_RETURN_IF_ERROR(FlushExternals(tx));
   for (const MemberKey& member : forgotten_) {
-    pg::Args args;
-    args.Add(member.tenant).Add(member.contact).Add(member.program);
+    CLM_ASSIGN_OR_RETURN(pg::Args args, PersonArgs(tx, member));
+    args.Add(member.program);
     for (const pg::Statement* statement : {&kForgetNotes, &kForgetAnswers}) {
       CLM_RETURN_IF_ERROR(tx.Exec(*statement, args).status());
     }
@@ -1166,11 +1171,21 @@ absl::Status LoyaltyWork::FlushExternals(pg::Tx& tx) {
 
 absl::Status LoyaltyWork::Sweep(pg::Tx& tx) {
   for (const MemberKey& member : forgotten_) {
-    pg::Args args;
-    args.Add(member.tenant).Add(member.contact);
+    CLM_ASSIGN_OR_RETURN(const pg::Args args, PersonArgs(tx, member));
     CLM_RETURN_IF_ERROR(tx.Exec(kForgetRequests, args).status());
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<pg::Args> LoyaltyWork::PersonArgs(pg::Tx& tx, const MemberKey& member) {
+  pg::Args contact;
+  contact.Add(member.tenant).Add(member.contact);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kAliasesOf, contact));
+  std::vector<Uuid> contacts = {member.contact};
+  for (int i = 0; i < rows.size(); ++i) contacts.push_back(rows[i].Uuid(0));
+  pg::Args args;
+  args.Add(member.tenant).AddArray(std::move(contacts));
+  return args;
 }
 
 absl::Status LoyaltyWork::Committed(const journal::Offsets&) {
@@ -1185,7 +1200,7 @@ std::vector<const pg::Statement*> LoyaltyWorkStatements() {
           &kSaveWallets,     &kInsertLots,     &kUpdateLots,     &kInsertHolds, &kUpdateHolds,
           &kMoveLots,        &kMoveHolds,      &kInsertPostings, &kInsertNotes, &kForgetNotes,
           &kInsertExternals, &kLoadAliases,    &kContactMembers, &kSaveAlias,   &kFlattenAliases,
-          &kFlattenMembers,  &kForgetAnswers,  &kForgetRequests};
+          &kFlattenMembers,  &kForgetAnswers,  &kForgetRequests, &kAliasesOf};
 }
 
 }  // namespace clm::loyalty

@@ -255,6 +255,8 @@ class LoyaltyWork : public journal::Work {
   absl::Status FlushPostings(pg::Tx& tx);
   absl::Status FlushNotes(pg::Tx& tx);
   absl::Status FlushExternals(pg::Tx& tx);
+  // The tenant, and the member's contact with all that were merged into it.
+  static absl::StatusOr<pg::Args> PersonArgs(pg::Tx& tx, const MemberKey& member);
 
   const Clock* const clock_;
   const std::function<void(absl::Time)> on_due_;

@@ -166,13 +166,12 @@ void ProgramHandlers::EnrolMember(const rpc::Call& call, const v1::EnrolMemberRe
                                         const MemberKey& m) -> absl::StatusOr<v1::Member> {
     const Program* terms = work.FindProgram(program);
     if (terms == nullptr) return error::NotFound(NameOf(program));
+    if (const auto into = MergedInto(work, m)) return Moved(*into);
     const Member* known = work.FindMember(m);
     if (known == nullptr) {
-      if (const auto alias = work.AliasOf({m.tenant, m.contact})) return Moved(*alias);
       Enrol(work, recorder, m);
       return NewMember(*terms, m, recorder.now());
     }
-    if (known->merged_into) return Moved(*known->merged_into);
     if (known->erased) {
       return error::Precondition("MEMBER_ERASED", "contact: the person was erased");
     }

@@ -53,7 +53,7 @@ absl::StatusOr<Posting> Happen(Wallet& wallet, const Due& due) {
       return booking.Finish();
     }
     case Step::kEndHold: {
-      Booking booking(PostingKind::kRelease, Uuid::V5(due.hold->id, "time_out"), due.at);
+      Booking booking(PostingKind::kRelease, TimeOutPosting(due.hold->id), due.at);
       CLM_RETURN_IF_ERROR(booking.EndHold(wallet, *due.hold, HoldState::kTimedOut, 0).status());
       return booking.Finish();
     }
@@ -67,6 +67,8 @@ absl::StatusOr<Posting> Happen(Wallet& wallet, const Due& due) {
 }
 
 }  // namespace
+
+Uuid TimeOutPosting(const Uuid& hold) { return Uuid::V5(hold, "time_out"); }
 
 absl::StatusOr<std::vector<Posting>> Settle(Wallet& wallet, absl::Time now) {
   Wallet draft = wallet;

@@ -50,6 +50,11 @@ std::optional<Uuid> MovedTo(const absl::Status& status) {
   return Uuid::Parse(error::MetadataValue(status, "contact"));
 }
 
+std::optional<Uuid> MergedInto(const LoyaltyWork& work, const MemberKey& member) {
+  const Member* known = work.FindMember(member);
+  return known != nullptr ? known->merged_into : work.AliasOf({member.tenant, member.contact});
+}
+
 void Enrol(LoyaltyWork& work, journal::Recorder& recorder, const MemberKey& key) {
   work.SaveMember(key, {.enrol_time = recorder.now()});
   v1::MemberEnrolled enrolled;
@@ -64,15 +69,13 @@ absl::StatusOr<WalletSession> WalletSession::Open(LoyaltyWork& work, journal::Re
   const Program* program = work.FindProgram({member.tenant, member.program});
   if (program == nullptr) return error::NotFound(NameOf(ProgramKey{member.tenant, member.program}));
   CLM_ASSIGN_OR_RETURN(const WalletTerms* terms, FindWallet(*program, wallet));
+  if (const auto into = MergedInto(work, member)) return Moved(*into);
   const Member* known = work.FindMember(member);
   if (known == nullptr) {
-    if (const auto alias = work.AliasOf({member.tenant, member.contact})) return Moved(*alias);
     if (admit != Admit::kNewcomers || program->join_policy == JoinPolicy::kEnrolment) {
       return error::NotFound(NameOf(member));
     }
     Enrol(work, recorder, member);
-  } else if (known->merged_into) {
-    return Moved(*known->merged_into);
   } else if (known->erased && admit != Admit::kErased) {
     return error::Precondition("MEMBER_ERASED",
                                "member: the person was erased; their points do not move any more");
@@ -88,12 +91,9 @@ absl::Status WalletSession::SettleNow() {
     int64_t amount = 0;
     for (const Entry& entry : posting.entries) amount += std::max<int64_t>(0, entry.amount);
     const StoredPosting stored = Post(posting, {.amount = amount});
-    if (posting.kind != PostingKind::kRelease) continue;
     for (const auto& [id, hold] : wallet_->holds) {
-      if (hold.state != HoldState::kTimedOut) continue;
-      const LoyaltyWork::HoldPlace* place = work_->FindHold(member_, id);
-      if (place == nullptr || place->end_posting) continue;
-      LoyaltyWork::HoldPlace ended = *place;
+      if (posting.id != TimeOutPosting(id)) continue;
+      LoyaltyWork::HoldPlace ended = *work_->FindHold(member_, id);
       ended.end_posting = stored.key.number;
       work_->SaveHold(member_, id, std::move(ended));
     }

@@ -25,6 +25,9 @@ absl::Status Moved(const Uuid& to);
 // Whether `status` is that, and where to.
 std::optional<Uuid> MovedTo(const absl::Status& status);
 
+// Whom the member's contact was merged into, whether or not their points have followed yet.
+std::optional<Uuid> MergedInto(const LoyaltyWork& work, const MemberKey& member);
+
 // What a caller says about a posting.
 struct PostingNote {
   int64_t amount = 0;
