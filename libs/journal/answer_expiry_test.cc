@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "libs/base/clock.h"
 #include "libs/journal/test_work.h"
+#include "libs/testing/eventually.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
 
@@ -150,7 +151,7 @@ TEST_F(AnswerExpiryTest, TheThreadExpiresAndSaysWhatIsLeft) {
   options.poll = absl::Milliseconds(1);
   AnswerExpiry expiry(options);
   expiry.Start();
-  while (Answers() > 0) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_TRUE(clm::testing::Eventually([&] { return Answers() == 0; }));
   expiry.Stop();
   EXPECT_EQ(expiry.overdue(), absl::ZeroDuration());
   // The lease was given back.

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/base/clock.h"
 #include "libs/journal/test_work.h"
+#include "libs/testing/eventually.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
 
@@ -154,7 +155,7 @@ TEST_F(FollowerTest, WhatIsNewIsLeftToTheLanesForAPause) {
   options.pause = absl::Hours(1);
   Follower follower(std::move(options));
   follower.Start();
-  while (follower.stats().owned < kShards) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_TRUE(clm::testing::Eventually([&] { return follower.stats().owned == kShards; }));
   // Its head is known before its lane has told it.
   const auto lanes = NewLanes(false);
   AddSome(*lanes, 1);
@@ -162,7 +163,7 @@ TEST_F(FollowerTest, WhatIsNewIsLeftToTheLanesForAPause) {
     absl::MutexLock lock(&mu_);
     return !sizes_.empty();
   };
-  while (follower.stats().not_due == 0 && !told()) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_TRUE(clm::testing::Eventually([&] { return follower.stats().not_due > 0 || told(); }));
   follower.Stop();
   EXPECT_FALSE(told());
 }

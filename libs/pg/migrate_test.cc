@@ -12,6 +12,7 @@
 #include "libs/pg/admin.h"
 #include "libs/pg/pg.h"
 #include "libs/testing/at_once.h"
+#include "libs/testing/eventually.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
 
@@ -213,8 +214,8 @@ TEST_F(MigrateTest, ALockedTableIsTriedAgain) {
     CLM_RETURN_IF_ERROR(tx.ExecDynamic("LOCK TABLE a IN ACCESS SHARE MODE").status());
     migration = std::thread([&] { report = Migrate(admin_, schema_); });
     // Until it has waited, and has given up waiting.
-    while (!waiting()) absl::SleepFor(absl::Milliseconds(2));
-    while (waiting()) absl::SleepFor(absl::Milliseconds(2));
+    EXPECT_TRUE(clm::testing::Eventually(waiting));
+    EXPECT_TRUE(clm::testing::Eventually([&] { return !waiting(); }));
     return absl::OkStatus();
   }));
   migration.join();
