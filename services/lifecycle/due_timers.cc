@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/mutex.h"
 #include "libs/base/error.h"
 #include "libs/base/failpoint.h"
 #include "libs/base/shard.h"
@@ -95,24 +96,13 @@ absl::Status RunTasks(journal::Lanes& lanes, const std::vector<Task>& tasks) {
 
 }  // namespace
 
-DueTimers::~DueTimers() { Stop(); }
-
-void DueTimers::Start() {
-  thread_ = std::thread([this] { Loop(); });
-}
-
-void DueTimers::Stop() {
-  {
-    absl::MutexLock lock(&mu_);
-    stop_ = true;
-  }
-  if (thread_.joinable()) thread_.join();
-}
-
-void DueTimers::Expect(absl::Time due) {
-  absl::MutexLock lock(&mu_);
-  expected_ = std::min(expected_, due);
-}
+DueTimers::DueTimers(Options options)
+    : options_(std::move(options)),
+      loop_({.clock = options_.clock,
+             .poll = options_.poll,
+             .round = [this] { return RunOnce().status(); },
+             .next = [this] { return options_.reader->NextDue(); },
+             .on_trouble = options_.on_trouble}) {}
 
 absl::StatusOr<int> DueTimers::FireDue(absl::Time now) {
   CLM_ASSIGN_OR_RETURN(const std::vector<DueCustomer> due,
@@ -148,10 +138,7 @@ absl::StatusOr<int> DueTimers::WorkOnJob(absl::Time now) {
   if (!job) return 0;
   int folded = 0;
   for (bool mine = true; mine;) {
-    {
-      absl::MutexLock lock(&mu_);
-      if (stop_) break;
-    }
+    if (loop_.stopping()) break;
     CLM_ASSIGN_OR_RETURN(const std::vector<EntityKey> page,
                          options_.reader->CustomersAfter(job->tenant, job->done_up_to, kJobPage));
     std::vector<Task> tasks;
@@ -179,39 +166,7 @@ absl::StatusOr<int> DueTimers::RunOnce() {
     CLM_ASSIGN_OR_RETURN(const int due, FireDue(now));
     folded += marked + jobs + due;
     if (marked + jobs + due == 0) return folded;
-    absl::MutexLock lock(&mu_);
-    if (stop_) return folded;
-  }
-}
-
-void DueTimers::Loop() {
-  for (;;) {
-    {
-      absl::MutexLock lock(&mu_);
-      if (stop_) return;
-      expected_ = absl::InfiniteFuture();
-    }
-    const auto folded = RunOnce();
-    if (!folded.ok() && options_.on_trouble) options_.on_trouble(folded.status());
-    absl::Time wake = absl::InfiniteFuture();
-    if (folded.ok()) {
-      const auto next = options_.reader->NextDue();
-      if (next.ok()) wake = *next;
-    }
-    absl::MutexLock lock(&mu_);
-    const absl::Time now = options_.clock->Now();
-    const absl::Duration pause = std::clamp(wake - now, absl::Milliseconds(1), options_.poll);
-    const absl::Time end = now + pause;
-    const auto ready = [this, end]()
-                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_ || expected_ < end; };
-    mu_.AwaitWithTimeout(absl::Condition(&ready), pause);
-    if (stop_) return;
-    // Something earlier was announced meanwhile.
-    const absl::Duration rest = expected_ - options_.clock->Now();
-    if (expected_ < end && rest > absl::ZeroDuration()) {
-      const auto stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_; };
-      mu_.AwaitWithTimeout(absl::Condition(&stopped), std::min(rest, options_.poll));
-    }
+    if (loop_.stopping()) return folded;
   }
 }
 

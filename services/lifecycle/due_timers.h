@@ -7,14 +7,12 @@
 #define CLM_SERVICES_LIFECYCLE_DUE_TIMERS_H_
 
 #include <functional>
-#include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
+#include "libs/journal/due_loop.h"
 #include "libs/journal/lanes.h"
 #include "services/lifecycle/pg_lifecycle_store.h"
 
@@ -36,31 +34,26 @@ class DueTimers {
     // Told what keeps it from working; it goes on trying.
     std::function<void(const absl::Status&)> on_trouble;
   };
-  explicit DueTimers(Options options) : options_(std::move(options)) {}
-  ~DueTimers();
+  explicit DueTimers(Options options);
 
-  void Start();
+  void Start() { loop_.Start(); }
   // Lets the folds under way finish. Idempotent.
-  void Stop();
+  void Stop() { loop_.Stop(); }
 
   // Something falls due at `due`: for LifecycleWork::Context::on_due.
-  void Expect(absl::Time due);
+  void Expect(absl::Time due) { loop_.Expect(due); }
 
   // One round without the thread, for tests: folds everything that is due now. Returns how many
   // customers were folded.
   absl::StatusOr<int> RunOnce();
 
  private:
-  void Loop();
   absl::StatusOr<int> FireDue(absl::Time now);
   absl::StatusOr<int> RefoldMarked();
   absl::StatusOr<int> WorkOnJob(absl::Time now);
 
   const Options options_;
-  absl::Mutex mu_;
-  absl::Time expected_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
-  bool stop_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread thread_;
+  journal::DueLoop loop_;
 };
 
 }  // namespace clm::lifecycle

@@ -9,7 +9,7 @@
 #include "libs/base/status_macros.h"
 #include "libs/cache/cache_follower.h"
 #include "libs/cache/customer_hash.h"
-#include "libs/journal/consumer.h"
+#include "libs/journal/consumer_in_module.h"
 #include "libs/journal/doorbell.h"
 #include "libs/journal/expiry_in_module.h"
 #include "libs/journal/feed.h"
@@ -149,7 +149,6 @@ class LifecycleModule : public app::Module {
   }
 
   absl::Status Serve(app::Runtime& runtime) override {
-    CLM_ASSIGN_OR_RETURN(auto channel, runtime.Channel(kContactSource));
     journal::Consumer::Options options;
     options.source = kContactSource;
     options.pool = pool_.get();
@@ -158,27 +157,8 @@ class LifecycleModule : public app::Module {
     // All shards together stay below what the lanes let wait.
     options.max_records = 128;
     options.max_ahead = 256;
-    contact_events_ = std::make_unique<journal::RemoteFeed>(std::move(channel), runtime.identity());
-    options.fetch = [this](const event::v1::FetchRequest& request, absl::Time deadline) {
-      return contact_events_->Fetch(request, deadline);
-    };
-    options.cancel_fetch = [this] { contact_events_->Cancel(); };
-    obs::Counter& parked = runtime.metrics().GetCounter(
-        "clm_events_parked_total", "Events put aside because they could not be applied.",
-        {{"service", kName}, {"source", kContactSource}});
-    options.on_parked = [&parked](const event::v1::Event& event, const absl::Status& status) {
-      parked.Add();
-      obs::Error("event parked",
-                 {{"event", event.id()}, {"type", event.type()}, {"error", status}});
-    };
-    options.on_trouble = [](const absl::Status& status) {
-      obs::Warn("the contact feed is held up", {{"error", status}});
-    };
-    consumer_ = std::make_unique<journal::Consumer>(std::move(options));
-    lag_ = runtime.metrics().WatchGauge(
-        "clm_feed_lag_events", "Events known to exist and not applied; shards of this process.",
-        {{"service", kName}, {"source", kContactSource}},
-        [this] { return static_cast<double>(consumer_->stats().lag); });
+    CLM_ASSIGN_OR_RETURN(consumer_,
+                         journal::ConsumerInModule::New(runtime, kName, std::move(options)));
     consumer_->Start();
     timers_->Start();
     expiry_->Start();
@@ -236,7 +216,6 @@ class LifecycleModule : public app::Module {
 
   void Stop() override {
     Drain();
-    lag_.reset();
     totals_differ_.reset();
     consumer_.reset();
     expiry_.reset();
@@ -276,10 +255,9 @@ class LifecycleModule : public app::Module {
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<LifecycleHandlers> handlers_;
   std::unique_ptr<InsightsModulePart> insights_;
-  std::unique_ptr<journal::RemoteFeed> contact_events_;
-  std::unique_ptr<journal::Consumer> consumer_;
+  std::unique_ptr<journal::ConsumerInModule> consumer_;
   std::unique_ptr<TotalsCheck> totals_;
-  std::shared_ptr<void> lag_, totals_differ_;
+  std::shared_ptr<void> totals_differ_;
 };
 
 }  // namespace

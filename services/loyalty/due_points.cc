@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/mutex.h"
 #include "libs/base/error.h"
 #include "libs/base/failpoint.h"
 #include "libs/base/shard.h"
@@ -94,22 +95,13 @@ class Outcome {
 
 }  // namespace
 
-void DuePoints::Start() {
-  thread_ = std::thread([this] { Loop(); });
-}
-
-void DuePoints::Stop() {
-  {
-    absl::MutexLock lock(&mu_);
-    stop_ = true;
-  }
-  if (thread_.joinable()) thread_.join();
-}
-
-void DuePoints::Expect(absl::Time due) {
-  absl::MutexLock lock(&mu_);
-  expected_ = std::min(expected_, due);
-}
+DuePoints::DuePoints(Options options)
+    : options_(std::move(options)),
+      loop_({.clock = options_.clock,
+             .poll = options_.poll,
+             .round = [this] { return RunOnce().status(); },
+             .next = [this] { return options_.reader->NextDue(); },
+             .on_trouble = options_.on_trouble}) {}
 
 absl::StatusOr<int> DuePoints::SettleDue() {
   CLM_ASSIGN_OR_RETURN(const std::vector<WalletKey> due,
@@ -189,41 +181,7 @@ absl::StatusOr<int> DuePoints::RunOnce() {
     CLM_ASSIGN_OR_RETURN(const int settled, SettleDue());
     done += moved + settled;
     if (moved + settled == 0) return done;
-    absl::MutexLock lock(&mu_);
-    if (stop_) return done;
-  }
-}
-
-void DuePoints::Loop() {
-  for (;;) {
-    {
-      absl::MutexLock lock(&mu_);
-      if (stop_) return;
-      expected_ = absl::InfiniteFuture();
-    }
-    absl::Status status = RunOnce().status();
-    absl::Time wake = absl::InfiniteFuture();
-    if (status.ok()) {
-      const auto next = options_.reader->NextDue();
-      status.Update(next.status());
-      if (next.ok()) wake = *next;
-    }
-    if (!status.ok() && options_.on_trouble) options_.on_trouble(status);
-    const absl::Time now = options_.clock->Now();
-    const absl::Duration pause =
-        status.ok() ? std::clamp(wake - now, absl::Milliseconds(1), options_.poll) : options_.poll;
-    absl::MutexLock lock(&mu_);
-    const absl::Time end = now + pause;
-    const auto called = [this, end]()
-                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_ || expected_ < end; };
-    mu_.AwaitWithTimeout(absl::Condition(&called), pause);
-    if (stop_) return;
-    // Something earlier was announced meanwhile.
-    const absl::Duration rest = expected_ - options_.clock->Now();
-    if (expected_ < end && rest > absl::ZeroDuration()) {
-      const auto stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_; };
-      mu_.AwaitWithTimeout(absl::Condition(&stopped), std::min(rest, options_.poll));
-    }
+    if (loop_.stopping()) return done;
   }
 }
 

@@ -6,14 +6,12 @@
 #define CLM_SERVICES_LOYALTY_DUE_POINTS_H_
 
 #include <functional>
-#include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
+#include "libs/journal/due_loop.h"
 #include "libs/journal/lanes.h"
 #include "services/loyalty/loyalty_reader.h"
 
@@ -33,30 +31,25 @@ class DuePoints {
     // Told what keeps it from working; it goes on trying.
     std::function<void(const absl::Status&)> on_trouble;
   };
-  explicit DuePoints(Options options) : options_(std::move(options)) {}
-  ~DuePoints() { Stop(); }
+  explicit DuePoints(Options options);
 
-  void Start();
+  void Start() { loop_.Start(); }
   // Lets what is under way finish. Idempotent.
-  void Stop();
+  void Stop() { loop_.Stop(); }
 
   // Something falls due at `due`: for LoyaltyWork.
-  void Expect(absl::Time due);
+  void Expect(absl::Time due) { loop_.Expect(due); }
 
   // One round without the thread, for tests: does everything that is due now. Returns how many
   // wallets and members that were.
   absl::StatusOr<int> RunOnce();
 
  private:
-  void Loop();
   absl::StatusOr<int> SettleDue();
   absl::StatusOr<int> MoveMerged();
 
   const Options options_;
-  absl::Mutex mu_;
-  absl::Time expected_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
-  bool stop_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread thread_;
+  journal::DueLoop loop_;
 };
 
 }  // namespace clm::loyalty

@@ -8,7 +8,7 @@
 #include "clm/loyalty/v1/program_service.grpc.pb.h"
 #include "libs/base/page_token.h"
 #include "libs/base/status_macros.h"
-#include "libs/journal/consumer.h"
+#include "libs/journal/consumer_in_module.h"
 #include "libs/journal/doorbell.h"
 #include "libs/journal/expiry_in_module.h"
 #include "libs/journal/feed.h"
@@ -120,33 +120,13 @@ class LoyaltyModule : public app::Module {
   }
 
   absl::Status Serve(app::Runtime& runtime) override {
-    CLM_ASSIGN_OR_RETURN(auto channel, runtime.Channel(kContactSource));
-    contact_events_ = std::make_unique<journal::RemoteFeed>(std::move(channel), runtime.identity());
     journal::Consumer::Options options;
     options.source = kContactSource;
     options.pool = pool_.get();
     options.lanes = lanes_.get();
     options.handler = &contact_feed_;
-    options.fetch = [this](const event::v1::FetchRequest& request, absl::Time deadline) {
-      return contact_events_->Fetch(request, deadline);
-    };
-    options.cancel_fetch = [this] { contact_events_->Cancel(); };
-    obs::Counter& parked = runtime.metrics().GetCounter(
-        "clm_events_parked_total", "Events put aside because they could not be applied.",
-        {{"service", kName}, {"source", kContactSource}});
-    options.on_parked = [&parked](const event::v1::Event& event, const absl::Status& status) {
-      parked.Add();
-      obs::Error("event parked",
-                 {{"event", event.id()}, {"type", event.type()}, {"error", status}});
-    };
-    options.on_trouble = [](const absl::Status& status) {
-      obs::Warn("the contact feed is held up", {{"error", status}});
-    };
-    consumer_ = std::make_unique<journal::Consumer>(std::move(options));
-    lag_ = runtime.metrics().WatchGauge(
-        "clm_feed_lag_events", "Events known to exist and not applied; shards of this process.",
-        {{"service", kName}, {"source", kContactSource}},
-        [this] { return static_cast<double>(consumer_->stats().lag); });
+    CLM_ASSIGN_OR_RETURN(consumer_,
+                         journal::ConsumerInModule::New(runtime, kName, std::move(options)));
     consumer_->Start();
     due_->Start();
     expiry_->Start();
@@ -161,7 +141,6 @@ class LoyaltyModule : public app::Module {
 
   void Stop() override {
     Drain();
-    lag_.reset();
     consumer_.reset();
     expiry_.reset();
     if (lanes_ != nullptr) lanes_->Drain();
@@ -189,9 +168,7 @@ class LoyaltyModule : public app::Module {
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<ProgramHandlers> programs_;
   std::unique_ptr<LedgerHandlers> ledger_;
-  std::unique_ptr<journal::RemoteFeed> contact_events_;
-  std::unique_ptr<journal::Consumer> consumer_;
-  std::shared_ptr<void> lag_;
+  std::unique_ptr<journal::ConsumerInModule> consumer_;
 };
 
 }  // namespace
