@@ -100,6 +100,21 @@ TEST_F(LoyaltyTest, PendingPointsBecomeActiveWhenTheirTimeHasCome) {
   ExpectSound();
 }
 
+TEST_F(LoyaltyTest, WhatExpiresNextIsToldAlsoOfPointsThatHaveJustBecomeActive) {
+  CLM_ASSERT_OK(CreateProgram("14D", "1M"));
+  CLM_ASSERT_OK(Earn(1, 100));
+  clock_.Set(At("2026-02-08 18:00"));
+  EXPECT_EQ(clm::FromProto(BalanceOf(1).next_expire_time()), At("2026-03-09 00:00"));
+  EXPECT_EQ(BalanceOf(1).next_expire_amount(), 100);
+  EXPECT_EQ(RunDue(), 1);
+  EXPECT_EQ(BalanceOf(1).next_expire_amount(), 100);
+  // Points that are held do not expire, and those that come back do.
+  CLM_ASSERT_OK(Hold(1, 30, "15m"));
+  EXPECT_EQ(BalanceOf(1).next_expire_amount(), 70);
+  clock_.Advance(absl::Minutes(15));
+  EXPECT_EQ(BalanceOf(1).next_expire_amount(), 100);
+}
+
 TEST_F(LoyaltyTest, PointsThatWaitForAnActionBecomeActiveByIt) {
   CLM_ASSERT_OK(CreateProgram("on_action"));
   CLM_ASSERT_OK_AND_ASSIGN(const auto earned, Earn(1, 100));

@@ -35,15 +35,23 @@ constexpr pg::Statement kMembers{"loyalty.members", R"sql(
     AND ($3::uuid IS NULL OR contact_id > $3::uuid) AND merged_into IS NULL
   ORDER BY contact_id LIMIT $4::int)sql"};
 
-// The active points of a wallet that expire first after an instant.
+// Of each wallet the active points that expire first after $5.
 constexpr pg::Statement kNextExpiry{"loyalty.next_expiry", R"sql(
-  SELECT n.due_time, (SELECT sum(l.remaining)::bigint FROM lot l WHERE l.contact_id = $2::uuid
-      AND l.program_id = $3::text AND l.wallet_id = $4::text AND l.tenant_id = $1::text
-      AND l.remaining > 0 AND l.pending = false AND l.due_time = n.due_time)
-  FROM (SELECT l.due_time FROM lot l WHERE l.contact_id = $2::uuid AND l.program_id = $3::text
-      AND l.wallet_id = $4::text AND l.tenant_id = $1::text AND l.remaining > 0
-      AND l.pending = false AND l.due_time > $5::timestamptz AND l.due_time < 'infinity'
-    ORDER BY l.due_time LIMIT 1) n)sql"};
+  SELECT w.place, n.due_time, n.remaining
+  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS contact_id,
+               unnest($3::text[]) AS program_id, unnest($4::text[]) AS wallet_id,
+               generate_subscripts($2::uuid[], 1) AS place) AS w
+  CROSS JOIN LATERAL (
+    SELECT l.due_time, sum(l.remaining)::bigint AS remaining FROM lot l
+    WHERE l.contact_id = w.contact_id AND l.program_id = w.program_id
+      AND l.wallet_id = w.wallet_id AND l.tenant_id = w.tenant_id AND l.remaining > 0
+      AND l.pending = false AND l.due_time = (
+        SELECT f.due_time FROM lot f WHERE f.contact_id = w.contact_id
+          AND f.program_id = w.program_id AND f.wallet_id = w.wallet_id
+          AND f.tenant_id = w.tenant_id AND f.remaining > 0 AND f.pending = false
+          AND f.due_time > $5::timestamptz AND f.due_time < 'infinity'
+        ORDER BY f.due_time LIMIT 1)
+    GROUP BY l.due_time) n)sql"};
 
 constexpr pg::Statement kGetPosting{"loyalty.get_posting",
                                     "SELECT " CLM_POSTING_COLUMNS
@@ -148,34 +156,90 @@ absl::StatusOr<std::vector<Program>> LoyaltyReader::Programs(const std::string& 
   return programs;
 }
 
-absl::StatusOr<v1::Member> LoyaltyReader::ViewOf(const Program& program, const MemberKey& key,
-                                                 const Member& member, absl::Time now,
-                                                 absl::Time deadline) {
+namespace {
+
+// The points of a wallet that expire first.
+struct NextExpiry {
+  absl::Time time = absl::InfiniteFuture();
+  int64_t amount = 0;
+
+  void Add(absl::Time at, int64_t points) {
+    if (at > time || points <= 0) return;
+    if (at < time) *this = {at, 0};
+    amount += points;
+  }
+};
+
+int64_t ActiveIn(const Lot& lot, absl::Time now) {
+  return !lot.pending && lot.expire_time > now ? lot.remaining : 0;
+}
+
+// With what has become active since it was stored, which is in the settled wallet alone.
+void AddSettled(const Wallet& stored, const Wallet& settled, absl::Time now, NextExpiry& next) {
+  for (const auto& [id, lot] : settled.lots) {
+    if (lot.expire_time == absl::InfiniteFuture()) continue;
+    next.Add(lot.expire_time, ActiveIn(lot, now) - ActiveIn(stored.lots.at(id), now));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
+    const Program& program, const std::vector<std::pair<MemberKey, Member>>& members,
+    absl::Time now, absl::Time deadline) {
+  std::vector<v1::Member> views;
+  if (members.empty()) return views;
   LoyaltyWork work(&clock_, nullptr);
   work.NeedDueBy(now);
-  for (const WalletTerms& terms : program.wallets) {
-    work.NeedWallet({key.tenant, key.program, terms.id, key.contact});
+  std::vector<WalletKey> keys;
+  std::vector<std::string> tenants, programs, wallets;
+  std::vector<Uuid> contacts;
+  for (const auto& [member, _] : members) {
+    for (const WalletTerms& terms : program.wallets) {
+      keys.push_back({member.tenant, member.program, terms.id, member.contact});
+      work.NeedWallet(keys.back());
+      tenants.push_back(member.tenant);
+      contacts.push_back(member.contact);
+      programs.push_back(member.program);
+      wallets.push_back(terms.id);
+    }
   }
-  CLM_RETURN_IF_ERROR(Load(key.tenant, work, deadline));
-  v1::Member view;
-  view.set_name(NameOf(key));
-  if (!member.erased) view.set_contact(EntityName(kContacts, {key.tenant, key.contact}));
-  clm::ToProto(member.enrol_time, view.mutable_enrol_time());
-  for (const WalletTerms& terms : program.wallets) {
-    Wallet wallet = work.WalletOf({key.tenant, key.program, terms.id, key.contact});
-    CLM_RETURN_IF_ERROR(Settle(wallet, now).status());
-    v1::Balance* balance = view.add_balances();
-    *balance = ToProto(terms.id, wallet.totals);
-    if (wallet.totals.active == 0) continue;
-    pg::Args args;
-    args.Add(key.tenant).Add(key.contact).Add(key.program).Add(terms.id).Add(now);
-    CLM_ASSIGN_OR_RETURN(const pg::Result next,
-                         pool_.Query(ForTenant(key.tenant, deadline), kNextExpiry, args));
-    if (next.empty()) continue;
-    clm::ToProto(next[0].Time(0), balance->mutable_next_expire_time());
-    balance->set_next_expire_amount(next[0].Int(1));
+  pg::Args args;
+  args.AddArray(std::move(tenants)).AddArray(std::move(contacts));
+  args.AddArray(std::move(programs)).AddArray(std::move(wallets)).Add(now);
+  std::vector<NextExpiry> next(keys.size());
+  CLM_RETURN_IF_ERROR(pool_.Read(
+      ForTenant(program.tenant, deadline),
+      [&](pg::Tx& tx) -> absl::Status {
+        CLM_RETURN_IF_ERROR(work.Load(tx));
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kNextExpiry, args));
+        for (int i = 0; i < rows.size(); ++i) {
+          next[rows[i].Int(0) - 1] = {rows[i].Time(1), rows[i].Int(2)};
+        }
+        return absl::OkStatus();
+      },
+      /*repeatable=*/true));
+  size_t at = 0;
+  for (const auto& [key, member] : members) {
+    v1::Member& view = views.emplace_back();
+    view.set_name(NameOf(key));
+    if (!member.erased) view.set_contact(EntityName(kContacts, {key.tenant, key.contact}));
+    clm::ToProto(member.enrol_time, view.mutable_enrol_time());
+    for (const WalletTerms& terms : program.wallets) {
+      const Wallet& stored = work.WalletOf(keys[at]);
+      Wallet settled = stored;
+      CLM_RETURN_IF_ERROR(Settle(settled, now).status());
+      AddSettled(stored, settled, now, next[at]);
+      v1::Balance* balance = view.add_balances();
+      *balance = ToProto(terms.id, settled.totals);
+      if (next[at].amount > 0) {
+        clm::ToProto(next[at].time, balance->mutable_next_expire_time());
+        balance->set_next_expire_amount(next[at].amount);
+      }
+      ++at;
+    }
   }
-  return view;
+  return views;
 }
 
 absl::StatusOr<v1::Member> LoyaltyReader::GetMember(const MemberKey& key, absl::Time now,
@@ -192,7 +256,9 @@ absl::StatusOr<v1::Member> LoyaltyReader::GetMember(const MemberKey& key, absl::
   if (member->merged_into) {
     return GetMember({key.tenant, key.program, *member->merged_into}, now, deadline);
   }
-  return ViewOf(*work.FindProgram(program), key, *member, now, deadline);
+  CLM_ASSIGN_OR_RETURN(const auto views,
+                       ViewsOf(*work.FindProgram(program), {{key, *member}}, now, deadline));
+  return views[0];
 }
 
 absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::Members(const ProgramKey& key,
@@ -204,15 +270,12 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::Members(const ProgramKey&
   args.Add(key.tenant).Add(key.program).Add(after).Add(limit);
   CLM_ASSIGN_OR_RETURN(const pg::Result rows,
                        pool_.Query(ForTenant(key.tenant, deadline), kMembers, args));
-  std::vector<v1::Member> members;
+  std::vector<std::pair<MemberKey, Member>> members;
   for (int i = 0; i < rows.size(); ++i) {
-    const Member member{rows[i].Time(1), std::nullopt, rows[i].Bool(2)};
-    CLM_ASSIGN_OR_RETURN(
-        v1::Member view,
-        ViewOf(program, {key.tenant, key.program, rows[i].Uuid(0)}, member, now, deadline));
-    members.push_back(std::move(view));
+    members.push_back({{key.tenant, key.program, rows[i].Uuid(0)},
+                       {rows[i].Time(1), std::nullopt, rows[i].Bool(2)}});
   }
-  return members;
+  return ViewsOf(program, members, now, deadline);
 }
 
 absl::StatusOr<v1::Hold> LoyaltyReader::GetHold(const HoldName& name, absl::Time now,

@@ -70,8 +70,10 @@ class LoyaltyReader {
  private:
   // Loads what `work` needs, in one snapshot.
   absl::Status Load(const std::string& tenant, LoyaltyWork& work, absl::Time deadline);
-  absl::StatusOr<v1::Member> ViewOf(const Program& program, const MemberKey& key,
-                                    const Member& member, absl::Time now, absl::Time deadline);
+  // In their order, of one snapshot, by as many statements as for one.
+  absl::StatusOr<std::vector<v1::Member>> ViewsOf(
+      const Program& program, const std::vector<std::pair<MemberKey, Member>>& members,
+      absl::Time now, absl::Time deadline);
 
   pg::Pool& pool_;
   const Clock& clock_;
