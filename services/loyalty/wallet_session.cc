@@ -55,6 +55,14 @@ std::optional<Uuid> MergedInto(const LoyaltyWork& work, const MemberKey& member)
   return known != nullptr ? known->merged_into : work.AliasOf({member.tenant, member.contact});
 }
 
+absl::Status MemberMerged(absl::string_view field, const MemberKey& member, const Uuid& into) {
+  MemberKey now = member;
+  now.contact = into;
+  return error::Precondition("MEMBER_MERGED",
+                             absl::StrCat(field, ": was merged into ", NameOf(now)),
+                             {{"member", NameOf(now)}});
+}
+
 void Enrol(LoyaltyWork& work, journal::Recorder& recorder, const MemberKey& key) {
   work.SaveMember(key, {.enrol_time = recorder.now()});
   v1::MemberEnrolled enrolled;

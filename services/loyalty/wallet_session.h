@@ -28,6 +28,10 @@ std::optional<Uuid> MovedTo(const absl::Status& status);
 // Whom the member's contact was merged into, whether or not their points have followed yet.
 std::optional<Uuid> MergedInto(const LoyaltyWork& work, const MemberKey& member);
 
+// FAILED_PRECONDITION, reason MEMBER_MERGED, naming who the member of `field` is: for requests that
+// cannot follow there, because it is on a shard that is not locked.
+absl::Status MemberMerged(absl::string_view field, const MemberKey& member, const Uuid& into);
+
 // What a caller says about a posting.
 struct PostingNote {
   int64_t amount = 0;

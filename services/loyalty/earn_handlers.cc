@@ -1,0 +1,302 @@
+// The RPCs of LedgerService by which points come, and by which they are taken back.
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "libs/base/error.h"
+#include "libs/base/shard.h"
+#include "libs/base/status_macros.h"
+#include "libs/journal/mutate.h"
+#include "libs/rpc/status.h"
+#include "services/loyalty/ledger.h"
+#include "services/loyalty/ledger_handlers.h"
+#include "services/loyalty/loyalty_proto.h"
+#include "services/loyalty/wallet_request.h"
+#include "services/loyalty/wallet_session.h"
+
+namespace clm::loyalty {
+namespace {
+
+using Admit = WalletSession::Admit;
+
+// How points are earned, where a request says something else than the wallet.
+struct EarnTerms {
+  std::optional<PendingRule> pending;
+  std::optional<ExpiryRule> expiry;
+};
+
+absl::StatusOr<EarnTerms> ParseEarnTerms(const std::string& prefix, const std::string& pending,
+                                         const std::string& expiry) {
+  EarnTerms terms;
+  error::FieldErrors errors;
+  if (!pending.empty()) {
+    const auto rule = ParsePendingRule(prefix + "pending", pending);
+    errors.AddStatus("", rule.status());
+    if (rule.ok()) terms.pending = *rule;
+  }
+  if (!expiry.empty()) {
+    const auto rule = ParseExpiryRule(prefix + "expiry", expiry, RoundUp::kNone);
+    errors.AddStatus("", rule.status());
+    if (rule.ok()) terms.expiry = *rule;
+  }
+  CLM_RETURN_IF_ERROR(errors.ToStatus());
+  return terms;
+}
+
+// A lot as the wallet's terms, or those of the request, want it.
+NewLot LotOf(const WalletSession& session, int64_t amount, const EarnTerms& terms) {
+  const absl::TimeZone zone = ZoneOf(session.program());
+  const absl::Time now = session.now();
+  NewLot lot{.id = Uuid::V7(now), .amount = amount, .earn_time = now};
+  const PendingRule& pending = terms.pending ? *terms.pending : session.terms().pending;
+  ExpiryRule expiry = session.terms().expiry;
+  if (terms.expiry) expiry.after = terms.expiry->after;
+  absl::Time counted_from = now;
+  if (pending.kind != PendingRule::Kind::kImmediate) {
+    const std::optional<absl::Time> active = ActiveFrom(pending, now, zone);
+    lot.activate_time = active.value_or(absl::InfiniteFuture());
+    counted_from = active.value_or(now);
+  }
+  lot.expire_time = ExpireTime(expiry, counted_from, zone);
+  return lot;
+}
+
+absl::StatusOr<Made<v1::PostingResponse>> EarnIn(WalletSession& session, const rpc::Call& call,
+                                                 const v1::EarnPointsRequest& request,
+                                                 const EarnTerms& terms) {
+  const absl::Time now = session.now();
+  CLM_ASSIGN_OR_RETURN(
+      const Posting posting,
+      Earn(session.wallet(), LotOf(session, request.amount(), terms), Uuid::V7(now), now));
+  const StoredPosting posted =
+      session.Post(posting, ExternalNoteOf(call, request, request.amount()));
+  return AnswerOf(posted, session);
+}
+
+// The lot that an earn made.
+absl::StatusOr<Uuid> LotOf(const StoredPosting& posting) {
+  for (const Entry& entry : posting.posting.entries) {
+    if (entry.lot) return *entry.lot;
+  }
+  return error::Internal("a posting that earned points names no lot");
+}
+
+}  // namespace
+
+void LedgerHandlers::EarnPoints(const rpc::Call& call, const v1::EarnPointsRequest& request,
+                                rpc::Reply<v1::PostingResponse> reply) {
+  const auto member = ParseMemberName("member", request.member());
+  if (!member.ok()) return reply(member.status());
+  const auto terms = ParseEarnTerms("", request.pending(), request.expiry());
+  if (!terms.ok()) return reply(terms.status());
+  const auto external = ExternalOf(call, *member, PostingKind::kEarn, request);
+  if (!external.ok()) return reply(external.status());
+  const auto rehearsal = RehearsalOf(call, request);
+  if (!rehearsal.ok()) return reply(rehearsal.status());
+  WalletRequest<v1::PostingResponse> earn;
+  earn.info = journal::InfoFor(call, member->tenant, request);
+  earn.member = *member;
+  earn.wallet = request.wallet();
+  earn.admit = Admit::kNewcomers;
+  earn.external = *external;
+  earn.rehearsal = *rehearsal;
+  earn.apply = [call, request, terms = *terms](LoyaltyWork&, WalletSession& session) {
+    return EarnIn(session, call, request, terms);
+  };
+  RunOnWallet(*parts_.lanes, std::move(earn), std::move(reply));
+}
+
+void LedgerHandlers::ActivatePoints(const rpc::Call& call, const v1::ActivatePointsRequest& request,
+                                    rpc::Reply<v1::PostingResponse> reply) {
+  const auto key = ParsePostingName("posting", request.posting());
+  if (!key.ok()) return reply(key.status());
+  PostingRequest<v1::PostingResponse> activate;
+  activate.info = journal::InfoFor(call, key->member.tenant, request);
+  activate.posting = *key;
+  activate.kinds = {PostingKind::kEarn};
+  activate.only = "earned points can be made active";
+  activate.apply = [call, request, key = *key](
+                       LoyaltyWork&, WalletSession& session,
+                       const StoredPosting& earned) -> absl::StatusOr<Made<v1::PostingResponse>> {
+    CLM_ASSIGN_OR_RETURN(const Uuid lot, LotOf(earned));
+    CLM_ASSIGN_OR_RETURN(const Posting posting,
+                         Activate(session.wallet(), lot, Uuid::V7(session.now()), session.now()));
+    PostingNote note = NoteOf(call, request, earned.amount);
+    note.refers_to = key;
+    return AnswerOf(session.Post(posting, std::move(note)), session);
+  };
+  RunOnPosting(*parts_.lanes, std::move(activate), std::move(reply));
+}
+
+void LedgerHandlers::ReturnPoints(const rpc::Call& call, const v1::ReturnPointsRequest& request,
+                                  rpc::Reply<v1::ReturnPointsResponse> reply) {
+  const auto key = ParsePostingName("posting", request.posting());
+  if (!key.ok()) return reply(key.status());
+  const auto external = ExternalOf(call, key->member, PostingKind::kReturn, request);
+  if (!external.ok()) return reply(external.status());
+  PostingRequest<v1::ReturnPointsResponse> take;
+  take.info = journal::InfoFor(call, key->member.tenant, request);
+  take.posting = *key;
+  take.take_back = true;
+  take.kinds = {PostingKind::kEarn};
+  take.only = "earned points can be taken back";
+  take.external = *external;
+  take.apply = [call, request, key = *key](
+                   LoyaltyWork&, WalletSession& session,
+                   const StoredPosting& earned) -> absl::StatusOr<Made<v1::ReturnPointsResponse>> {
+    CLM_ASSIGN_OR_RETURN(const Uuid lot, LotOf(earned));
+    int64_t amount = request.amount();
+    if (amount == 0) {
+      const auto kept = session.wallet().lots.find(lot);
+      if (kept == session.wallet().lots.end()) return error::Internal("a lot is not stored");
+      amount = kept->second.earned - kept->second.returned;
+    }
+    if (amount == 0) {
+      return error::Precondition("RETURN_EXCEEDED",
+                                 "posting: all of its points were taken back already",
+                                 {{"available", "0"}});
+    }
+    CLM_ASSIGN_OR_RETURN(const Return taken,
+                         ReturnEarned(session.wallet(), lot, amount, session.terms().return_policy,
+                                      Uuid::V7(session.now()), session.now()));
+    Made<v1::ReturnPointsResponse> made{{}, key};
+    made.response.set_not_taken(taken.not_taken);
+    if (!taken.posting.entries.empty()) {
+      PostingNote note = ExternalNoteOf(call, request, amount - taken.not_taken);
+      note.refers_to = key;
+      const StoredPosting posted = session.Post(taken.posting, std::move(note));
+      *made.response.mutable_posting() = ToProto(posted);
+      made.posting = posted.key;
+    }
+    *made.response.mutable_balance() = session.balance();
+    return made;
+  };
+  RunOnPosting(*parts_.lanes, std::move(take), std::move(reply));
+}
+
+void LedgerHandlers::AdjustPoints(const rpc::Call& call, const v1::AdjustPointsRequest& request,
+                                  rpc::Reply<v1::PostingResponse> reply) {
+  const auto member = ParseMemberName("member", request.member());
+  if (!member.ok()) return reply(member.status());
+  if (request.amount() == 0) return reply(error::InvalidField("amount", "must not be 0"));
+  // A correction counts at once.
+  const auto terms = ParseEarnTerms("", ToString(PendingRule()), request.expiry());
+  if (!terms.ok()) return reply(terms.status());
+  WalletRequest<v1::PostingResponse> adjust;
+  adjust.info = journal::InfoFor(call, member->tenant, request);
+  adjust.member = *member;
+  adjust.wallet = request.wallet();
+  adjust.spend = std::max<int64_t>(0, -request.amount());
+  adjust.admit = request.amount() > 0 ? Admit::kNewcomers : Admit::kMembers;
+  adjust.apply = [call, request, terms = *terms](
+                     LoyaltyWork&,
+                     WalletSession& session) -> absl::StatusOr<Made<v1::PostingResponse>> {
+    const absl::Time now = session.now();
+    CLM_ASSIGN_OR_RETURN(const Posting posting,
+                         request.amount() > 0
+                             ? AdjustUp(session.wallet(), LotOf(session, request.amount(), terms),
+                                        Uuid::V7(now), now)
+                             : AdjustDown(session.wallet(), -request.amount(), Uuid::V7(now), now));
+    return AnswerOf(session.Post(posting, NoteOf(call, request, request.amount())), session);
+  };
+  RunOnWallet(*parts_.lanes, std::move(adjust), std::move(reply));
+}
+
+namespace {
+
+// One of a batch on its way.
+struct EarnItem {
+  absl::Status status;
+  v1::EarnPointsRequest request;
+  MemberKey member;
+  EarnTerms terms;
+  External external;
+};
+
+EarnItem ItemOf(const rpc::Call& call, const ProgramKey& program, const v1::EarnPointsRequest& wire,
+                const std::string& prefix) {
+  EarnItem item{.request = wire};
+  error::FieldErrors errors;
+  if (!wire.request_id().empty()) errors.Add(prefix + "request_id", "is for EarnPoints only");
+  if (wire.dry_run()) errors.Add(prefix + "dry_run", "is for EarnPoints only");
+  if (wire.has_now()) errors.Add(prefix + "now", "is for EarnPoints only");
+  const auto member = ParseMemberName(prefix + "member", wire.member());
+  errors.AddStatus("", member.status());
+  if (member.ok()) item.member = *member;
+  if (member.ok() && ProgramKey{member->tenant, member->program} != program) {
+    errors.Add(prefix + "member", "is of another programme than the parent");
+  }
+  const auto terms = ParseEarnTerms(prefix, wire.pending(), wire.expiry());
+  errors.AddStatus("", terms.status());
+  if (terms.ok()) item.terms = *terms;
+  const auto external = ExternalOf(call, item.member, PostingKind::kEarn, wire);
+  errors.AddStatus(prefix, external.status());
+  if (external.ok()) item.external = *external;
+  item.status = errors.ToStatus();
+  return item;
+}
+
+absl::StatusOr<v1::PostingResponse> EarnItemNow(const rpc::Call& call, const EarnItem& item,
+                                                LoyaltyWork& work, journal::Recorder& recorder) {
+  using Earned = absl::StatusOr<Made<v1::PostingResponse>>;
+  return Once<v1::PostingResponse>(work, item.external, [&]() -> Earned {
+    if (const auto into = MergedInto(work, item.member))
+      return MemberMerged("member", item.member, *into);
+    CLM_ASSIGN_OR_RETURN(
+        WalletSession session,
+        WalletSession::Open(work, recorder, item.member, item.request.wallet(), Admit::kNewcomers));
+    Earned earned = EarnIn(session, call, item.request, item.terms);
+    // What was due has happened, whatever became of the item.
+    session.Record();
+    return earned;
+  });
+}
+
+}  // namespace
+
+void LedgerHandlers::BatchEarnPoints(const rpc::Call& call,
+                                     const v1::BatchEarnPointsRequest& request,
+                                     rpc::Reply<v1::BatchEarnPointsResponse> reply) {
+  const auto program = ParseProgramName("parent", request.parent());
+  if (!program.ok()) return reply(program.status());
+  auto items = std::make_shared<std::vector<EarnItem>>();
+  journal::MutationInfo info = journal::InfoFor(call, program->tenant, request);
+  info.weight = std::max(1, request.requests_size());
+  for (int i = 0; i < request.requests_size(); ++i) {
+    const EarnItem& item = items->emplace_back(
+        ItemOf(call, *program, request.requests(i), absl::StrCat("requests[", i, "].")));
+    if (item.status.ok()) info.shards.set(ShardOf(item.member.tenant, item.member.contact));
+  }
+  if (info.shards.none()) info.shards.set(ShardOf(program->tenant, NameOf(*program)));
+  journal::Mutate<LoyaltyWork>(
+      *parts_.lanes, std::move(info),
+      [items](LoyaltyWork& work) {
+        for (const EarnItem& item : *items) {
+          if (!item.status.ok()) continue;
+          DeclareMember(work, item.member);
+          work.NeedWallet(WalletOf(item.member, item.request.wallet()));
+          if (item.external.key) work.NeedExternal(*item.external.key);
+        }
+      },
+      [call, items](LoyaltyWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        v1::BatchEarnPointsResponse response;
+        for (const EarnItem& item : *items) {
+          v1::BatchEarnPointsResponse::Result* result = response.add_results();
+          if (!item.status.ok()) {
+            *result->mutable_status() = rpc::ToRpcStatus(item.status);
+            continue;
+          }
+          const auto earned = EarnItemNow(call, item, work, recorder);
+          *result->mutable_status() = rpc::ToRpcStatus(earned.status());
+          if (earned.ok()) result->set_posting(earned->posting().name());
+        }
+        return response.SerializeAsString();
+      },
+      std::move(reply));
+}
+
+}  // namespace clm::loyalty
