@@ -1,5 +1,5 @@
 // What the RPCs of LedgerService do, in which order. Decisions are in the pure rules (ledger.h),
-// SQL is in loyalty_work and loyalty_reader.
+// SQL is in loyalty_load, loyalty_flush and loyalty_reader.
 #ifndef CLM_SERVICES_LOYALTY_LEDGER_HANDLERS_H_
 #define CLM_SERVICES_LOYALTY_LEDGER_HANDLERS_H_
 

@@ -1,6 +1,6 @@
 // The unit of work of the loyalty service: the members, wallets, lots and holds that the mutations
 // of one transaction read and change, and the postings that they add. All SQL that changes points
-// is here.
+// is behind it, in loyalty_load.cc and loyalty_flush.cc.
 #ifndef CLM_SERVICES_LOYALTY_LOYALTY_WORK_H_
 #define CLM_SERVICES_LOYALTY_LOYALTY_WORK_H_
 
@@ -52,6 +52,8 @@ struct MemberKey {
     return H::combine(std::move(h), key.tenant, key.program, key.contact);
   }
 };
+
+inline MemberKey MemberOf(const WalletKey& key) { return {key.tenant, key.program, key.member}; }
 
 struct Member {
   absl::Time enrol_time;
@@ -283,7 +285,11 @@ class LoyaltyWork : public journal::Work {
   absl::Time next_due_ = absl::InfiniteFuture();
 };
 
+// Every statement of the unit of work, for the test that prepares them: those that read and those
+// that write.
 std::vector<const pg::Statement*> LoyaltyWorkStatements();
+std::vector<const pg::Statement*> LoyaltyLoadStatements();
+std::vector<const pg::Statement*> LoyaltyFlushStatements();
 
 }  // namespace clm::loyalty
 
