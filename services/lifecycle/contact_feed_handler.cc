@@ -11,6 +11,7 @@
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_text.h"
+#include "libs/journal/consumed_event.h"
 #include "services/lifecycle/folding.h"
 #include "services/lifecycle/lifecycle_proto.h"
 
@@ -22,20 +23,8 @@ using contact::v1::BehaviorRecorded;
 using contact::v1::ContactChanged;
 using contact::v1::ContactsMerged;
 
-absl::Status Malformed(absl::string_view what) {
-  return error::Make(absl::StatusCode::kDataLoss, "EVENT_MALFORMED",
-                     absl::StrCat("the event cannot be understood: ", what));
-}
-
-template <class Payload>
-bool Is(const event::v1::Event& event) {
-  return event.type() == Payload::descriptor()->full_name();
-}
-
 absl::StatusOr<EntityKey> ContactOf(const event::v1::Event& event, const std::string& name) {
-  auto key = ParseEntityName("contact", kContacts, name);
-  if (!key.ok() || key->tenant != event.tenant()) return Malformed("contact");
-  return key;
+  return journal::EntityOf(event, "contact", kContacts, name);
 }
 
 // The values of a customer's fields as conditions name them.
@@ -82,8 +71,8 @@ absl::StatusOr<std::vector<FactPtr>> FactsOf(const BehaviorRecorded& recorded) {
   std::vector<FactPtr> facts;
   for (const auto& event : recorded.events()) {
     FactPtr fact = FromProto(event);
-    if (fact->id.IsNil()) return Malformed("event_id");
-    if (fact->fact.type.empty() || !event.has_occur_time()) return Malformed("event");
+    if (fact->id.IsNil()) return journal::MalformedEvent("event_id");
+    if (fact->fact.type.empty() || !event.has_occur_time()) return journal::MalformedEvent("event");
     facts.push_back(std::move(fact));
   }
   return facts;
@@ -107,7 +96,7 @@ void Begin(LifecycleWork& work, const EntityKey& key, absl::Time create_time) {
 absl::Status ApplyChange(const event::v1::Event& event, LifecycleWork& work,
                          journal::Recorder& recorder) {
   ContactChanged change;
-  if (!change.ParseFromString(event.payload())) return Malformed("payload");
+  if (!change.ParseFromString(event.payload())) return journal::MalformedEvent("payload");
   CLM_ASSIGN_OR_RETURN(const EntityKey key, ContactOf(event, change.contact()));
   const Customer before = work.CustomerOf(key);
   if (before.merged_into) {
@@ -144,7 +133,7 @@ absl::Status ApplyBehavior(const event::v1::Event& event, LifecycleWork& work,
     facts = *remembered;
     CLM_ASSIGN_OR_RETURN(key, ContactOf(event, event.subject()));
   } else {
-    if (!recorded.ParseFromString(event.payload())) return Malformed("payload");
+    if (!recorded.ParseFromString(event.payload())) return journal::MalformedEvent("payload");
     CLM_ASSIGN_OR_RETURN(key, ContactOf(event, recorded.contact()));
     CLM_ASSIGN_OR_RETURN(facts, FactsOf(recorded));
   }
@@ -169,10 +158,10 @@ absl::Status ApplyBehavior(const event::v1::Event& event, LifecycleWork& work,
 absl::Status ApplyMerge(const event::v1::Event& event, LifecycleWork& work,
                         journal::Recorder& recorder) {
   ContactsMerged merge;
-  if (!merge.ParseFromString(event.payload())) return Malformed("payload");
+  if (!merge.ParseFromString(event.payload())) return journal::MalformedEvent("payload");
   CLM_ASSIGN_OR_RETURN(const EntityKey survivor, ContactOf(event, merge.contact()));
   CLM_ASSIGN_OR_RETURN(const EntityKey merged, ContactOf(event, merge.merged_contact()));
-  if (survivor == merged) return Malformed("merged_contact");
+  if (survivor == merged) return journal::MalformedEvent("merged_contact");
   CLM_RETURN_IF_ERROR(work.LoadAll(survivor));
   CLM_RETURN_IF_ERROR(work.LoadAll(merged));
   if (work.CustomerOf(merged).merged_into) return absl::OkStatus();
@@ -204,12 +193,13 @@ absl::Status ApplyMerge(const event::v1::Event& event, LifecycleWork& work,
 
 absl::Status ApplyCost(const event::v1::Event& event, LifecycleWork& work) {
   AcquisitionCostRecorded recorded;
-  if (!recorded.ParseFromString(event.payload())) return Malformed("payload");
+  if (!recorded.ParseFromString(event.payload())) return journal::MalformedEvent("payload");
   const contact::v1::AcquisitionCost& cost = recorded.cost();
   const auto key = ParseEntityName("name", "acquisitionCosts", cost.name());
   const auto start = ParseDay(cost.start_date());
   const auto end = ParseDay(cost.end_date());
-  if (!key.ok() || key->tenant != event.tenant() || !start || !end) return Malformed("cost");
+  if (!key.ok() || key->tenant != event.tenant() || !start || !end)
+    return journal::MalformedEvent("cost");
   Cost row;
   row.id = key->id;
   if (!cost.contact().empty()) {
@@ -231,12 +221,12 @@ absl::Status ApplyCost(const event::v1::Event& event, LifecycleWork& work) {
 
 void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& base) {
   auto& work = static_cast<LifecycleWork&>(base);
-  if (Is<ContactChanged>(event)) {
+  if (journal::HasPayload<ContactChanged>(event)) {
     ContactChanged change;
     if (!change.ParseFromString(event.payload())) return;
     const auto key = ContactOf(event, change.contact());
     if (key.ok()) work.NeedFold(*key, ChangesOf(event, change));
-  } else if (Is<BehaviorRecorded>(event)) {
+  } else if (journal::HasPayload<BehaviorRecorded>(event)) {
     BehaviorRecorded recorded;
     if (!recorded.ParseFromString(event.payload())) return;
     const auto key = ContactOf(event, recorded.contact());
@@ -245,7 +235,7 @@ void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& b
     if (!facts.ok()) return;
     work.NeedRecord(*key, *facts);
     if (recorded.contact() == event.subject()) work.Remember(&event, *std::move(facts));
-  } else if (Is<ContactsMerged>(event)) {
+  } else if (journal::HasPayload<ContactsMerged>(event)) {
     ContactsMerged merge;
     if (!merge.ParseFromString(event.payload())) return;
     const auto survivor = ContactOf(event, merge.contact());
@@ -258,10 +248,10 @@ void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& b
 absl::Status ContactFeedHandler::Apply(const event::v1::Event& event, journal::Work& base,
                                        journal::Recorder& recorder) {
   auto& work = static_cast<LifecycleWork&>(base);
-  if (Is<ContactChanged>(event)) return ApplyChange(event, work, recorder);
-  if (Is<BehaviorRecorded>(event)) return ApplyBehavior(event, work, recorder);
-  if (Is<ContactsMerged>(event)) return ApplyMerge(event, work, recorder);
-  if (Is<AcquisitionCostRecorded>(event)) return ApplyCost(event, work);
+  if (journal::HasPayload<ContactChanged>(event)) return ApplyChange(event, work, recorder);
+  if (journal::HasPayload<BehaviorRecorded>(event)) return ApplyBehavior(event, work, recorder);
+  if (journal::HasPayload<ContactsMerged>(event)) return ApplyMerge(event, work, recorder);
+  if (journal::HasPayload<AcquisitionCostRecorded>(event)) return ApplyCost(event, work);
   return absl::OkStatus();
 }
 

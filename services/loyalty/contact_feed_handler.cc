@@ -9,6 +9,7 @@
 #include "libs/base/resource_name.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
+#include "libs/journal/consumed_event.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
 
@@ -18,20 +19,8 @@ namespace {
 using contact::v1::ContactChanged;
 using contact::v1::ContactsMerged;
 
-absl::Status Malformed(absl::string_view what) {
-  return error::Make(absl::StatusCode::kDataLoss, "EVENT_MALFORMED",
-                     absl::StrCat("the event cannot be understood: ", what));
-}
-
-template <class Payload>
-bool Is(const event::v1::Event& event) {
-  return event.type() == Payload::descriptor()->full_name();
-}
-
 absl::StatusOr<EntityKey> ContactOf(const event::v1::Event& event, const std::string& name) {
-  auto key = ParseEntityName("contact", kContacts, name);
-  if (!key.ok() || key->tenant != event.tenant()) return Malformed("contact");
-  return key;
+  return journal::EntityOf(event, "contact", kContacts, name);
 }
 
 absl::Status ApplyErasure(const event::v1::Event& event, LoyaltyWork& work,
@@ -56,17 +45,17 @@ absl::Status ApplyErasure(const event::v1::Event& event, LoyaltyWork& work,
 
 absl::Status ApplyMerge(const event::v1::Event& event, LoyaltyWork& work) {
   ContactsMerged merge;
-  if (!merge.ParseFromString(event.payload())) return Malformed("payload");
+  if (!merge.ParseFromString(event.payload())) return journal::MalformedEvent("payload");
   CLM_ASSIGN_OR_RETURN(const EntityKey survivor, ContactOf(event, merge.contact()));
   CLM_ASSIGN_OR_RETURN(const EntityKey merged, ContactOf(event, merge.merged_contact()));
-  if (survivor == merged) return Malformed("merged_contact");
+  if (survivor == merged) return journal::MalformedEvent("merged_contact");
   work.SaveAlias(merged, survivor.id);
   return absl::OkStatus();
 }
 
 bool IsErasure(const event::v1::Event& event) {
   ContactChanged change;
-  return Is<ContactChanged>(event) && change.ParseFromString(event.payload()) &&
+  return journal::HasPayload<ContactChanged>(event) && change.ParseFromString(event.payload()) &&
          change.change() == ContactChanged::CHANGE_ERASED;
 }
 
@@ -81,7 +70,7 @@ void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& w
 absl::Status ContactFeedHandler::Apply(const event::v1::Event& event, journal::Work& work,
                                        journal::Recorder& recorder) {
   auto& loyalty = static_cast<LoyaltyWork&>(work);
-  if (Is<ContactsMerged>(event)) return ApplyMerge(event, loyalty);
+  if (journal::HasPayload<ContactsMerged>(event)) return ApplyMerge(event, loyalty);
   if (IsErasure(event)) return ApplyErasure(event, loyalty, recorder);
   return absl::OkStatus();
 }
