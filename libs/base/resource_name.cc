@@ -104,4 +104,10 @@ absl::StatusOr<int64_t> ParseEtag(absl::string_view field, absl::string_view eta
   return version;
 }
 
+absl::Status CheckEtag(absl::string_view field, absl::string_view etag, int64_t version) {
+  CLM_ASSIGN_OR_RETURN(const int64_t sent, ParseEtag(field, etag));
+  if (sent != 0 && sent != version) return error::EtagMismatch(field, Etag(version));
+  return absl::OkStatus();
+}
+
 }  // namespace clm

@@ -52,6 +52,8 @@ std::string EntityName(absl::string_view collection, const EntityKey& key);
 // naming `field` for anything that is not an etag of ours.
 std::string Etag(int64_t version);
 absl::StatusOr<int64_t> ParseEtag(absl::string_view field, absl::string_view etag);
+// OK for no etag and for that of `version`, the row's present one; see error::EtagMismatch.
+absl::Status CheckEtag(absl::string_view field, absl::string_view etag, int64_t version);
 
 }  // namespace clm
 

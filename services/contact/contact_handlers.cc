@@ -23,14 +23,6 @@ namespace {
 // What callers may allow of what the process remembers.
 constexpr absl::Duration kMostStaleness = absl::Seconds(60);
 
-absl::Status CheckEtag(const Contact& contact, absl::string_view etag) {
-  CLM_ASSIGN_OR_RETURN(const int64_t version, ParseEtag("etag", etag));
-  if (version != 0 && version != contact.version) {
-    return error::EtagMismatch("etag", Etag(contact.version));
-  }
-  return absl::OkStatus();
-}
-
 // Whose a key is after the items of a batch before: an earlier one may have given it to somebody,
 // or taken it away so that its person is new. nullopt when that needs a shard that is not locked.
 std::optional<EntityKey> WithinBatch(const ContactWork& work, const journal::ShardSet& shards,
@@ -444,7 +436,7 @@ void ContactHandlers::Verb(const rpc::Call& call, const v1::ContactVerbRequest& 
                     actor = call.caller.actor](ContactWork& work, journal::Recorder& recorder,
                                                const EntityKey& k) -> absl::StatusOr<v1::Contact> {
     CLM_ASSIGN_OR_RETURN(const Contact* before, Require(work, k));
-    CLM_RETURN_IF_ERROR(CheckEtag(*before, etag));
+    CLM_RETURN_IF_ERROR(CheckEtag("etag", etag, before->version));
     CLM_ASSIGN_OR_RETURN(const Change change, move(*before, recorder.now()));
     CLM_RETURN_IF_ERROR(Commit(work, recorder, change, actor, "api", reason));
     return ToProto(change.after, work.Aliases(k));

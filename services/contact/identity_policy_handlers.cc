@@ -25,10 +25,7 @@ absl::StatusOr<v1::IdentityPolicy> Update(ContactWork& work, journal::Recorder& 
                                           const std::vector<std::string>& paths,
                                           const v1::IdentityPolicy& patch) {
   StoredIdentityPolicy stored = work.FindIdentityPolicy(tenant);
-  CLM_ASSIGN_OR_RETURN(const int64_t version, ParseEtag("identity_policy.etag", patch.etag()));
-  if (version != 0 && version != stored.version) {
-    return error::EtagMismatch("identity_policy.etag", Etag(stored.version));
-  }
+  CLM_RETURN_IF_ERROR(CheckEtag("identity_policy.etag", patch.etag(), stored.version));
   v1::IdentityPolicy wire = ToProto(stored.policy);
   rpc::ApplyMask(paths, patch, wire);
   error::FieldErrors errors;

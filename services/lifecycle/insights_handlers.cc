@@ -371,14 +371,6 @@ absl::Status CheckKpi(const v1::Kpi& kpi, const std::string& tenant, const Stage
 
 int KpiShard(const KpiKey& key) { return ShardOf(key.tenant, absl::string_view(KpiName(key))); }
 
-absl::Status CheckKpiEtag(absl::string_view field, absl::string_view etag, const KpiRow& row) {
-  CLM_ASSIGN_OR_RETURN(const int64_t sent, ParseEtag(field, etag));
-  if (sent != 0 && sent != row.row_version) {
-    return error::EtagMismatch(field, Etag(row.row_version));
-  }
-  return absl::OkStatus();
-}
-
 // Journals the change and answers with the KPI.
 std::string Tell(journal::Recorder& recorder, const KpiKey& key, const KpiRow& row, bool deleted) {
   v1::KpiChanged changed;
@@ -847,7 +839,7 @@ void InsightsHandlers::UpdateKpi(const rpc::Call& call, const v1::UpdateKpiReque
           KpiWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
         const KpiRow* before = work.Find(key);
         if (before == nullptr) return error::NotFound(KpiName(key));
-        CLM_RETURN_IF_ERROR(CheckKpiEtag("kpi.etag", patch.etag(), *before));
+        CLM_RETURN_IF_ERROR(CheckEtag("kpi.etag", patch.etag(), before->row_version));
         v1::Kpi kpi = before->kpi;
         rpc::ApplyMask(paths, patch, kpi);
         CLM_RETURN_IF_ERROR(CheckKpi(kpi, key.tenant, ModelOf(work, key, kpi)));
@@ -875,7 +867,7 @@ void InsightsHandlers::DeleteKpi(const rpc::Call& call, const v1::DeleteKpiReque
           KpiWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
         const KpiRow* before = work.Find(key);
         if (before == nullptr) return error::NotFound(KpiName(key));
-        CLM_RETURN_IF_ERROR(CheckKpiEtag("etag", etag, *before));
+        CLM_RETURN_IF_ERROR(CheckEtag("etag", etag, before->row_version));
         KpiRow row = *before;
         ++row.row_version;
         work.Put(key, std::nullopt);

@@ -39,12 +39,6 @@ constexpr int kMaxSamples = 20;
 // How often a change follows a contact that was merged while it was on its way.
 constexpr int kMovedTries = 4;
 
-absl::Status CheckEtag(absl::string_view field, absl::string_view etag, int64_t version) {
-  CLM_ASSIGN_OR_RETURN(const int64_t sent, ParseEtag(field, etag));
-  if (sent != 0 && sent != version) return error::EtagMismatch(field, Etag(version));
-  return absl::OkStatus();
-}
-
 absl::StatusOr<v1::ReplayDeadLetterResponse> ParsedAnswer(
     const absl::StatusOr<journal::Answer>& answer) {
   if (!answer.ok()) return answer.status();

@@ -122,10 +122,7 @@ void ProgramHandlers::UpdateProgram(const rpc::Call& call, const v1::UpdateProgr
           LoyaltyWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
         const Program* before = work.FindProgram(key);
         if (before == nullptr) return error::NotFound(NameOf(key));
-        CLM_ASSIGN_OR_RETURN(const int64_t version, ParseEtag("program.etag", patch.etag()));
-        if (version != 0 && version != before->version) {
-          return error::EtagMismatch("program.etag", Etag(before->version));
-        }
+        CLM_RETURN_IF_ERROR(CheckEtag("program.etag", patch.etag(), before->version));
         v1::Program wire = ToProto(*before);
         rpc::ApplyMask(paths, patch, wire);
         error::FieldErrors errors;
