@@ -10,12 +10,14 @@
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/consumed_event.h"
+#include "services/loyalty/event_earning.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
 
 namespace clm::loyalty {
 namespace {
 
+using contact::v1::BehaviorRecorded;
 using contact::v1::ContactChanged;
 using contact::v1::ContactsMerged;
 
@@ -53,6 +55,20 @@ absl::Status ApplyMerge(const event::v1::Event& event, LoyaltyWork& work) {
   return absl::OkStatus();
 }
 
+// The events of a BehaviorRecorded.
+absl::StatusOr<std::vector<CustomerEvent>> EventsOf(const event::v1::Event& event) {
+  BehaviorRecorded recorded;
+  if (!recorded.ParseFromString(event.payload())) return journal::MalformedEvent("payload");
+  CLM_ASSIGN_OR_RETURN(const EntityKey contact, ContactOf(event, recorded.contact()));
+  std::vector<CustomerEvent> events;
+  for (const auto& behavior : recorded.events()) {
+    auto known = CustomerEventOf(contact, behavior);
+    if (!known) return journal::MalformedEvent("event");
+    events.push_back(*std::move(known));
+  }
+  return events;
+}
+
 bool IsErasure(const event::v1::Event& event) {
   ContactChanged change;
   return journal::HasPayload<ContactChanged>(event) && change.ParseFromString(event.payload()) &&
@@ -62,6 +78,14 @@ bool IsErasure(const event::v1::Event& event) {
 }  // namespace
 
 void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& work) {
+  if (journal::HasPayload<BehaviorRecorded>(event)) {
+    const auto events = EventsOf(event);
+    if (!events.ok()) return;
+    for (const CustomerEvent& one : *events) {
+      NeedCustomerEvent(static_cast<LoyaltyWork&>(work), one);
+    }
+    return;
+  }
   if (!IsErasure(event)) return;
   const auto contact = ContactOf(event, event.subject());
   if (contact.ok()) static_cast<LoyaltyWork&>(work).NeedContact(*contact);
@@ -70,6 +94,13 @@ void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& w
 absl::Status ContactFeedHandler::Apply(const event::v1::Event& event, journal::Work& work,
                                        journal::Recorder& recorder) {
   auto& loyalty = static_cast<LoyaltyWork&>(work);
+  if (journal::HasPayload<BehaviorRecorded>(event)) {
+    CLM_ASSIGN_OR_RETURN(const std::vector<CustomerEvent> events, EventsOf(event));
+    for (const CustomerEvent& one : events) {
+      CLM_RETURN_IF_ERROR(ApplyCustomerEvent(loyalty, recorder, one));
+    }
+    return absl::OkStatus();
+  }
   if (journal::HasPayload<ContactsMerged>(event)) return ApplyMerge(event, loyalty);
   if (IsErasure(event)) return ApplyErasure(event, loyalty, recorder);
   return absl::OkStatus();

@@ -13,8 +13,8 @@
 
 namespace clm::loyalty {
 
-// Of a merge it notes who is whom from now on; what they had moves under the locks of both
-// (merge_members.h). Stateless.
+// Events earn points and count for tiers (event_earning.h). Of a merge it notes who is whom from
+// now on; what they had moves under the locks of both (merge_members.h). Stateless.
 class ContactFeedHandler : public journal::EventHandler {
  public:
   void Declare(const event::v1::Event& event, journal::Work& work) override;

@@ -13,6 +13,7 @@
 #include "libs/base/failpoint.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
+#include "services/loyalty/member_tier.h"
 #include "services/loyalty/merge_members.h"
 #include "services/loyalty/wallet_session.h"
 
@@ -103,32 +104,36 @@ DuePoints::DuePoints(Options options)
              .next = [this] { return options_.reader->NextDue(); },
              .on_trouble = options_.on_trouble}) {}
 
-absl::StatusOr<int> DuePoints::SettleDue() {
-  CLM_ASSIGN_OR_RETURN(const std::vector<WalletKey> due,
-                       options_.reader->Due(options_.clock->Now(), options_.batch));
+namespace {
+
+int ShardOfKey(const WalletKey& key) { return ShardOf(key.tenant, key.member); }
+int ShardOfKey(const MemberKey& key) { return ShardOf(key.tenant, key.contact); }
+
+// Runs `settle` on each of what is due, a mutation for each shard. One that cannot be settled does
+// not hold up the others; `on_trouble` is told. Returns how many were settled.
+template <class Key>
+absl::StatusOr<int> SettleEach(const DuePoints::Options& options, const std::vector<Key>& due,
+                               void (*need)(LoyaltyWork&, const Key&),
+                               absl::Status (*settle)(LoyaltyWork&, journal::Recorder&,
+                                                      const Key&)) {
   if (due.empty()) return 0;
   Failpoint("points.due");
-  std::map<int, std::vector<WalletKey>> by_shard;
-  for (const WalletKey& key : due) by_shard[ShardOf(key.tenant, key.member)].push_back(key);
+  std::map<int, std::vector<Key>> by_shard;
+  for (const Key& key : due) by_shard[ShardOfKey(key)].push_back(key);
   Mutations mutations(by_shard.size());
   const auto outcome = std::make_shared<Outcome>();
   for (auto& [shard, own] : by_shard) {
-    auto keys = std::make_shared<const std::vector<WalletKey>>(std::move(own));
+    auto keys = std::make_shared<const std::vector<Key>>(std::move(own));
     mutations.Submit(
-        *options_.lanes, journal::ShardSet().set(shard), static_cast<int>(keys->size()),
-        [keys](LoyaltyWork& work) {
-          for (const WalletKey& key : *keys) {
-            work.NeedProgram({key.tenant, key.program});
-            work.NeedMember({key.tenant, key.program, key.member});
-            work.NeedWallet(key);
-          }
+        *options.lanes, journal::ShardSet().set(shard), static_cast<int>(keys->size()),
+        [keys, need](LoyaltyWork& work) {
+          for (const Key& key : *keys) need(work, key);
         },
-        [keys, outcome](LoyaltyWork& work, journal::Recorder& recorder) {
+        [keys, settle, outcome](LoyaltyWork& work, journal::Recorder& recorder) {
           // It may run again: what an earlier run has counted did not happen.
           outcome->Begin(keys.get());
-          for (const WalletKey& key : *keys) {
-            const absl::Status status = SettleWallet(work, recorder, key);
-            // One that cannot be settled must not hold up the others.
+          for (const Key& key : *keys) {
+            const absl::Status status = settle(work, recorder, key);
             if (status.ok()) {
               work.Keep();
             } else {
@@ -140,10 +145,38 @@ absl::StatusOr<int> DuePoints::SettleDue() {
         });
   }
   CLM_RETURN_IF_ERROR(mutations.Wait());
-  if (const absl::Status held_up = outcome->failure(); !held_up.ok() && options_.on_trouble) {
-    options_.on_trouble(held_up);
+  if (const absl::Status held_up = outcome->failure(); !held_up.ok() && options.on_trouble) {
+    options.on_trouble(held_up);
   }
   return outcome->settled();
+}
+
+void NeedMemberOf(LoyaltyWork& work, const MemberKey& key) {
+  work.NeedProgram({key.tenant, key.program});
+  work.NeedMember(key);
+}
+
+void NeedWalletOf(LoyaltyWork& work, const WalletKey& key) {
+  NeedMemberOf(work, MemberOf(key));
+  work.NeedWallet(key);
+}
+
+absl::Status UpdateTierNow(LoyaltyWork& work, journal::Recorder& recorder, const MemberKey& key) {
+  return UpdateTier(work, recorder, key, recorder.now());
+}
+
+}  // namespace
+
+absl::StatusOr<int> DuePoints::SettleDue() {
+  CLM_ASSIGN_OR_RETURN(const std::vector<WalletKey> due,
+                       options_.reader->Due(options_.clock->Now(), options_.batch));
+  return SettleEach<WalletKey>(options_, due, NeedWalletOf, SettleWallet);
+}
+
+absl::StatusOr<int> DuePoints::UpdateTiers() {
+  CLM_ASSIGN_OR_RETURN(const std::vector<MemberKey> due,
+                       options_.reader->DueTiers(options_.clock->Now(), options_.batch));
+  return SettleEach<MemberKey>(options_, due, NeedMemberOf, UpdateTierNow);
 }
 
 absl::StatusOr<int> DuePoints::MoveMerged() {
@@ -179,8 +212,9 @@ absl::StatusOr<int> DuePoints::RunOnce() {
   for (;;) {
     CLM_ASSIGN_OR_RETURN(const int moved, MoveMerged());
     CLM_ASSIGN_OR_RETURN(const int settled, SettleDue());
-    done += moved + settled;
-    if (moved + settled == 0) return done;
+    CLM_ASSIGN_OR_RETURN(const int updated, UpdateTiers());
+    done += moved + settled + updated;
+    if (moved + settled + updated == 0) return done;
     if (loop_.stopping()) return done;
   }
 }

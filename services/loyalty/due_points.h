@@ -46,6 +46,7 @@ class DuePoints {
 
  private:
   absl::StatusOr<int> SettleDue();
+  absl::StatusOr<int> UpdateTiers();
   absl::StatusOr<int> MoveMerged();
 
   const Options options_;

@@ -12,6 +12,7 @@
 #include "libs/base/status_macros.h"
 #include "libs/journal/mutate.h"
 #include "libs/rpc/status.h"
+#include "services/loyalty/earn_terms.h"
 #include "services/loyalty/ledger.h"
 #include "services/loyalty/ledger_handlers.h"
 #include "services/loyalty/loyalty_proto.h"
@@ -23,58 +24,16 @@ namespace {
 
 using Admit = WalletSession::Admit;
 
-// How points are earned, where a request says something else than the wallet.
-struct EarnTerms {
-  std::optional<PendingRule> pending;
-  std::optional<ExpiryRule> expiry;
-};
-
-absl::StatusOr<EarnTerms> ParseEarnTerms(const std::string& prefix, const std::string& pending,
-                                         const std::string& expiry) {
-  EarnTerms terms;
-  error::FieldErrors errors;
-  if (!pending.empty()) {
-    const auto rule = ParsePendingRule(prefix + "pending", pending);
-    errors.AddStatus("", rule.status());
-    if (rule.ok()) terms.pending = *rule;
-  }
-  if (!expiry.empty()) {
-    const auto rule = ParseExpiryRule(prefix + "expiry", expiry, RoundUp::kNone);
-    errors.AddStatus("", rule.status());
-    if (rule.ok()) terms.expiry = *rule;
-  }
-  CLM_RETURN_IF_ERROR(errors.ToStatus());
-  return terms;
-}
-
-// A lot as the wallet's terms, or those of the request, want it.
-NewLot LotOf(const WalletSession& session, int64_t amount, const EarnTerms& terms) {
-  const absl::TimeZone zone = ZoneOf(session.program());
-  const absl::Time now = session.now();
-  NewLot lot{.id = Uuid::V7(now), .amount = amount, .earn_time = now};
-  const PendingRule& pending = terms.pending ? *terms.pending : session.terms().pending;
-  ExpiryRule expiry = session.terms().expiry;
-  if (terms.expiry) expiry.after = terms.expiry->after;
-  absl::Time counted_from = now;
-  if (pending.kind != PendingRule::Kind::kImmediate) {
-    const std::optional<absl::Time> active = ActiveFrom(pending, now, zone);
-    lot.activate_time = active.value_or(absl::InfiniteFuture());
-    counted_from = active.value_or(now);
-  }
-  lot.expire_time = ExpireTime(expiry, counted_from, zone);
-  return lot;
-}
-
 absl::StatusOr<Made<v1::PostingResponse>> EarnIn(WalletSession& session, const rpc::Call& call,
                                                  const v1::EarnPointsRequest& request,
                                                  const EarnTerms& terms) {
   const absl::Time now = session.now();
   CLM_ASSIGN_OR_RETURN(
       const Posting posting,
-      Earn(session.wallet(), LotOf(session, request.amount(), terms), Uuid::V7(now), now));
-  const StoredPosting posted =
-      session.Post(posting, ExternalNoteOf(call, request, request.amount()));
-  return AnswerOf(posted, session);
+      Earn(session.wallet(), LotOf(session, request.amount(), terms, now), Uuid::V7(now), now));
+  PostingNote note = ExternalNoteOf(call, request, request.amount());
+  note.earn_time = now;
+  return AnswerOf(session.Post(posting, std::move(note)), session);
 }
 
 // The lot that an earn made.
@@ -149,10 +108,10 @@ void LedgerHandlers::ReturnPoints(const rpc::Call& call, const v1::ReturnPointsR
                    LoyaltyWork&, WalletSession& session,
                    const StoredPosting& earned) -> absl::StatusOr<Made<v1::ReturnPointsResponse>> {
     CLM_ASSIGN_OR_RETURN(const Uuid lot, LotOf(earned));
+    const auto kept = session.wallet().lots.find(lot);
+    if (kept == session.wallet().lots.end()) return error::Internal("a lot is not stored");
     int64_t amount = request.amount();
     if (amount == 0) {
-      const auto kept = session.wallet().lots.find(lot);
-      if (kept == session.wallet().lots.end()) return error::Internal("a lot is not stored");
       amount = kept->second.earned - kept->second.returned;
     }
     if (amount == 0) {
@@ -160,6 +119,7 @@ void LedgerHandlers::ReturnPoints(const rpc::Call& call, const v1::ReturnPointsR
                                  "posting: all of its points were taken back already",
                                  {{"available", "0"}});
     }
+    const absl::Time earn_time = kept->second.earn_time;
     CLM_ASSIGN_OR_RETURN(const Return taken,
                          ReturnEarned(session.wallet(), lot, amount, session.terms().return_policy,
                                       Uuid::V7(session.now()), session.now()));
@@ -168,6 +128,7 @@ void LedgerHandlers::ReturnPoints(const rpc::Call& call, const v1::ReturnPointsR
     if (!taken.posting.entries.empty()) {
       PostingNote note = ExternalNoteOf(call, request, amount - taken.not_taken);
       note.refers_to = key;
+      note.earn_time = earn_time;
       const StoredPosting posted = session.Post(taken.posting, std::move(note));
       *made.response.mutable_posting() = ToProto(posted);
       made.posting = posted.key;
@@ -196,11 +157,12 @@ void LedgerHandlers::AdjustPoints(const rpc::Call& call, const v1::AdjustPointsR
                      LoyaltyWork&,
                      WalletSession& session) -> absl::StatusOr<Made<v1::PostingResponse>> {
     const absl::Time now = session.now();
-    CLM_ASSIGN_OR_RETURN(const Posting posting,
-                         request.amount() > 0
-                             ? AdjustUp(session.wallet(), LotOf(session, request.amount(), terms),
-                                        Uuid::V7(now), now)
-                             : AdjustDown(session.wallet(), -request.amount(), Uuid::V7(now), now));
+    CLM_ASSIGN_OR_RETURN(
+        const Posting posting,
+        request.amount() > 0
+            ? AdjustUp(session.wallet(), LotOf(session, request.amount(), terms, now),
+                       Uuid::V7(now), now)
+            : AdjustDown(session.wallet(), -request.amount(), Uuid::V7(now), now));
     return AnswerOf(session.Post(posting, NoteOf(call, request, request.amount())), session);
   };
   RunOnWallet(*parts_.lanes, std::move(adjust), std::move(reply));
@@ -251,7 +213,7 @@ absl::StatusOr<v1::PostingResponse> EarnItemNow(const rpc::Call& call, const Ear
         WalletSession::Open(work, recorder, item.member, item.request.wallet(), Admit::kNewcomers));
     Earned earned = EarnIn(session, call, item.request, item.terms);
     // What was due has happened, whatever became of the item.
-    session.Record();
+    CLM_RETURN_IF_ERROR(session.Record());
     return earned;
   });
 }

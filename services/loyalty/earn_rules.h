@@ -99,6 +99,8 @@ struct EarnRule {
   Rounding rounding = Rounding::kFloor;
   RoundEach round_each = RoundEach::kOrder;  // kFixed is rounded for the order.
   std::vector<EarnCap> caps;                 // Per member; one for a period.
+
+  friend bool operator==(const EarnRule&, const EarnRule&) = default;
 };
 
 // A rule whose fields and expressions have been checked.

@@ -91,7 +91,7 @@ void EndHold(journal::Lanes& lanes, const rpc::Call& call, const Req& request, E
     v1::HoldResponse response;
     *response.mutable_hold() = ToProto(m, session.wallet().holds.at(id), place);
     *response.mutable_balance() = session.balance();
-    session.Record();
+    CLM_RETURN_IF_ERROR(session.Record());
     return response;
   };
   RunOnMember(lanes, std::move(mutation), std::move(reply));

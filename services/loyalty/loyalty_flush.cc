@@ -36,12 +36,19 @@ constexpr pg::Statement kSaveProgram{"loyalty.save_program", R"sql(
     (body, update_time, version) = (excluded.body, excluded.update_time, excluded.version))sql"};
 
 constexpr pg::Statement kSaveMembers{"loyalty.save_members", R"sql(
-  INSERT INTO member (tenant_id, program_id, contact_id, enrol_time, merged_into, erased)
+  INSERT INTO member (tenant_id, program_id, contact_id, enrol_time, merged_into, erased, tier,
+                      tier_since, tier_expires, tier_short, manual_tier, manual_until, tier_due,
+                      tier_warned)
   SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::uuid[]), unnest($4::timestamptz[]),
-         unnest($5::uuid[]), unnest($6::boolean[])
+         unnest($5::uuid[]), unnest($6::boolean[]), unnest($7::text[]), unnest($8::timestamptz[]),
+         unnest($9::timestamptz[]), unnest($10::timestamptz[]), unnest($11::text[]),
+         unnest($12::timestamptz[]), unnest($13::timestamptz[]), unnest($14::timestamptz[])
   ON CONFLICT (tenant_id, program_id, contact_id) DO UPDATE SET
-    (enrol_time, merged_into, erased) =
-    (excluded.enrol_time, excluded.merged_into, excluded.erased))sql"};
+    (enrol_time, merged_into, erased, tier, tier_since, tier_expires, tier_short, manual_tier,
+     manual_until, tier_due, tier_warned) =
+    (excluded.enrol_time, excluded.merged_into, excluded.erased, excluded.tier,
+     excluded.tier_since, excluded.tier_expires, excluded.tier_short, excluded.manual_tier,
+     excluded.manual_until, excluded.tier_due, excluded.tier_warned))sql"};
 
 constexpr pg::Statement kSaveWallets{"loyalty.save_wallets", R"sql(
   INSERT INTO wallet (tenant_id, contact_id, program_id, wallet_id, active, pending, held, debt,
@@ -161,6 +168,7 @@ absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(FlushHolds(tx));
   CLM_RETURN_IF_ERROR(FlushPostings(tx));
   CLM_RETURN_IF_ERROR(FlushExternals(tx));
+  CLM_RETURN_IF_ERROR(rules_.Flush(tx));
   for (const MemberKey& member : forgotten_) {
     CLM_ASSIGN_OR_RETURN(pg::Args args, PersonArgs(tx, member));
     args.Add(member.program);
@@ -184,9 +192,10 @@ absl::Status LoyaltyWork::FlushPrograms(pg::Tx& tx) {
 }
 
 absl::Status LoyaltyWork::FlushMembers(pg::Tx& tx) {
-  std::vector<std::string> tenants, programs;
+  std::vector<std::string> tenants, programs, tiers, manual;
   std::vector<Uuid> contacts;
-  std::vector<absl::Time> enrolled;
+  std::vector<absl::Time> enrolled, since, due, warned;
+  std::vector<std::optional<absl::Time>> expires, short_since, manual_until;
   std::vector<std::optional<Uuid>> merged;
   std::vector<bool> erased;
   std::map<MemberKey, const Member*> dirty;
@@ -201,10 +210,22 @@ absl::Status LoyaltyWork::FlushMembers(pg::Tx& tx) {
     enrolled.push_back(member->enrol_time);
     merged.push_back(member->merged_into);
     erased.push_back(member->erased);
+    tiers.push_back(member->tier.tier);
+    since.push_back(member->tier.since);
+    expires.push_back(member->tier.expires);
+    short_since.push_back(member->tier.short_since);
+    manual.push_back(member->tier.manual_tier);
+    manual_until.push_back(member->tier.manual_until);
+    due.push_back(member->tier_due);
+    warned.push_back(member->tier_warned);
+    next_due_ = std::min(next_due_, member->tier_due);
   }
   pg::Args args;
   args.AddArray(std::move(tenants)).AddArray(std::move(programs)).AddArray(std::move(contacts));
   args.AddArray(std::move(enrolled)).AddArray(std::move(merged)).AddArray(std::move(erased));
+  args.AddArray(std::move(tiers)).AddArray(std::move(since)).AddArray(std::move(expires));
+  args.AddArray(std::move(short_since)).AddArray(std::move(manual));
+  args.AddArray(std::move(manual_until)).AddArray(std::move(due)).AddArray(std::move(warned));
   return tx.Exec(kSaveMembers, args).status();
 }
 

@@ -1,5 +1,6 @@
 // What the unit of work reads.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -26,8 +27,13 @@ constexpr pg::Statement kLoadPrograms{"loyalty.load_programs", R"sql(
   CROSS JOIN LATERAL (SELECT * FROM program p WHERE p.tenant_id = w.tenant_id AND p.id = w.id
     OFFSET 0) p)sql"};
 
+constexpr pg::Statement kLoadTenants{"loyalty.load_tenants", R"sql(
+  SELECT p.tenant_id, p.id, p.body, p.create_time, p.update_time, p.version
+  FROM unnest($1::text[]) AS w (tenant_id)
+  CROSS JOIN LATERAL (SELECT * FROM program p WHERE p.tenant_id = w.tenant_id OFFSET 0) p)sql"};
+
 constexpr pg::Statement kLoadMembers{"loyalty.load_members", R"sql(
-  SELECT w.place, m.enrol_time, m.merged_into, m.erased
+  SELECT w.place, )sql" CLM_MEMBER_COLUMNS R"sql(
   FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS program_id,
                unnest($3::uuid[]) AS contact_id, generate_subscripts($3::uuid[], 1) AS place) AS w
   CROSS JOIN LATERAL (SELECT * FROM member m WHERE m.tenant_id = w.tenant_id
@@ -140,6 +146,25 @@ constexpr pg::Statement kLoadExternals{"loyalty.load_externals", R"sql(
     AND e.program_id = w.program_id AND e.source = w.source AND e.external_id = w.external_id
     AND e.kind = w.kind OFFSET 0) e)sql"};
 
+}  // namespace
+
+Member ReadMember(const pg::Row& row, int c) {
+  Member member{
+      .enrol_time = row.Time(c), .merged_into = row.OptUuid(c + 1), .erased = row.Bool(c + 2)};
+  member.tier.joined = member.enrol_time;
+  member.tier.tier = std::string(row.Text(c + 3));
+  member.tier.since = row.Time(c + 4);
+  member.tier.expires = row.OptTime(c + 5);
+  member.tier.short_since = row.OptTime(c + 6);
+  member.tier.manual_tier = std::string(row.Text(c + 7));
+  member.tier.manual_until = row.OptTime(c + 8);
+  member.tier_due = row.Time(c + 9);
+  member.tier_warned = row.Time(c + 10);
+  return member;
+}
+
+namespace {
+
 struct HoldRow {
   std::string program;
   std::string wallet;
@@ -184,12 +209,23 @@ absl::Status LoyaltyWork::Load(pg::Tx& tx) {
   const absl::Time until = std::max(due_by_, clock_->Now() + kAhead);
   CLM_RETURN_IF_ERROR(LoadContacts(tx));
   CLM_RETURN_IF_ERROR(LoadPrograms(tx));
+  CLM_RETURN_IF_ERROR(LoadTenants(tx));
+  CLM_RETURN_IF_ERROR(LoadEvents(tx));
   for (const auto& [member, spend] : first_wallets_) {
     const Program* program = FindProgram({member.tenant, member.program});
     if (program == nullptr) continue;
     NeedWallet({member.tenant, member.program, program->wallets[0].id, member.contact}, spend);
   }
+  // Wherever points move, a tier may change.
+  for (const auto& [key, slot] : members_) {
+    const Program* program = FindProgram({key.tenant, key.program});
+    if (program == nullptr || !program->tiers) continue;
+    rules_.NeedBasis(key);
+    NeedWallet({key.tenant, key.program, TierWallet(*program).id, key.contact});
+  }
   CLM_RETURN_IF_ERROR(LoadMembers(tx));
+  CLM_RETURN_IF_ERROR(rules_.LoadCounts(tx));
+  CLM_RETURN_IF_ERROR(rules_.LoadBasis(tx));
   CLM_RETURN_IF_ERROR(LoadAliases(tx));
   CLM_RETURN_IF_ERROR(LoadExternals(tx));
   CLM_RETURN_IF_ERROR(LoadPostings(tx));
@@ -219,6 +255,82 @@ absl::Status LoyaltyWork::LoadPrograms(pg::Tx& tx) {
   return absl::OkStatus();
 }
 
+absl::Status LoyaltyWork::LoadTenants(pg::Tx& tx) {
+  if (events_.empty()) return absl::OkStatus();
+  std::set<std::string> tenants;
+  for (const NeededEvent& event : events_) tenants.insert(event.contact.tenant);
+  pg::Args args;
+  args.AddArray(std::vector<std::string>(tenants.begin(), tenants.end()));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadTenants, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    CLM_ASSIGN_OR_RETURN(Program program, ReadProgram(rows[i]));
+    programs_[{program.tenant, program.id}].program = std::move(program);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LoyaltyWork::LoadEvents(pg::Tx& tx) {
+  // What an event of a programme may touch.
+  const auto need = [this](const NeededEvent& event, const Program& program) {
+    const MemberKey member{program.tenant, program.id, event.contact.id};
+    bool wanted = program.tiers && program.tiers->event_type == event.type;
+    for (const ProgramRule& rule : program.earn_rules) {
+      if (rule.rule.event_type != event.type) continue;
+      wanted = true;
+      NeedWallet(
+          {program.tenant, program.id, (*FindWallet(program, rule.wallet))->id, event.contact.id});
+      for (const EarnCap& cap : rule.rule.caps) {
+        rules_.NeedCount({member, rule.rule.id, cap.period,
+                          CapPeriodStart(cap.period, event.occur_time, ZoneOf(program))});
+      }
+    }
+    if (event.refund_of) {
+      wanted = true;
+      rules_.NeedFact({{program.tenant, program.id}, *event.refund_of});
+    }
+    if (!wanted) return;
+    NeedMember(member);
+    rules_.NeedFact({{program.tenant, program.id}, event.event});
+  };
+  for (const NeededEvent& event : events_) {
+    for (const Program* program : ProgramsOf(event.contact.tenant)) need(event, *program);
+  }
+  CLM_RETURN_IF_ERROR(rules_.LoadFacts(tx));
+  // What a refund takes back.
+  const auto need_back = [this](const NeededEvent& event, const Program& program) {
+    const MemberKey member{program.tenant, program.id, event.contact.id};
+    const Fact* fact = rules_.FindFact({{program.tenant, program.id}, *event.refund_of});
+    if (fact == nullptr) {
+      // It may have been earned in this very transaction.
+      for (const ProgramRule& rule : program.earn_rules) {
+        NeedWholeWallet({program.tenant, program.id, (*FindWallet(program, rule.wallet))->id,
+                         event.contact.id});
+      }
+      return;
+    }
+    for (const RuleEarning& earning : fact->earnings) {
+      NeedPosting({{program.tenant, program.id, fact->contact}, earning.wallet, earning.number},
+                  {program.tenant, program.id, earning.wallet, event.contact.id},
+                  /*take_back=*/true);
+      for (const ProgramRule& rule : program.earn_rules) {
+        if (rule.rule.id != earning.rule) continue;
+        for (const EarnCap& cap : rule.rule.caps) {
+          rules_.NeedCount({member, rule.rule.id, cap.period,
+                            CapPeriodStart(cap.period, fact->occur_time, ZoneOf(program))});
+        }
+      }
+    }
+    if (fact->contact != event.contact.id) {
+      NeedMember({program.tenant, program.id, fact->contact});
+    }
+  };
+  for (const NeededEvent& event : events_) {
+    if (!event.refund_of) continue;
+    for (const Program* program : ProgramsOf(event.contact.tenant)) need_back(event, *program);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status LoyaltyWork::LoadMembers(pg::Tx& tx) {
   if (members_.empty()) return absl::OkStatus();
   std::vector<std::string> tenants, programs;
@@ -234,8 +346,7 @@ absl::Status LoyaltyWork::LoadMembers(pg::Tx& tx) {
   args.AddArray(std::move(tenants)).AddArray(std::move(programs)).AddArray(std::move(contacts));
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadMembers, args));
   for (int i = 0; i < rows.size(); ++i) {
-    places[rows[i].Int(0) - 1]->member =
-        Member{rows[i].Time(1), rows[i].OptUuid(2), rows[i].Bool(3)};
+    places[rows[i].Int(0) - 1]->member = ReadMember(rows[i], 1);
   }
   return absl::OkStatus();
 }
@@ -525,9 +636,10 @@ void LoyaltyWork::AddLot(WalletSlot& slot, const Lot& lot) {
 }
 
 std::vector<const pg::Statement*> LoyaltyLoadStatements() {
-  return {&kLoadPrograms,  &kLoadMembers,    &kMemberWallets, &kLoadTotals,  &kLoadDueLots,
-          &kLoadSpendable, &kLoadWholeLots,  &kLoadLots,      &kLoadHolds,   &kLoadOpenHolds,
-          &kLoadPostings,  &kLoadReferences, &kLoadExternals, &kLoadAliases, &kContactMembers};
+  return {&kLoadPrograms,   &kLoadTenants,   &kLoadMembers,   &kMemberWallets,
+          &kLoadTotals,     &kLoadDueLots,   &kLoadSpendable, &kLoadWholeLots,
+          &kLoadLots,       &kLoadHolds,     &kLoadOpenHolds, &kLoadPostings,
+          &kLoadReferences, &kLoadExternals, &kLoadAliases,   &kContactMembers};
 }
 
 }  // namespace clm::loyalty

@@ -9,6 +9,7 @@
 #include "libs/base/resource_name.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_proto.h"
+#include "services/loyalty/program_rules_proto.h"
 
 namespace clm::loyalty {
 namespace {
@@ -150,6 +151,8 @@ Program FromProto(const v1::Program& program, error::FieldErrors& errors) {
     errors.AddStatus("", hold.status());
     if (hold.ok()) out.hold = *hold;
   }
+  for (const v1::EarnRule& rule : program.earn_rules()) out.earn_rules.push_back(FromProto(rule));
+  if (program.has_tier_scheme()) out.tiers = FromProto(program.tier_scheme());
   return out;
 }
 
@@ -173,6 +176,8 @@ v1::Program ToProto(const Program& program) {
   }
   out.set_join_policy(static_cast<v1::Program::JoinPolicy>(program.join_policy));
   out.set_hold_duration(ToString(program.hold));
+  for (const ProgramRule& rule : program.earn_rules) *out.add_earn_rules() = ToProto(rule);
+  if (program.tiers) *out.mutable_tier_scheme() = ToProto(*program.tiers);
   clm::ToProto(program.create_time, out.mutable_create_time());
   clm::ToProto(program.update_time, out.mutable_update_time());
   out.set_etag(Etag(program.version));

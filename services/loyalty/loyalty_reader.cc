@@ -12,6 +12,7 @@
 #include "libs/base/time_proto.h"
 #include "services/loyalty/audit.h"
 #include "services/loyalty/ledger.h"
+#include "services/loyalty/member_tier.h"
 #include "services/loyalty/posting_row.h"
 
 namespace clm::loyalty {
@@ -30,10 +31,10 @@ constexpr pg::Statement kPrograms{"loyalty.programs", R"sql(
   WHERE tenant_id = $1::text AND id > $2::text ORDER BY id LIMIT $3::int)sql"};
 
 constexpr pg::Statement kMembers{"loyalty.members", R"sql(
-  SELECT contact_id, enrol_time, erased FROM member
-  WHERE tenant_id = $1::text AND program_id = $2::text
-    AND ($3::uuid IS NULL OR contact_id > $3::uuid) AND merged_into IS NULL
-  ORDER BY contact_id LIMIT $4::int)sql"};
+  SELECT m.contact_id, )sql" CLM_MEMBER_COLUMNS R"sql( FROM member m
+  WHERE m.tenant_id = $1::text AND m.program_id = $2::text
+    AND ($3::uuid IS NULL OR m.contact_id > $3::uuid) AND m.merged_into IS NULL
+  ORDER BY m.contact_id LIMIT $4::int)sql"};
 
 // Of each wallet the active points that expire first after $5.
 constexpr pg::Statement kNextExpiry{"loyalty.next_expiry", R"sql(
@@ -109,6 +110,11 @@ constexpr pg::Statement kDue{"loyalty.due", R"sql(
          ORDER BY h.expire_time LIMIT $2::int)) d
   ORDER BY d.due_time)sql"};
 
+constexpr pg::Statement kDueTiers{"loyalty.due_tiers", R"sql(
+  SELECT m.tenant_id, m.program_id, m.contact_id FROM member m
+  WHERE m.tier_due < 'infinity' AND m.tier_due <= $1::timestamptz
+  ORDER BY m.tier_due LIMIT $2::int)sql"};
+
 constexpr pg::Statement kToMove{"loyalty.to_move", R"sql(
   SELECT a.tenant_id, a.contact_id, a.merged_into FROM contact_alias a WHERE NOT a.moved
   ORDER BY a.tenant_id, a.contact_id LIMIT $1::int)sql"};
@@ -117,7 +123,9 @@ constexpr pg::Statement kNextDue{"loyalty.next_due", R"sql(
   SELECT least((SELECT l.due_time FROM lot l WHERE l.remaining > 0 AND l.due_time < 'infinity'
                 ORDER BY l.due_time LIMIT 1),
                (SELECT h.expire_time FROM hold h WHERE h.state = 1
-                ORDER BY h.expire_time LIMIT 1)))sql"};
+                ORDER BY h.expire_time LIMIT 1),
+               (SELECT m.tier_due FROM member m WHERE m.tier_due < 'infinity'
+                ORDER BY m.tier_due LIMIT 1)))sql"};
 
 pg::TxOptions ForTenant(const std::string& tenant, absl::Time deadline) {
   return {pg::Scope::Tenant(tenant), deadline};
@@ -194,7 +202,9 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
   std::vector<WalletKey> keys;
   std::vector<std::string> tenants, programs, wallets;
   std::vector<Uuid> contacts;
+  if (program.tiers) work.NeedProgram({program.tenant, program.id});
   for (const auto& [member, _] : members) {
+    if (program.tiers) work.NeedMember(member);
     for (const WalletTerms& terms : program.wallets) {
       keys.push_back({member.tenant, member.program, terms.id, member.contact});
       work.NeedWallet(keys.back());
@@ -220,6 +230,7 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
       },
       /*repeatable=*/true));
   size_t at = 0;
+  const Program* tiered = work.FindProgram({program.tenant, program.id});
   for (const auto& [key, member] : members) {
     v1::Member& view = views.emplace_back();
     view.set_name(NameOf(key));
@@ -235,6 +246,11 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
       if (next[at].amount > 0) {
         clm::ToProto(next[at].time, balance->mutable_next_expire_time());
         balance->set_next_expire_amount(next[at].amount);
+      }
+      if (tiered != nullptr && tiered->tiers && TierWallet(*tiered).id == terms.id &&
+          work.FindMember(key) != nullptr) {
+        CLM_ASSIGN_OR_RETURN(*view.mutable_tier_standing(),
+                             StandingOf(work, *tiered, key, settled.totals.active, now));
       }
       ++at;
     }
@@ -272,8 +288,7 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::Members(const ProgramKey&
                        pool_.Query(ForTenant(key.tenant, deadline), kMembers, args));
   std::vector<std::pair<MemberKey, Member>> members;
   for (int i = 0; i < rows.size(); ++i) {
-    members.push_back({{key.tenant, key.program, rows[i].Uuid(0)},
-                       {rows[i].Time(1), std::nullopt, rows[i].Bool(2)}});
+    members.push_back({{key.tenant, key.program, rows[i].Uuid(0)}, ReadMember(rows[i], 1)});
   }
   return ViewsOf(program, members, now, deadline);
 }
@@ -467,6 +482,19 @@ absl::StatusOr<std::vector<WalletKey>> LoyaltyReader::Due(absl::Time now, int li
   return due;
 }
 
+absl::StatusOr<std::vector<MemberKey>> LoyaltyReader::DueTiers(absl::Time now, int limit) {
+  pg::Args args;
+  args.Add(now).Add(limit);
+  CLM_ASSIGN_OR_RETURN(
+      const pg::Result rows,
+      pool_.Query({pg::Scope::Suite(), absl::Now() + absl::Seconds(30)}, kDueTiers, args));
+  std::vector<MemberKey> due;
+  for (int i = 0; i < rows.size(); ++i) {
+    due.push_back({std::string(rows[i].Text(0)), std::string(rows[i].Text(1)), rows[i].Uuid(2)});
+  }
+  return due;
+}
+
 absl::StatusOr<std::vector<std::pair<EntityKey, Uuid>>> LoyaltyReader::ToMove(int limit) {
   pg::Args args;
   args.Add(limit);
@@ -491,7 +519,7 @@ absl::StatusOr<absl::Time> LoyaltyReader::NextDue() {
 std::vector<const pg::Statement*> LoyaltyReaderStatements() {
   return {&kGetProgram,    &kPrograms,    &kMembers,      &kNextExpiry, &kGetPosting,
           &kPostings,      &kOutstanding, &kAuditWallets, &kMergedInto, &kAuditLots,
-          &kAuditPostings, &kDue,         &kToMove,       &kNextDue};
+          &kAuditPostings, &kDue,         &kDueTiers,     &kToMove,     &kNextDue};
 }
 
 }  // namespace clm::loyalty

@@ -62,6 +62,8 @@ class LoyaltyReader {
 
   // Wallets in which something is due by `now`, those first that have waited longest.
   absl::StatusOr<std::vector<WalletKey>> Due(absl::Time now, int limit);
+  // Members whose tier is to be looked at by `now`, likewise.
+  absl::StatusOr<std::vector<MemberKey>> DueTiers(absl::Time now, int limit);
   // Contacts, and whom they were merged into, whose points have not followed yet.
   absl::StatusOr<std::vector<std::pair<EntityKey, Uuid>>> ToMove(int limit);
   // When the next thing is due; InfiniteFuture: never.

@@ -62,11 +62,26 @@ void LoyaltyWork::NeedPosting(const PostingKey& key, const WalletKey& owner, boo
 
 void LoyaltyWork::NeedExternal(const ExternalKey& key) { externals_.try_emplace(key); }
 
+void LoyaltyWork::NeedEvent(const EntityKey& contact, const std::string& type, const Uuid& event,
+                            absl::Time occur_time, std::optional<Uuid> refund_of) {
+  events_.push_back({contact, type, event, occur_time, refund_of});
+}
+
 // ---- Reading.
 
 const Program* LoyaltyWork::FindProgram(const ProgramKey& key) const {
   const auto it = programs_.find(key);
   return it == programs_.end() || !it->second.program ? nullptr : &*it->second.program;
+}
+
+std::vector<const Program*> LoyaltyWork::ProgramsOf(const std::string& tenant) const {
+  std::vector<const Program*> programs;
+  for (const auto& [key, slot] : programs_) {
+    if (key.tenant == tenant && slot.program) programs.push_back(&*slot.program);
+  }
+  std::sort(programs.begin(), programs.end(),
+            [](const Program* a, const Program* b) { return a->id < b->id; });
+  return programs;
 }
 
 const Member* LoyaltyWork::FindMember(const MemberKey& key) const {
@@ -190,12 +205,14 @@ void LoyaltyWork::ForgetNotes(const MemberKey& key) {
 }
 
 void LoyaltyWork::Keep() {
+  rules_.Keep();
   undo_.clear();
   changing_.clear();
 }
 
 void LoyaltyWork::Discard() {
   for (auto it = undo_.rbegin(); it != undo_.rend(); ++it) (*it)();
+  rules_.Discard();
   Keep();
 }
 
@@ -228,6 +245,8 @@ std::vector<const pg::Statement*> LoyaltyWorkStatements() {
   std::vector<const pg::Statement*> statements = LoyaltyLoadStatements();
   const std::vector<const pg::Statement*> flushing = LoyaltyFlushStatements();
   statements.insert(statements.end(), flushing.begin(), flushing.end());
+  const std::vector<const pg::Statement*> of_rules = RuleWorkStatements();
+  statements.insert(statements.end(), of_rules.begin(), of_rules.end());
   return statements;
 }
 

@@ -25,33 +25,12 @@
 #include "libs/base/uuid.h"
 #include "libs/journal/mutation.h"
 #include "libs/pg/pg.h"
+#include "services/loyalty/loyalty_keys.h"
 #include "services/loyalty/program.h"
+#include "services/loyalty/rule_work.h"
 #include "services/loyalty/wallet.h"
 
 namespace clm::loyalty {
-
-struct ProgramKey {
-  std::string tenant;
-  std::string program;
-  friend auto operator<=>(const ProgramKey&, const ProgramKey&) = default;
-  friend bool operator==(const ProgramKey&, const ProgramKey&) = default;
-  template <class H>
-  friend H AbslHashValue(H h, const ProgramKey& key) {
-    return H::combine(std::move(h), key.tenant, key.program);
-  }
-};
-
-struct MemberKey {
-  std::string tenant;
-  std::string program;
-  Uuid contact;
-  friend auto operator<=>(const MemberKey&, const MemberKey&) = default;
-  friend bool operator==(const MemberKey&, const MemberKey&) = default;
-  template <class H>
-  friend H AbslHashValue(H h, const MemberKey& key) {
-    return H::combine(std::move(h), key.tenant, key.program, key.contact);
-  }
-};
 
 inline MemberKey MemberOf(const WalletKey& key) { return {key.tenant, key.program, key.member}; }
 
@@ -59,8 +38,18 @@ struct Member {
   absl::Time enrol_time;
   std::optional<Uuid> merged_into;
   bool erased = false;
+  TierState tier;  // `joined` is the enrol_time.
+  absl::Time tier_due = absl::InfiniteFuture();
+  // The loss of a tier that the member was warned of last.
+  absl::Time tier_warned = absl::InfinitePast();
   friend bool operator==(const Member&, const Member&) = default;
 };
+
+// The columns of ReadMember, of a row `m`.
+#define CLM_MEMBER_COLUMNS                                                                      \
+  "m.enrol_time, m.merged_into, m.erased, m.tier, m.tier_since, m.tier_expires, m.tier_short, " \
+  "m.manual_tier, m.manual_until, m.tier_due, m.tier_warned"
+Member ReadMember(const pg::Row& row, int column);
 
 struct PostingKey {
   MemberKey member;
@@ -144,9 +133,16 @@ class LoyaltyWork : public journal::Work {
   // first to cover them.
   void NeedPosting(const PostingKey& key, const WalletKey& owner, bool take_back = false);
   void NeedExternal(const ExternalKey& key);
+  // What happened to a contact, for all programmes of the tenant: their members, and the wallets
+  // and lots of whatever it may earn or take back. `refund_of`: the event whose points it takes
+  // back.
+  void NeedEvent(const EntityKey& contact, const std::string& type, const Uuid& event,
+                 absl::Time occur_time, std::optional<Uuid> refund_of);
 
   // ---- After Load: what is stored, with what this transaction has staged. Null: there is none.
   const Program* FindProgram(const ProgramKey& key) const;
+  // All that the transaction knows; of a NeedEvent's tenant all there are.
+  std::vector<const Program*> ProgramsOf(const std::string& tenant) const;
   const Member* FindMember(const MemberKey& key) const;
   // Of a needed contact.
   std::vector<MemberKey> MembersOf(const EntityKey& contact) const;
@@ -190,6 +186,11 @@ class LoyaltyWork : public journal::Work {
   // Takes away what people said about the member's postings, and the answers that repeat it.
   void ForgetNotes(const MemberKey& key);
 
+  // What rules remember; to be needed before Load, or by NeedEvent and by members of programmes
+  // with tiers.
+  RuleWork& rules() { return rules_; }
+  const RuleWork& rules() const { return rules_; }
+
   // ---- journal::Work.
   absl::Status Load(pg::Tx& tx) override;
   void Keep() override;
@@ -232,6 +233,9 @@ class LoyaltyWork : public journal::Work {
   std::vector<WalletSlot*> Select(absl::FunctionRef<bool(const WalletSlot&)> wanted,
                                   pg::Args& args);
   absl::Status LoadPrograms(pg::Tx& tx);
+  absl::Status LoadTenants(pg::Tx& tx);
+  // What NeedEvent has asked for, once programmes are known.
+  absl::Status LoadEvents(pg::Tx& tx);
   absl::Status LoadMembers(pg::Tx& tx);
   absl::Status LoadContacts(pg::Tx& tx);
   absl::Status LoadAliases(pg::Tx& tx);
@@ -260,8 +264,18 @@ class LoyaltyWork : public journal::Work {
   // The tenant, and the member's contact with all that were merged into it.
   static absl::StatusOr<pg::Args> PersonArgs(pg::Tx& tx, const MemberKey& member);
 
+  struct NeededEvent {
+    EntityKey contact;
+    std::string type;
+    Uuid event;
+    absl::Time occur_time;
+    std::optional<Uuid> refund_of;
+  };
+
   const Clock* const clock_;
   const std::function<void(absl::Time)> on_due_;
+  RuleWork rules_;
+  std::vector<NeededEvent> events_;
   std::vector<std::function<void()>> undo_;
   absl::flat_hash_set<WalletKey> changing_;  // By the present mutation.
 

@@ -42,6 +42,7 @@ class ProgramBinding : public rpc::Service {
     Bind("ListPrograms", &handlers, &ProgramHandlers::ListPrograms);
     Bind("UpdateProgram", &handlers, &ProgramHandlers::UpdateProgram);
     Bind("EnrolMember", &handlers, &ProgramHandlers::EnrolMember);
+    Bind("SetMemberTier", &handlers, &ProgramHandlers::SetMemberTier);
     Bind("GetMember", &handlers, &ProgramHandlers::GetMember);
     Bind("ListMembers", &handlers, &ProgramHandlers::ListMembers);
   }

@@ -2,14 +2,63 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "absl/numeric/int128.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "libs/base/error.h"
 
 namespace clm::loyalty {
+
+namespace {
+
+bool HasTier(const Program& program, absl::string_view id) {
+  if (!program.tiers) return false;
+  const std::vector<Tier>& tiers = program.tiers->scheme.tiers;
+  return std::any_of(tiers.begin(), tiers.end(), [&](const Tier& tier) { return tier.id == id; });
+}
+
+void CheckRules(const Program& program, error::FieldErrors& errors) {
+  std::set<absl::string_view> ids;
+  for (size_t i = 0; i < program.earn_rules.size(); ++i) {
+    const ProgramRule& rule = program.earn_rules[i];
+    const std::string path = absl::StrCat("program.earn_rules[", i, "]");
+    const auto compiled = CompileEarnRule(rule.rule);
+    errors.AddStatus(path, compiled.status());
+    if (!ids.insert(rule.rule.id).second) {
+      errors.Add(path + ".id", absl::StrCat("'", rule.rule.id, "' is there twice"));
+    }
+    if (!FindWallet(program, rule.wallet).ok()) {
+      errors.Add(path + ".wallet", "is none of the programme's wallets");
+    }
+    for (const auto& [tier, multiplier] : rule.rule.tier_basis_points) {
+      if (HasTier(program, tier)) continue;
+      errors.Add(path + ".tier_basis_points",
+                 absl::StrCat("'", tier, "' is none of the programme's tiers"));
+    }
+    if (!compiled.ok()) continue;
+    // Points are given by what this service knows.
+    for (const filter::Field& field : filter::ReferencedFields(compiled->condition)) {
+      if (field.name != "attributes") continue;
+      errors.Add(path + ".condition", "must not ask for attributes: send them as properties");
+      break;
+    }
+  }
+}
+
+void CheckTiers(const Program& program, error::FieldErrors& errors) {
+  if (!program.tiers) return;
+  errors.AddStatus("program.tier_scheme", ValidateTierScheme(program.tiers->scheme));
+  if (!FindWallet(program, program.tiers->wallet).ok()) {
+    errors.Add("program.tier_scheme.wallet", "is none of the programme's wallets");
+  }
+}
+
+}  // namespace
 
 absl::Status ValidateProgram(const Program& program) {
   error::FieldErrors errors;
@@ -29,6 +78,8 @@ absl::Status ValidateProgram(const Program& program) {
       errors.Add(path + ".currency", "is required with value_minor");
     }
   }
+  CheckRules(program, errors);
+  CheckTiers(program, errors);
   return errors.ToStatus();
 }
 
@@ -39,6 +90,16 @@ absl::Status CheckUpdate(const Program& before, const Program& after) {
           "program.wallets",
           absl::StrCat("'", wallet.id, "' must stay: members may have points in it"));
     }
+  }
+  if (!before.tiers) return absl::OkStatus();
+  if (after.time_zone != before.time_zone) {
+    return error::InvalidField("program.time_zone",
+                               "must stay: the terms of tiers end at its midnights");
+  }
+  for (const Tier& tier : before.tiers->scheme.tiers) {
+    if (HasTier(after, tier.id)) continue;
+    return error::InvalidField("program.tier_scheme.tiers",
+                               absl::StrCat("'", tier.id, "' must stay: members may be in it"));
   }
   return absl::OkStatus();
 }
@@ -53,6 +114,41 @@ absl::StatusOr<const WalletTerms*> FindWallet(const Program& program, absl::stri
                    absl::StrJoin(program.wallets, ", ", [](std::string* out, const WalletTerms& w) {
                      absl::StrAppend(out, "'", w.id, "'");
                    })));
+}
+
+std::shared_ptr<const std::vector<CompiledEarnRule>> CompiledRules(const Program& program) {
+  using Compiled = std::shared_ptr<const std::vector<CompiledEarnRule>>;
+  struct Cache {
+    absl::Mutex mu;
+    std::map<std::pair<std::string, std::string>, std::pair<std::vector<ProgramRule>, Compiled>>
+        by_program ABSL_GUARDED_BY(mu);
+  };
+  static auto* const kCache = new Cache;
+  // Beyond so many programmes one that is new is compiled each time.
+  constexpr size_t kMost = 1000;
+  const std::pair key(program.tenant, program.id);
+  {
+    absl::MutexLock lock(&kCache->mu);
+    const auto it = kCache->by_program.find(key);
+    // By what they say: a version may come again when its transaction is rolled back.
+    if (it != kCache->by_program.end() && it->second.first == program.earn_rules) {
+      return it->second.second;
+    }
+  }
+  auto compiled = std::make_shared<std::vector<CompiledEarnRule>>();
+  for (const ProgramRule& rule : program.earn_rules) {
+    auto one = CompileEarnRule(rule.rule);
+    if (one.ok()) compiled->push_back(*std::move(one));
+  }
+  absl::MutexLock lock(&kCache->mu);
+  if (kCache->by_program.size() < kMost || kCache->by_program.contains(key)) {
+    kCache->by_program[key] = {program.earn_rules, compiled};
+  }
+  return compiled;
+}
+
+const WalletTerms& TierWallet(const Program& program) {
+  return **FindWallet(program, program.tiers->wallet);
 }
 
 absl::TimeZone ZoneOf(const Program& program) {

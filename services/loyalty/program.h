@@ -4,6 +4,8 @@
 #define CLM_SERVICES_LOYALTY_PROGRAM_H_
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,8 +13,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "services/loyalty/earn_rules.h"
 #include "services/loyalty/ledger.h"
 #include "services/loyalty/points_time.h"
+#include "services/loyalty/tiers.h"
 #include "services/loyalty/wallet.h"
 
 namespace clm::loyalty {
@@ -35,6 +39,22 @@ struct WalletTerms {
   friend bool operator==(const WalletTerms&, const WalletTerms&) = default;
 };
 
+// A rule by which events earn points.
+struct ProgramRule {
+  EarnRule rule;
+  std::string wallet;  // Empty: the first.
+  friend bool operator==(const ProgramRule&, const ProgramRule&) = default;
+};
+
+// The tiers of a programme.
+struct ProgramTiers {
+  TierScheme scheme;
+  std::string event_type = "purchase";  // Which events are money spent, or are counted.
+  std::string wallet;                   // Empty: the first.
+  std::vector<int64_t> entry_points;    // For each tier.
+  friend bool operator==(const ProgramTiers&, const ProgramTiers&) = default;
+};
+
 struct Program {
   std::string tenant;
   std::string id;
@@ -43,6 +63,8 @@ struct Program {
   std::vector<WalletTerms> wallets;  // The first is meant where none is named.
   JoinPolicy join_policy = JoinPolicy::kPointsEarned;
   DurationSpec hold{30, DurationSpec::Unit::kMinute};
+  std::vector<ProgramRule> earn_rules;
+  std::optional<ProgramTiers> tiers;
   absl::Time create_time;
   absl::Time update_time;
   int64_t version = 0;
@@ -52,12 +74,20 @@ struct Program {
 // Whether it may be stored. INVALID_ARGUMENT naming every bad field, as "program.wallets[1].id".
 absl::Status ValidateProgram(const Program& program);
 
-// Whether `after` may take the place of `before`: wallets stay, for people have points in them.
+// Whether `after` may take the place of `before`: wallets and tiers stay, for people are in them,
+// and with tiers the time zone.
 absl::Status CheckUpdate(const Program& before, const Program& after);
 
 // The wallet with that id, or the first one for an empty id. INVALID_ARGUMENT on `wallet`
 // otherwise.
 absl::StatusOr<const WalletTerms*> FindWallet(const Program& program, absl::string_view id);
+
+// The rules of a programme that ValidateProgram has passed, compiled, in their order: of the same
+// rules once in the process. Thread-safe.
+std::shared_ptr<const std::vector<CompiledEarnRule>> CompiledRules(const Program& program);
+
+// The wallet of the tiers. A programme that ValidateProgram has passed, with tiers.
+const WalletTerms& TierWallet(const Program& program);
 
 // The zone of a programme that ValidateProgram has passed.
 absl::TimeZone ZoneOf(const Program& program);

@@ -16,6 +16,7 @@
 #include "libs/rpc/field_mask.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/member_mutation.h"
+#include "services/loyalty/member_tier.h"
 #include "services/loyalty/wallet_session.h"
 
 namespace clm::loyalty {
@@ -175,6 +176,43 @@ void ProgramHandlers::EnrolMember(const rpc::Call& call, const v1::EnrolMemberRe
     return error::Make(absl::StatusCode::kAlreadyExists, "MEMBER_EXISTS",
                        absl::StrCat("contact: is a member already, ", NameOf(m)),
                        {{"member", NameOf(m)}});
+  };
+  RunOnMember(*parts_.lanes, std::move(mutation), std::move(reply));
+}
+
+void ProgramHandlers::SetMemberTier(const rpc::Call& call, const v1::SetMemberTierRequest& request,
+                                    rpc::Reply<v1::TierStanding> reply) {
+  const auto member = ParseMemberName("name", request.name());
+  if (!member.ok()) return reply(member.status());
+  std::optional<absl::Time> until;
+  if (request.has_until_time()) {
+    until = clm::FromProto(request.until_time());
+    if (request.tier().empty()) {
+      return reply(error::InvalidField("until_time", "is for a tier that is given"));
+    }
+    if (*until <= call.now) return reply(error::InvalidField("until_time", "lies in the past"));
+  }
+  MemberMutation<v1::TierStanding> mutation;
+  mutation.info = journal::InfoFor(call, member->tenant, request);
+  mutation.member = *member;
+  mutation.declare = [](LoyaltyWork& work, const MemberKey& m) {
+    work.NeedProgram({m.tenant, m.program});
+    work.NeedMember(m);
+  };
+  mutation.apply = [tier = request.tier(), until](
+                       LoyaltyWork& work, journal::Recorder& recorder,
+                       const MemberKey& m) -> absl::StatusOr<v1::TierStanding> {
+    const ProgramKey key{m.tenant, m.program};
+    const Program* program = work.FindProgram(key);
+    if (program == nullptr) return error::NotFound(NameOf(key));
+    if (const auto into = MergedInto(work, m)) return Moved(*into);
+    const Member* known = work.FindMember(m);
+    if (known == nullptr) return error::NotFound(NameOf(m));
+    if (known->erased) {
+      return error::Precondition("MEMBER_ERASED", "name: the person was erased");
+    }
+    if (!program->tiers) return error::Precondition("NO_TIERS", "name: the programme has no tiers");
+    return SetTierByHand(work, recorder, *program, m, tier, until);
   };
   RunOnMember(*parts_.lanes, std::move(mutation), std::move(reply));
 }

@@ -25,6 +25,8 @@ class ProgramHandlers {
                      rpc::Reply<v1::Program> reply);
   void EnrolMember(const rpc::Call& call, const v1::EnrolMemberRequest& request,
                    rpc::Reply<v1::Member> reply);
+  void SetMemberTier(const rpc::Call& call, const v1::SetMemberTierRequest& request,
+                     rpc::Reply<v1::TierStanding> reply);
   absl::StatusOr<v1::Member> GetMember(const rpc::Call& call, const v1::GetMemberRequest& request);
   absl::StatusOr<v1::ListMembersResponse> ListMembers(const rpc::Call& call,
                                                       const v1::ListMembersRequest& request);

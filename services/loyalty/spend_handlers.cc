@@ -163,8 +163,8 @@ void LedgerHandlers::TransferPoints(const rpc::Call& call, const v1::TransferPoi
       PostingNote received = NoteOf(call, request, request.amount());
       received.peer = m.contact;
       receiver.Post(posting, std::move(received));
-      giver.Record();
-      receiver.Record();
+      CLM_RETURN_IF_ERROR(giver.Record());
+      CLM_RETURN_IF_ERROR(receiver.Record());
       return AnswerOf(posted, giver);
     });
   };

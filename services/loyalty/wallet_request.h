@@ -154,7 +154,7 @@ void RunOnWallet(journal::Lanes& lanes, WalletRequest<Resp> request, rpc::Reply<
                            WalletSession::Open(work, recorder, member, request.wallet,
                                                request.admit, request.rehearsal.now));
       CLM_ASSIGN_OR_RETURN(Made<Resp> made, request.apply(work, session));
-      session.Record();
+      CLM_RETURN_IF_ERROR(session.Record());
       return made;
     });
   };
@@ -201,7 +201,7 @@ void RunOnPosting(journal::Lanes& lanes, PostingRequest<Resp> request, rpc::Repl
       CLM_ASSIGN_OR_RETURN(const StoredPosting earlier,
                            RequirePosting(work, request.posting, request.kinds, request.only));
       CLM_ASSIGN_OR_RETURN(Made<Resp> made, request.apply(work, session, earlier));
-      session.Record();
+      CLM_RETURN_IF_ERROR(session.Record());
       return made;
     });
   };

@@ -8,6 +8,7 @@
 #include "libs/base/status_macros.h"
 #include "services/loyalty/ledger.h"
 #include "services/loyalty/loyalty_proto.h"
+#include "services/loyalty/member_tier.h"
 
 namespace clm::loyalty {
 namespace {
@@ -120,6 +121,12 @@ StoredPosting WalletSession::Post(const Posting& posting, PostingNote note) {
   stored.external_id = std::move(note.external_id);
   stored.refers_to = std::move(note.refers_to);
   stored.peer = note.peer;
+  if (note.earn_time && program_->tiers &&
+      program_->tiers->scheme.basis == TierBasis::kPointsEarned &&
+      TierWallet(*program_).id == terms_->id) {
+    const int64_t sign = posting.kind == PostingKind::kReturn ? -1 : 1;
+    CountForTier(*work_, *program_, member_, *note.earn_time, sign * note.amount);
+  }
   StoredPosting posted = work_->Post(key(), std::move(stored));
   v1::Posting* told = posted_.add_postings();
   *told = ToProto(posted);
@@ -130,7 +137,13 @@ StoredPosting WalletSession::Post(const Posting& posting, PostingNote note) {
 
 v1::Balance WalletSession::balance() const { return ToProto(terms_->id, wallet_->totals); }
 
-void WalletSession::Record() {
+absl::Status WalletSession::Record() {
+  if (posted_.postings().empty()) return absl::OkStatus();
+  RecordPostings();
+  return UpdateTier(*work_, *recorder_, member_, now_);
+}
+
+void WalletSession::RecordPostings() {
   if (posted_.postings().empty()) return;
   *posted_.add_balances() = balance();
   RecordFor(*recorder_, member_, work_->PostingsIn(key()), posted_);
@@ -142,8 +155,7 @@ absl::Status SettleWallet(LoyaltyWork& work, journal::Recorder& recorder, const 
   CLM_ASSIGN_OR_RETURN(
       WalletSession session,
       WalletSession::Open(work, recorder, member, key.wallet, WalletSession::Admit::kErased));
-  session.Record();
-  return absl::OkStatus();
+  return session.Record();
 }
 
 }  // namespace clm::loyalty

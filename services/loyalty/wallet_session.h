@@ -41,6 +41,9 @@ struct PostingNote {
   std::string external_id;
   std::optional<PostingKey> refers_to;
   std::optional<Uuid> peer;
+  // Of points that are earned or taken back: when they were earned, which is when they count for
+  // tiers. Absent: for none.
+  std::optional<absl::Time> earn_time;
 };
 
 // Makes somebody a member; the member is not one yet.
@@ -73,8 +76,10 @@ class WalletSession {
   StoredPosting Post(const Posting& posting, PostingNote note);
   v1::Balance balance() const;
 
-  // Records all that was posted, once, when it is done.
-  void Record();
+  // Records all that was posted, once, when it is done; the member's tier follows.
+  absl::Status Record();
+  // Without the tier, for what the tier itself brings.
+  void RecordPostings();
 
  private:
   WalletSession(LoyaltyWork& work, journal::Recorder& recorder, MemberKey member,
