@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "clm/loyalty/v1/ledger_service.grpc.pb.h"
 #include "clm/loyalty/v1/program_service.grpc.pb.h"
 #include "libs/base/error.h"
@@ -21,6 +22,7 @@ namespace {
 using loyalty::v1::Balance;
 using loyalty::v1::Member;
 using loyalty::v1::Posting;
+using loyalty::v1::TierStanding;
 using LedgerStub = loyalty::v1::LedgerService::Stub;
 using ProgramStub = loyalty::v1::ProgramService::Stub;
 
@@ -28,13 +30,14 @@ using ProgramStub = loyalty::v1::ProgramService::Stub;
 constexpr absl::Duration kReport = absl::Minutes(5);
 
 struct Flags {
-  std::string program, contact, wallet, as_of, request_id;
+  std::string program, contact, wallet, as_of, tier, until, request_id;
   int64_t limit = 100;
 };
 
 // A line for each wallet of a member.
 terminal::Table MemberTable(const Cli& cli, const std::vector<Member>& members) {
   terminal::Table table({{"name", "MEMBER"},
+                         {"tier_standing.tier", "TIER"},
                          {"wallet"},
                          {"active"},
                          {"pending"},
@@ -54,8 +57,8 @@ terminal::Table MemberTable(const Cli& cli, const std::vector<Member>& members) 
     for (const Balance& b : m.balances()) {
       const terminal::Tone owes = b.debt() > 0 ? terminal::Tone::kWarn : terminal::Tone::kPlain;
       table.Add(
-          {ShownName(cli, m.name()), b.wallet(), b.active(), b.pending(), b.held(),
-           terminal::Cell(b.debt(), owes),
+          {ShownName(cli, m.name()), TextCell(m.tier_standing().tier()), b.wallet(), b.active(),
+           b.pending(), b.held(), terminal::Cell(b.debt(), owes),
            b.has_next_expire_time() ? terminal::Cell(b.next_expire_amount()) : terminal::Cell(),
            TimeCell(b.has_next_expire_time(), b.next_expire_time()),
            TimeCell(m.has_enrol_time(), m.enrol_time()), b.earned(), b.redeemed(), b.expired(),
@@ -65,6 +68,22 @@ terminal::Table MemberTable(const Cli& cli, const std::vector<Member>& members) 
     }
   }
   return table;
+}
+
+absl::Status PrintStanding(const Cli& cli, const TierStanding& standing) {
+  return cli.PrintReport(standing, [&] {
+    terminal::Table table({{"field"}, {"value"}});
+    table.Add({"tier", TextCell(standing.tier())});
+    table.Add({"since", TimeCell(standing.has_since_time(), standing.since_time())});
+    table.Add({"by hand", standing.manual() ? "yes" : "no"});
+    table.Add({"counts", standing.value()});
+    table.Add({"missing to stay", standing.missing_to_remain()});
+    table.Add({"lost on", TimeCell(standing.has_expire_time(), standing.expire_time())});
+    table.Add({"next tier", TextCell(standing.next_tier())});
+    table.Add({"missing to it", standing.missing_to_next()});
+    table.Add({"perks", TextCell(absl::StrJoin(standing.perks(), ", "))});
+    return table;
+  });
 }
 
 absl::Status ShowMember(const Cli& cli, const absl::StatusOr<Member>& member) {
@@ -84,6 +103,26 @@ absl::Status GetMember(Cli& cli, const Flags& flags) {
   loyalty::v1::GetMemberRequest request;
   CLM_ASSIGN_OR_RETURN(*request.mutable_name(), MemberName(cli, flags.program, flags.contact));
   return ShowMember(cli, cli.Call(&ProgramStub::GetMember, request));
+}
+
+absl::Status ShowTier(Cli& cli, const Flags& flags) {
+  loyalty::v1::GetMemberRequest request;
+  CLM_ASSIGN_OR_RETURN(*request.mutable_name(), MemberName(cli, flags.program, flags.contact));
+  CLM_ASSIGN_OR_RETURN(const Member member, cli.Call(&ProgramStub::GetMember, request));
+  return PrintStanding(cli, member.tier_standing());
+}
+
+absl::Status SetTier(Cli& cli, const Flags& flags) {
+  loyalty::v1::SetMemberTierRequest request;
+  CLM_ASSIGN_OR_RETURN(*request.mutable_name(), MemberName(cli, flags.program, flags.contact));
+  if (flags.tier != "none") request.set_tier(flags.tier);
+  if (!flags.until.empty()) {
+    CLM_ASSIGN_OR_RETURN(const absl::Time until, ParseMoment("--until", flags.until, absl::Now()));
+    SetTime(until, request.mutable_until_time());
+  }
+  request.set_request_id(flags.request_id);
+  CLM_ASSIGN_OR_RETURN(const TierStanding standing, cli.Call(&ProgramStub::SetMemberTier, request));
+  return PrintStanding(cli, standing);
 }
 
 absl::Status ListMembers(Cli& cli, const Flags& flags) {
@@ -187,6 +226,20 @@ void AddMemberCommands(Cli& cli, Command group) {
   about_one("member", "Show what a member has, and what expires next",
             {"clm loyalty member ada@example.com", "clm loyalty member ada@example.com -o wide"},
             &GetMember, std::make_shared<Flags>());
+
+  about_one("tier", "Show how a member stands in the tiers", {"clm loyalty tier ada@example.com"},
+            &ShowTier, std::make_shared<Flags>());
+  auto set_tier = std::make_shared<Flags>();
+  Command set =
+      about_one("set-tier", "Give a member a tier by hand; a higher one that was earned stays",
+                {"clm loyalty set-tier ada@example.com gold --until 2027-01-01",
+                 "clm loyalty set-tier ada@example.com none"},
+                &SetTier, set_tier);
+  set.AddOption("TIER", set_tier->tier, "its id; none: takes away what was given by hand")
+      .Required();
+  set.AddOption("--until", set_tier->until, "until then; default: until it is taken away")
+      .TypeName("TIME");
+  AddRequestIdOption(set, set_tier->request_id);
 
   auto members = std::make_shared<Flags>();
   Command command = cli.AddCommand(

@@ -4,8 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "clm/loyalty/v1/program_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "tools/clm/loyalty_names.h"
@@ -16,15 +20,49 @@
 namespace clm::cli {
 namespace {
 
+using loyalty::v1::EarnRule;
 using loyalty::v1::Program;
 using loyalty::v1::Wallet;
 using Stub = loyalty::v1::ProgramService::Stub;
 
 struct ProgramFlags {
-  std::string id, display_name, time_zone, join, hold_duration, request_id;
+  std::string id, from, display_name, time_zone, join, hold_duration, request_id;
   WalletFlags wallets;
   int64_t limit = 100;
 };
+
+// "points earned" of BASIS_POINTS_EARNED.
+std::string WordsOf(absl::string_view name, absl::string_view prefix) {
+  absl::ConsumePrefix(&name, prefix);
+  return absl::StrReplaceAll(absl::AsciiStrToLower(name), {{"_", " "}});
+}
+
+// "1 per 100 minor units of EUR of purchase, at most 500 a month".
+std::string RuleText(const EarnRule& rule) {
+  std::string text = absl::StrCat(rule.points());
+  if (rule.earning() == EarnRule::EARNING_PER_MONEY) {
+    absl::StrAppend(&text, " per ", rule.per(), " minor units of ", rule.currency());
+  } else if (rule.earning() == EarnRule::EARNING_PER_UNIT) {
+    absl::StrAppend(&text, " per ", rule.per(), rule.per() == 1 ? " piece" : " pieces");
+  }
+  absl::StrAppend(&text, " of ", rule.event_type());
+  if (!rule.condition().empty()) absl::StrAppend(&text, " where ", rule.condition());
+  for (const loyalty::v1::EarnCap& cap : rule.caps()) {
+    const std::string period = WordsOf(loyalty::v1::EarnCap::Period_Name(cap.period()), "PERIOD_");
+    absl::StrAppend(&text, ", at most ", cap.points(),
+                    period == "lifetime" ? " ever" : absl::StrCat(" a ", period));
+  }
+  return text;
+}
+
+std::string TierText(const loyalty::v1::TierScheme& scheme, const loyalty::v1::Tier& tier) {
+  std::string text =
+      absl::StrCat("from ", tier.threshold(), " ",
+                   WordsOf(loyalty::v1::TierScheme::Basis_Name(scheme.basis()), "BASIS_"));
+  if (tier.entry_points() > 0) absl::StrAppend(&text, ", brings ", tier.entry_points());
+  if (!tier.perks().empty()) absl::StrAppend(&text, ": ", absl::StrJoin(tier.perks(), ", "));
+  return text;
+}
 
 absl::Status PrintProgram(const Cli& cli, const Program& program) {
   return cli.PrintReport(program, [&] {
@@ -47,6 +85,12 @@ absl::Status PrintProgram(const Cli& cli, const Program& program) {
       constexpr double kWhole = 10'000;
       table.Add({absl::StrCat(wallet.id(), ".breakage"),
                  terminal::Share{wallet.breakage_basis_points() / kWhole}});
+    }
+    for (const EarnRule& rule : program.earn_rules()) {
+      table.Add({absl::StrCat("rule ", rule.id()), RuleText(rule)});
+    }
+    for (const loyalty::v1::Tier& tier : program.tier_scheme().tiers()) {
+      table.Add({absl::StrCat("tier ", tier.id()), TierText(program.tier_scheme(), tier)});
     }
     table.Add({"create_time", TimeCell(program.has_create_time(), program.create_time())});
     table.Add({"update_time", TimeCell(program.has_update_time(), program.update_time())});
@@ -98,6 +142,23 @@ absl::StatusOr<Program> Get(Cli& cli, const std::string& id) {
 // What the line says; the paths of what it changes are added to `mask`.
 absl::Status Change(const ProgramFlags& flags, Program* program,
                     google::protobuf::FieldMask* mask) {
+  if (!flags.from.empty()) {
+    Program told;
+    CLM_RETURN_IF_ERROR(ReadMessage(flags.from, &told));
+    std::vector<const google::protobuf::FieldDescriptor*> fields;
+    told.GetReflection()->ListFields(told, &fields);
+    for (const auto* field : fields) {
+      const std::string path(field->name());
+      if (path == "name" || path == "etag" || absl::EndsWith(path, "_time")) continue;
+      program->GetReflection()->ClearField(program, field);
+      mask->add_paths(path);
+    }
+    told.clear_name();
+    told.clear_etag();
+    told.clear_create_time();
+    told.clear_update_time();
+    program->MergeFrom(told);
+  }
   const auto set = [&](const std::string& text, const char* path, std::string* field) {
     if (text.empty()) return;
     *field = text;
@@ -123,7 +184,7 @@ absl::Status Create(Cli& cli, ProgramFlags flags) {
   request.set_parent(cli.tenant_name());
   request.set_program_id(flags.id);
   request.set_request_id(flags.request_id);
-  if (flags.wallets.wallets.empty()) flags.wallets.wallets = {"points"};
+  if (flags.wallets.wallets.empty() && flags.from.empty()) flags.wallets.wallets = {"points"};
   google::protobuf::FieldMask all;
   CLM_RETURN_IF_ERROR(Change(flags, request.mutable_program(), &all));
   return Show(cli, cli.Call(&Stub::CreateProgram, request));
@@ -142,6 +203,11 @@ absl::Status Update(Cli& cli, const ProgramFlags& flags) {
 }
 
 void AddProgramFlags(Command command, ProgramFlags& flags) {
+  command
+      .AddOption("--from", flags.from,
+                 "a file with a Program as JSON, - for stdin: what it says is so, earnRules and "
+                 "tierScheme among it")
+      .TypeName("FILE");
   command.AddOption("--display-name", flags.display_name, "shown to people");
   command.AddOption("--time-zone", flags.time_zone,
                     "in whose days points become active and expire, Europe/Berlin; default: UTC");
@@ -193,7 +259,8 @@ void AddLoyaltyProgramsCommands(Cli& cli, Command group) {
       group, "create-program", "Make a programme; what is said of points is so in all its wallets",
       {"clm loyalty create-program stars --expiry 12M --value 1EUR/100",
        "clm loyalty create-program air --wallet miles --wallet status --pending 14D "
-       "--time-zone Europe/Berlin"},
+       "--time-zone Europe/Berlin",
+       "clm loyalty create-program club --from club.json"},
       [&cli, create] { return Create(cli, *create); });
   command.AddOption("ID", create->id, "its id, chosen by you").Required();
   command.AddOption("--wallet", create->wallets.wallets,
@@ -205,7 +272,9 @@ void AddLoyaltyProgramsCommands(Cli& cli, Command group) {
   command = cli.AddCommand(group, "update-program",
                            "Change what is given; earned points keep their terms",
                            {"clm loyalty update-program stars --expiry 24M --expiry-rounding year",
-                            "clm loyalty update-program air --wallet status --expiry never"},
+                            "clm loyalty update-program air --wallet status --expiry never",
+                            "clm loyalty program club -o json > club.json && "
+                            "clm loyalty update-program club --from club.json"},
                            [&cli, update] { return Update(cli, *update); });
   command.AddOption("PROGRAM", update->id, "its id").Required();
   command.AddOption("--wallet", update->wallets.wallets,
