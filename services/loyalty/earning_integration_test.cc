@@ -193,6 +193,8 @@ TEST_F(EarningTest, CapsHoldPerMonthOfTheProgramme) {
   EXPECT_EQ(BalanceOf(1).active(), 100);
   CLM_ASSERT_OK(Tell(1, {late}));
   EXPECT_EQ(BalanceOf(1).active(), 150);
+  CLM_ASSERT_OK(Tell(1, {EventOf(17, "review"), EventOf(18, "review")}));
+  EXPECT_EQ(BalanceOf(1).active(), 200);
   ExpectSound();
 }
 
@@ -297,6 +299,10 @@ TEST_F(EarningTest, RollingYearDropsByItselfAfterAWarning) {
   for (int day = 1; day <= 45; ++day) {
     clock_.Advance(absl::Hours(24));
     RunDue();
+    // Too little, and no reason to warn again.
+    if (day == 37 || day == 38) {
+      CLM_ASSERT_OK(Tell(1, {Purchase(100 + day, 1)}));
+    }
   }
   EXPECT_EQ(StandingOf(1).tier(), "bronze");
   EXPECT_THAT(TierEvents(), ElementsAre(">silver", "warned silver", "silver>bronze"));
