@@ -20,6 +20,11 @@ bool IsCurrency(absl::string_view text) {
 // 0 as a limit means none.
 bool Reached(int64_t limit, int64_t count) { return limit != 0 && count >= limit; }
 
+// What cannot be counted is not taken off.
+int64_t ValueLimit(const Coupon& coupon) {
+  return coupon.value_limit_minor == 0 ? kMaxCouponMinor : coupon.value_limit_minor;
+}
+
 absl::Status Refuse(absl::string_view reason, absl::string_view what,
                     const error::Metadata& metadata = {}) {
   return error::Precondition(reason, absl::StrCat("the coupon ", what), metadata);
@@ -31,6 +36,9 @@ absl::Status CheckCoupon(const Coupon& coupon, const CouponOrder& order, absl::T
   if (now >= coupon.end) return Refuse("COUPON_EXPIRED", "has expired");
   if (!coupon.member.empty() && coupon.member != order.member) {
     return Refuse("COUPON_OF_ANOTHER_MEMBER", "belongs to another member");
+  }
+  if (coupon.member_limit != 0 && order.member.empty()) {
+    return Refuse("COUPON_MEMBER_NEEDED", "is for members only");
   }
   if (!coupon.currency.empty() && coupon.currency != order.currency) {
     return Refuse("COUPON_CURRENCY", absl::StrCat("is for orders in ", coupon.currency));
@@ -52,7 +60,7 @@ absl::Status CheckCounters(const Coupon& coupon, const CouponCounters& counters,
   if (act == CouponAct::kReserve && Reached(coupon.reservation_limit, counters.reserved)) {
     return Refuse("COUPON_RESERVATION_LIMIT", "is reserved as often as it may be");
   }
-  if (Reached(coupon.value_limit_minor, counters.value_minor)) {
+  if (Reached(ValueLimit(coupon), counters.value_minor)) {
     return Refuse("COUPON_VALUE_USED_UP", "has no value left");
   }
   return absl::OkStatus();
@@ -62,12 +70,14 @@ absl::Status CheckBudget(const CouponBudget& budget, const CouponOrder& order, i
   if (Reached(budget.use_limit, budget.uses)) {
     return Refuse("COUPON_BUDGET_USES", "belongs to a campaign whose uses are spent");
   }
-  if (budget.value_limit_minor == 0) return absl::OkStatus();
   if (budget.currency != order.currency) {
+    // Then it does not count their value.
+    if (budget.value_limit_minor == 0) return absl::OkStatus();
     return Refuse("COUPON_BUDGET_CURRENCY",
                   absl::StrCat("belongs to a campaign with a budget in ", budget.currency));
   }
-  const int64_t left = std::max<int64_t>(0, budget.value_limit_minor - budget.value_minor);
+  const int64_t limit = budget.value_limit_minor == 0 ? kMaxCouponMinor : budget.value_limit_minor;
+  const int64_t left = std::max<int64_t>(0, limit - budget.value_minor);
   if (discount > left) {
     return Refuse("COUPON_BUDGET_VALUE", "belongs to a campaign whose budget is spent",
                   {{"shortfall_minor", absl::StrCat(discount - left)}});
@@ -105,7 +115,7 @@ absl::Status ValidateCoupon(const Coupon& coupon) {
   if ((about_money || !coupon.currency.empty()) && !IsCurrency(coupon.currency)) {
     errors.Add("currency", "must be an ISO 4217 code, as EUR");
   }
-  if (coupon.start >= coupon.end) errors.Add("end", "must be after the start");
+  if (coupon.start >= coupon.end) errors.Add("end_time", "must be after the start");
   return errors.ToStatus();
 }
 
@@ -121,9 +131,7 @@ absl::StatusOr<int64_t> DiscountOf(const Coupon& coupon, const CouponCounters& c
                          ? Percentage(order.amount_minor, coupon.basis_points, coupon.rounding)
                          : std::min(coupon.amount_minor, order.amount_minor);
   if (coupon.most_minor != 0) discount = std::min(discount, coupon.most_minor);
-  if (coupon.value_limit_minor != 0) {
-    discount = std::min(discount, coupon.value_limit_minor - counters.value_minor);
-  }
+  discount = std::min(discount, ValueLimit(coupon) - counters.value_minor);
   if (discount == 0) return Refuse("COUPON_NO_DISCOUNT", "would take nothing off this order");
   if (budget) CLM_RETURN_IF_ERROR(CheckBudget(*budget, order, discount));
   return discount;

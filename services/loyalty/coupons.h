@@ -36,7 +36,7 @@ struct Coupon {
   int64_t most_minor = 0;         // Taken off one order. 0: no limit.
   int64_t value_limit_minor = 0;  // Taken off all orders, as of a gift card. 0: no limit.
   int64_t usage_limit = 0;        // Uses by all members. 0: no limit.
-  int64_t member_limit = 0;       // Uses by one member. 0: no limit.
+  int64_t member_limit = 0;       // Uses by one member; with a limit, by members only. 0: no limit.
   int64_t reservation_limit = 0;  // Reservations at a time. 0: no limit.
   absl::Time start = absl::InfinitePast();
   absl::Time end = absl::InfiniteFuture();  // Exclusive.
@@ -55,7 +55,7 @@ struct CouponCounters {
   int64_t reserved = 0;
   int64_t used_by_member = 0;
   int64_t reserved_by_member = 0;
-  // Taken off so far, reservations included.
+  // Taken off so far, reservations included. At most kMaxCouponMinor; no discount goes beyond it.
   int64_t value_minor = 0;
 };
 
@@ -65,11 +65,11 @@ struct CouponBudget {
   int64_t uses = 0;
   int64_t value_limit_minor = 0;  // 0: no limit.
   int64_t value_minor = 0;
-  std::string currency;  // Of the value.
+  std::string currency;  // Of the value. Orders in others count among the uses alone.
 };
 
 struct CouponOrder {
-  std::string member;
+  std::string member;  // Empty: somebody who is none.
   std::string currency;
   int64_t amount_minor = 0;  // What the discount is taken off: after other discounts.
 };
@@ -85,7 +85,8 @@ enum class CouponAct {
 //
 // FAILED_PRECONDITION with a reason of its own for each refusal, the first that applies of
 //   COUPON_DISABLED, COUPON_NOT_STARTED, COUPON_EXPIRED, COUPON_OF_ANOTHER_MEMBER,
-//   COUPON_CURRENCY, COUPON_MINIMUM (metadata shortfall_minor), COUPON_USED_UP,
+//   COUPON_MEMBER_NEEDED (it counts per member), COUPON_CURRENCY,
+//   COUPON_MINIMUM (metadata shortfall_minor), COUPON_USED_UP,
 //   COUPON_MEMBER_LIMIT, COUPON_RESERVATION_LIMIT, COUPON_VALUE_USED_UP,
 //   COUPON_NO_DISCOUNT (it would take off nothing), COUPON_BUDGET_USES, COUPON_BUDGET_CURRENCY,
 //   COUPON_BUDGET_VALUE (metadata shortfall_minor; a budget never cuts a discount).

@@ -154,6 +154,27 @@ TEST(CouponsTest, ABudgetOfUsesAndMoneyIsNeverOverdrawn) {
   EXPECT_THAT(c.Ask(), ReasonIs("COUPON_BUDGET_CURRENCY"));
 }
 
+TEST(CouponsTest, WhatCountsPerMemberIsForMembersOnly) {
+  Case c;
+  c.order.member = "";
+  EXPECT_THAT(c.Ask(), IsOkAndHolds(500));
+  c.coupon.member_limit = 1;
+  EXPECT_THAT(c.Ask(), ReasonIs("COUPON_MEMBER_NEEDED"));
+}
+
+TEST(CouponsTest, NothingIsTakenOffThatCouldNotBeCounted) {
+  Case c;
+  c.counters.value_minor = kMaxCouponMinor - 200;
+  EXPECT_THAT(c.Ask(), IsOkAndHolds(200));
+  c.counters.value_minor = kMaxCouponMinor;
+  EXPECT_THAT(c.Ask(), ReasonIs("COUPON_VALUE_USED_UP"));
+  c.counters.value_minor = 0;
+  c.budget = {.value_minor = kMaxCouponMinor - 499, .currency = "EUR"};
+  EXPECT_THAT(c.Ask(), ReasonIs("COUPON_BUDGET_VALUE"));
+  c.budget->currency = "USD";
+  EXPECT_THAT(c.Ask(), IsOkAndHolds(500));
+}
+
 TEST(ValidateCouponTest, NamesEveryBadField) {
   const auto fields = [](const Coupon& coupon) {
     std::vector<std::string> names;
@@ -175,7 +196,7 @@ TEST(ValidateCouponTest, NamesEveryBadField) {
                       .end = kNow}),
               ElementsAre("basis_points", "amount_minor", "minimum_minor", "most_minor",
                           "value_limit_minor", "usage_limit", "member_limit", "reservation_limit",
-                          "currency", "end"));
+                          "currency", "end_time"));
   EXPECT_THAT(fields({.kind = Kind::kAmount, .basis_points = 1}),
               ElementsAre("basis_points", "amount_minor", "currency"));
   EXPECT_THAT(fields({.basis_points = 10, .most_minor = 5}), ElementsAre("currency"));
