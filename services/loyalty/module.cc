@@ -18,6 +18,7 @@
 #include "libs/redis/redis.h"
 #include "libs/rpc/service.h"
 #include "services/loyalty/contact_feed_handler.h"
+#include "services/loyalty/coupon_module_part.h"
 #include "services/loyalty/due_points.h"
 #include "services/loyalty/ledger_handlers.h"
 #include "services/loyalty/loyalty_reader.h"
@@ -115,6 +116,10 @@ class LoyaltyModule : public app::Module {
     parts.tokens = tokens_.get();
     programs_ = std::make_unique<ProgramHandlers>(parts);
     ledger_ = std::make_unique<LedgerHandlers>(parts);
+    coupons_ = std::make_unique<CouponModulePart>(
+        pool_.get(), &runtime.clock(), tokens_.get(),
+        [this](const journal::Offsets& heads) { doorbell_->Ring(heads); });
+    CLM_RETURN_IF_ERROR(runtime.Register(coupons_->Binding(runtime.host())));
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<ProgramBinding>(runtime.host(), *programs_)));
     return runtime.Register(std::make_unique<LedgerBinding>(runtime.host(), *ledger_));
@@ -144,9 +149,11 @@ class LoyaltyModule : public app::Module {
     Drain();
     consumer_.reset();
     expiry_.reset();
+    if (coupons_ != nullptr) coupons_->Drain();
     if (lanes_ != nullptr) lanes_->Drain();
     feeds_->Remove(kName);
     feed_.reset();
+    coupons_.reset();
     lanes_.reset();
     due_.reset();
     doorbell_.reset();
@@ -169,6 +176,7 @@ class LoyaltyModule : public app::Module {
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<ProgramHandlers> programs_;
   std::unique_ptr<LedgerHandlers> ledger_;
+  std::unique_ptr<CouponModulePart> coupons_;
   std::unique_ptr<journal::ConsumerInModule> consumer_;
 };
 
