@@ -10,6 +10,7 @@
 #include "clm/loyalty/v1/ledger_service.grpc.pb.h"
 #include "clm/loyalty/v1/program_service.grpc.pb.h"
 #include "libs/base/error.h"
+#include "tools/clm/loyalty_coupons_command.h"
 #include "tools/clm/loyalty_names.h"
 #include "tools/clm/loyalty_points_command.h"
 #include "tools/clm/loyalty_programs_command.h"
@@ -265,6 +266,7 @@ void AddLoyaltyCommands(Cli& cli) {
   AddLoyaltyProgramsCommands(cli, group);
   AddMemberCommands(cli, group);
   AddLoyaltyPointsCommands(cli, group);
+  AddLoyaltyCouponsCommands(cli, group);
 
   auto liability = std::make_shared<Flags>();
   Command command = cli.AddCommand(
