@@ -3,6 +3,8 @@
 // every acknowledged movement is in the ledger once, and the ledger is sound.
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <random>
 #include <string>
@@ -10,7 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "clm/loyalty/v1/ledger_service.grpc.pb.h"
 #include "clm/loyalty/v1/program_service.grpc.pb.h"
 #include "tests/chaos/contact_load.h"
@@ -26,6 +30,31 @@ using Programs = loyalty::v1::ProgramService::Stub;
 
 constexpr char kProgram[] = "tenants/acme/programs/club";
 constexpr int kHot = 8;
+// How often in all everything is killed and looked at in the long form: a look reads the whole
+// ledger.
+constexpr int64_t kDeathsInAll = 250;
+// Looking at a long ledger takes its time.
+constexpr absl::Duration kAuditTimeout = absl::Minutes(10);
+
+struct Form {
+  int clients;
+  int members;
+  int64_t operations;
+  bool tells;  // How far it is.
+
+  // CLM_BANK_OPERATIONS=1000000 is the long form of so many operations.
+  static Form Asked() {
+    int64_t operations = 0;
+    const char* text = std::getenv("CLM_BANK_OPERATIONS");
+    if (text != nullptr && (!absl::SimpleAtoi(text, &operations) || operations < 1)) {
+      std::fprintf(stderr, "bank: CLM_BANK_OPERATIONS must be a number\n");
+      std::abort();
+    }
+    const int64_t short_form = 640;
+    if (text == nullptr && Rounds(1) == 1) return {16, 60, short_form, false};
+    return {64, 1000, text != nullptr ? operations : Rounds(short_form), true};
+  }
+};
 
 // What the acknowledged movements of a member come to.
 struct Sums {
@@ -71,8 +100,8 @@ class BankTest : public ::testing::Test {
     Client(BankTest* test, int number, int members)
         : test_(*test), number_(number), members_(members), random_(number) {}
 
-    void Live(int steps) {
-      for (step_ = 0; step_ < steps; ++step_) {
+    void Live(int64_t steps) {
+      for (step_ = 0; step_ < steps; ++step_, ++test_.steps_) {
         switch (Pick(8)) {
           case 0:
           case 1:
@@ -226,7 +255,7 @@ class BankTest : public ::testing::Test {
     const int number_;
     const int members_;
     std::mt19937 random_;
-    int step_ = 0;
+    int64_t step_ = 0;
     std::map<int, Sums> sums_;
     std::vector<std::pair<int, std::string>> earned_, redeemed_;
   };
@@ -234,7 +263,8 @@ class BankTest : public ::testing::Test {
   void ExpectSound() {
     AuditProgramRequest request;
     request.set_name(kProgram);
-    const auto audit = Call(&Ledger::AuditProgram, request);
+    const auto audit =
+        world_.loyalty_caller().Call(&Ledger::AuditProgram, request, nullptr, 0, kAuditTimeout);
     ASSERT_TRUE(audit.ok()) << audit.status();
     EXPECT_EQ(audit->findings_size(), 0) << audit->DebugString();
   }
@@ -254,28 +284,31 @@ class BankTest : public ::testing::Test {
   }
 
   World world_;
-  std::atomic<int> answered_{0};
+  std::atomic<int64_t> answered_{0};  // Calls.
+  std::atomic<int64_t> steps_{0};     // Operations, of one call or two.
 };
 
 TEST_F(BankTest, NothingAcknowledgedIsLostOrDoubledWhateverDies) {
-  constexpr int kClients = 16;
-  constexpr int kMembers = 60;
+  const Form form = Form::Asked();
   std::vector<Client> clients;
-  clients.reserve(kClients);
-  for (int i = 0; i < kClients; ++i) clients.emplace_back(this, i, kMembers);
-  std::atomic<int> living{kClients};
+  clients.reserve(form.clients);
+  for (int i = 0; i < form.clients; ++i) clients.emplace_back(this, i, form.members);
+  std::atomic<int> living{form.clients};
   std::vector<std::thread> threads;
-  for (Client& client : clients) {
-    threads.emplace_back([&] {
-      client.Live(Rounds(40));
+  for (int i = 0; i < form.clients; ++i) {
+    const int64_t steps =
+        form.operations / form.clients + (i < form.operations % form.clients ? 1 : 0);
+    threads.emplace_back([&, i, steps] {
+      clients[i].Live(steps);
       --living;
     });
   }
   // While they live, everything else dies in turn, whenever something has been done since; and no
   // snapshot is ever out of balance.
+  const int64_t between = std::max<int64_t>(40, form.operations / kDeathsInAll);
   for (int round = 0; living > 0; ++round) {
-    const int before = answered_;
-    EXPECT_TRUE(Eventually([&] { return living == 0 || answered_ >= before + 40; }));
+    const int64_t before = answered_;
+    EXPECT_TRUE(Eventually([&] { return living == 0 || answered_ >= before + between; }));
     switch (round % 4) {
       case 0:
         world_.loyalty(0).Kill();
@@ -291,6 +324,11 @@ TEST_F(BankTest, NothingAcknowledgedIsLostOrDoubledWhateverDies) {
         world_.loyalty(1).Kill();
     }
     EXPECT_EQ(Unbalanced(), "");
+    if (form.tells) {
+      absl::PrintF("bank: %d of %d operations, %d deaths\n", steps_.load(), form.operations,
+                   round + 1);
+      std::fflush(stdout);
+    }
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_GT(world_.loyalty_caller().failure_count(), 0) << "nobody noticed that anything died";

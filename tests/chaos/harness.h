@@ -93,10 +93,12 @@ class Caller {
  public:
   explicit Caller(const std::vector<std::string>& targets);
 
-  // `replayed` tells whether the answer was an earlier one. After kPatience the last failure.
+  // `replayed` tells whether the answer was an earlier one. `timeout` is that of an attempt. After
+  // kPatience the last failure.
   template <class Stub, class Req, class Resp>
   absl::StatusOr<Resp> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&, Resp*),
-                            const Req& request, bool* replayed = nullptr, int replica = 0);
+                            const Req& request, bool* replayed = nullptr, int replica = 0,
+                            absl::Duration timeout = absl::Seconds(5));
 
   // The codes of all failures that were answered by another attempt.
   std::set<absl::StatusCode> failures() const;
@@ -113,12 +115,13 @@ class Caller {
 template <class Stub, class Req, class Resp>
 absl::StatusOr<Resp> Caller::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&,
                                                                Resp*),
-                                  const Req& request, bool* replayed, int replica) {
+                                  const Req& request, bool* replayed, int replica,
+                                  absl::Duration timeout) {
   const absl::Time until = absl::Now() + kPatience;
   for (size_t at = replica;; ++at) {
     Stub stub(channels_[at % channels_.size()]);
     grpc::ClientContext context;
-    rpc::PrepareContext({.service = "clm-chaos", .token = ""}, absl::Seconds(5), &context);
+    rpc::PrepareContext({.service = "clm-chaos", .token = ""}, timeout, &context);
     Resp response;
     const absl::Status status = rpc::FromGrpc((stub.*method)(&context, request, &response));
     if (status.ok()) {
