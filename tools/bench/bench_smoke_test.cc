@@ -73,7 +73,8 @@ class BenchSmokeTest : public ::testing::Test {
 };
 
 TEST_F(BenchSmokeTest, EveryFigureIsMeasuredAndNothingFails) {
-  const nlohmann::json rows = Bench({"--contacts", "600", "--cdnow", PurchaseLog()});
+  const nlohmann::json rows = Bench(
+      {"--contacts", "600", "--accounts", "500", "--entries", "3000", "--cdnow", PurchaseLog()});
   EXPECT_THAT(Figures(rows), ::testing::UnorderedElementsAreArray(FigureNames()));
   ExpectMeasured(rows);
   for (const auto& row : rows) {

@@ -218,4 +218,34 @@ COMMIT;
   return script;
 }
 
+Script EarnPointsScript(const std::string& account, int64_t event_bytes, int64_t answer_bytes) {
+  Script script;
+  script.database = "clm_loyalty";
+  script.setup = "CREATE SEQUENCE IF NOT EXISTS k3.bench_offset CACHE 100";
+  script.sql = absl::StrCat(
+      "\\set account ", account,
+      absl::StrReplaceAll(FillIn(R"sql(
+BEGIN;
+SELECT fingerprint, response FROM k3.request WHERE tenant_id = 'bench' AND request_id = $UUID;
+UPDATE k3.wallet SET active = active + 100, earned = earned + 100, postings = postings + 1
+WHERE tenant_id = 'bench' AND contact_id = $CONTACT AND program_id = 'bench' AND wallet_id = 'points'
+RETURNING postings AS number, active + pending + held - debt AS balance \gset
+INSERT INTO k3.lot (tenant_id, contact_id, program_id, wallet_id, id, posting_id, earned, remaining, held, expired, returned, pending, earn_time, activate_time, expire_time, due_time)
+VALUES ('bench', $CONTACT, 'bench', 'points', $UUID, $UUID, 100, 100, 0, 0, 0, false, now(), now(), now() + interval '1 year', now() + interval '1 year');
+INSERT INTO k3.posting (tenant_id, contact_id, program_id, wallet_id, number, id, kind, amount, balance, accounts, lots, amounts, post_time)
+VALUES ('bench', $CONTACT, 'bench', 'points', :number, $UUID, 1, 100, :balance, '{1,5}', ARRAY[$UUID, $UUID], '{100,-100}', now());
+INSERT INTO k3.journal (shard, off, tenant_id, event_id, subject, type, event, record_time)
+VALUES (1000 + :client_id, $OFFSET, 'bench', $UUID, 'tenants/bench/programs/bench/members/01900000-0000-7000-8000-000000000001', 'clm.loyalty.v1.PointsPosted', $EVENT, now());
+INSERT INTO k3.request (tenant_id, request_id, fingerprint, response, aggregate_id, create_time)
+VALUES ('bench', $UUID, decode(repeat('00', 32), 'hex'), $ANSWER, $CONTACT, now());
+COMMIT;
+)sql",
+                                 event_bytes, answer_bytes),
+                          {{"$CONTACT",
+                            "('01900000-0000-7000-8000-' || lpad(to_hex(:account::bigint), 12, "
+                            "'0'))::uuid"},
+                           {"bench_offset", "k3.bench_offset"}}));
+  return script;
+}
+
 }  // namespace clm::bench

@@ -30,6 +30,10 @@ struct Script {
 Script CreateContactScript(int64_t event_bytes, int64_t answer_bytes);
 // A move as MoveCustomer writes it: fact, transition, stage, running totals, journal, request.
 Script MoveCustomerScript(int64_t event_bytes, int64_t answer_bytes);
+// Points as EarnPoints writes them, by the caller's request id: the look for an earlier answer,
+// wallet, lot, posting, journal, request; in the tables that Points makes for it. `account`: the
+// number of whose they are, an expression of pgbench.
+Script EarnPointsScript(const std::string& account, int64_t event_bytes, int64_t answer_bytes);
 absl::Status PrepareScript(Stand& stand, const Script& script);
 absl::StatusOr<Sample> PgbenchScript(Stand& stand, const Script& script, int clients, int seconds);
 

@@ -9,6 +9,7 @@
 #include "absl/synchronization/mutex.h"
 #include "clm/access/v1/access_service.grpc.pb.h"
 #include "clm/contact/v1/contact_service.grpc.pb.h"
+#include "clm/loyalty/v1/program_service.grpc.pb.h"
 #include "libs/base/clock.h"
 #include "libs/rpc/service.h"
 
@@ -57,6 +58,24 @@ class RawContact final : public contact::v1::ContactService::CallbackService {
   contact::v1::CustomerContext context_;
 };
 
+class RawProgram final : public loyalty::v1::ProgramService::CallbackService {
+ public:
+  // False when a file cannot be read.
+  bool Load(const std::string& folder) {
+    std::ifstream member(folder + "/member", std::ios::binary);
+    return member_.ParseFromIstream(&member);
+  }
+  grpc::ServerUnaryReactor* GetMember(grpc::CallbackServerContext* context,
+                                      const loyalty::v1::GetMemberRequest*,
+                                      loyalty::v1::Member* response) override {
+    *response = member_;
+    return Finish(context);
+  }
+
+ private:
+  loyalty::v1::Member member_;
+};
+
 struct SkeletonHandlers {
   void GetTenant(const rpc::Call&, const access::v1::GetTenantRequest& request,
                  rpc::Reply<access::v1::Tenant> reply) {
@@ -94,6 +113,10 @@ int ServeEcho(const std::string& kind, const std::string& folder) {
     RawContact contact;
     if (!contact.Load(folder)) return 1;
     return Serve(socket, {&access, &contact});
+  }
+  if (kind == "raw-loyalty") {
+    RawProgram program;
+    return program.Load(folder) ? Serve(socket, {&program}) : 1;
   }
   if (kind != "skeleton") return 1;
   SystemClock clock;

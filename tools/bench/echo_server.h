@@ -10,9 +10,10 @@ namespace clm::bench {
 inline constexpr char kEmptyMethod[] = "/clm.access.v1.AccessService/GetTenant";
 
 // "raw": gRPC's callback server. It also answers GetContact and GetCustomerContext, with the
-// messages in the files `folder`/contact and `folder`/context. "skeleton": the empty method through
-// all that every call of the suite passes. Serves on the Unix socket `folder`/`kind`.sock until the
-// process is ended; returns 1 when it cannot.
+// messages in the files `folder`/contact and `folder`/context. "raw-loyalty": the same for
+// GetMember and `folder`/member. "skeleton": the empty method through all that every call of the
+// suite passes. Serves on the Unix socket `folder`/`kind`.sock until the process is ended; returns
+// 1 when it cannot.
 int ServeEcho(const std::string& kind, const std::string& folder);
 
 }  // namespace clm::bench

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "clm/access/v1/access_service.pb.h"
 #include "clm/contact/v1/contact_service.grpc.pb.h"
+#include "clm/loyalty/v1/program_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "libs/rpc/client.h"
@@ -18,6 +19,7 @@
 #include "tools/bench/ceilings.h"
 #include "tools/bench/echo_server.h"
 #include "tools/bench/event_lag.h"
+#include "tools/bench/points.h"
 #include "tools/bench/programs.h"
 #include "tools/bench/stand.h"
 #include "tools/bench/traffic.h"
@@ -28,6 +30,7 @@ namespace {
 constexpr int kReadsInFlight = 64;
 constexpr int kWritesInFlight = 256;
 constexpr int kEventRequestsInFlight = 16;
+constexpr int kEarnRequestsInFlight = 16;
 constexpr int kPgReaders = 8, kPgWriters = 64;
 // What COPY takes in within a second, about; its slices need not be exact.
 constexpr int kCopyRowsPerSecond = 60'000;
@@ -44,6 +47,12 @@ enum Figure : int {
   kCreate,
   kMove,
   kEvents,
+  kEarn,
+  kEarnHot,
+  kHotToUniform,
+  kEarnBatch,
+  kBalance,
+  kBalanceLong,
   kEventToStage,
   kCdnow,
   kMemory,
@@ -68,6 +77,18 @@ constexpr About kAbout[kFigures] = {
     {"create", "CreateContact, durable, 256 in flight", "pgbench, same rows, one each", {1.5, 3.0}},
     {"move", "transition, 256 in flight", "pgbench, same rows, one each", {1.5, 3.0}},
     {"events", "events, 100 per request", "COPY of the same rows", {0.25, 0.60}},
+    {"earn",
+     "EarnPoints, durable, uniform, 256 in flight",
+     "pgbench, same rows, one each",
+     {1.5, 2.5}},
+    {"earn-hot",
+     "EarnPoints, durable, all of one account",
+     "pgbench, same rows, one each",
+     {8, 20}},
+    {"hot-to-uniform", "EarnPoints, all of one account", "EarnPoints, uniform", {0.5, 0.85}},
+    {"earn-batch", "BatchEarnPoints of 50, entries", "EarnPoints, uniform", {3, 6}},
+    {"balance", "GetMember, any", "raw gRPC echo", {0.60, 0.85}},
+    {"balance-long", "GetMember of the longest account, p50", "of one entry", {1.10, 1.05, true}},
     {"event-to-stage", "event committed to stage changed, 500/s", "", {}},
     {"cdnow", "CDNOW file to finished cohort table", "", {15, 6, true}},
     {"memory", "idle memory of the suite in one process", "", {80, 40, true}},
@@ -102,7 +123,8 @@ Row PlainRow(Figure figure, const std::string& unit, const std::vector<double>& 
 
 class Figures {
  public:
-  Figures(const Options& options, const Tell& tell) : options_(options), tell_(tell) {}
+  Figures(const Options& options, const Tell& tell, const Say& say)
+      : options_(options), tell_(tell), say_(say) {}
 
   absl::Status Run() {
     const auto wants_stand = [this] {
@@ -113,6 +135,7 @@ class Figures {
     };
     if (wants_stand()) CLM_RETURN_IF_ERROR(OnStand());
     // With the machine to itself.
+    points_.reset();
     traffic_.reset();
     stand_.reset();
     if (Wanted(kUpFirst) || Wanted(kUpLater)) CLM_RETURN_IF_ERROR(Up());
@@ -145,6 +168,7 @@ class Figures {
     if (Wanted(kCreate)) CLM_RETURN_IF_ERROR(Create());
     if (Wanted(kMove)) CLM_RETURN_IF_ERROR(Move());
     if (Wanted(kEvents)) CLM_RETURN_IF_ERROR(Events());
+    CLM_RETURN_IF_ERROR(OfPoints());
     if (Wanted(kEventToStage)) CLM_RETURN_IF_ERROR(EventToStage());
     if (Wanted(kCdnow)) CLM_RETURN_IF_ERROR(Cdnow());
     return absl::OkStatus();
@@ -166,6 +190,22 @@ class Figures {
 
   Side CeilingSide(std::function<absl::StatusOr<Sample>()> run) {
     return {.prepare = [this] { return stand_->Rest(); }, .run = std::move(run)};
+  }
+
+  // Reads of the suite against those of an echo that answers `echoed`, after warming up.
+  absl::Status Reads(Figure figure, LoadGenerator& suite, LoadGenerator& echo, const Work& work,
+                     const std::string& echoed) {
+    Work echo_work = work;
+    echo_work.check = [&echoed](int, absl::string_view bytes) {
+      // Maps have no order on the wire.
+      return bytes.size() == echoed.size();
+    };
+    CLM_RETURN_IF_ERROR(echo.Run(echo_work, kReadsInFlight, absl::Milliseconds(300)).status());
+    CLM_ASSIGN_OR_RETURN(const Rounds rounds, Measure({SuiteSide(suite, work, kReadsInFlight),
+                                                       SuiteSide(echo, echo_work, kReadsInFlight)},
+                                                      measure_));
+    TellRatio(figure, rounds);
+    return absl::OkStatus();
   }
 
   void TellRatio(Figure figure, const Rounds& rounds) {
@@ -192,7 +232,8 @@ class Figures {
         rpc::FromGrpc(stub->GetCustomerContext(&customer_context, customer_request, &customer)));
     contact_ = contact.SerializeAsString();
     context_ = customer.SerializeAsString();
-    CLM_ASSIGN_OR_RETURN(raw_socket_, stand_->EchoSocket("raw", contact_, context_));
+    CLM_ASSIGN_OR_RETURN(raw_socket_,
+                         stand_->EchoSocket("raw", {{"contact", contact_}, {"context", context_}}));
     return absl::OkStatus();
   }
 
@@ -245,18 +286,8 @@ class Figures {
     const Work work = context ? traffic_->GetCustomerContext(from) : traffic_->GetContact(from);
     CLM_ASSIGN_OR_RETURN(const auto suite, Generator(stand_->contact_socket(), method));
     CLM_ASSIGN_OR_RETURN(const auto echo, Generator(raw_socket_, method));
-    Work echo_work = work;
-    echo_work.check = [echoed](int, absl::string_view bytes) {
-      // Maps have no order on the wire.
-      return bytes.size() == echoed.size();
-    };
     CLM_RETURN_IF_ERROR(suite->Run(warm, kReadsInFlight, absl::InfiniteDuration()).status());
-    CLM_RETURN_IF_ERROR(echo->Run(echo_work, kReadsInFlight, absl::Milliseconds(300)).status());
-    CLM_ASSIGN_OR_RETURN(const Rounds rounds, Measure({SuiteSide(*suite, work, kReadsInFlight),
-                                                       SuiteSide(*echo, echo_work, kReadsInFlight)},
-                                                      measure_));
-    TellRatio(figure, rounds);
-    return absl::OkStatus();
+    return Reads(figure, *suite, *echo, work, echoed);
   }
 
   // Writes: warms up, measures against a ceiling that `ceiling` makes after that, and compares what
@@ -339,6 +370,100 @@ class Figures {
         });
   }
 
+  absl::Status OfPoints() {
+    const auto wanted = [this] {
+      for (int figure = kEarn; figure <= kBalanceLong; ++figure) {
+        if (Wanted(static_cast<Figure>(figure))) return true;
+      }
+      return false;
+    };
+    if (!wanted()) return absl::OkStatus();
+    CLM_ASSIGN_OR_RETURN(points_, Points::Prepare(*stand_, options_.accounts, say_));
+    if (Wanted(kEarn)) {
+      CLM_RETURN_IF_ERROR(Earns(kEarn, kEarnPoints, points_->EarnUniform(), kWritesInFlight, 1,
+                                points_->UniformAccounts()));
+    }
+    if (Wanted(kEarnHot)) {
+      CLM_RETURN_IF_ERROR(Earns(kEarnHot, kEarnPoints, points_->EarnHot(), kWritesInFlight, 1,
+                                Points::HotAccount()));
+    }
+    if (Wanted(kHotToUniform)) {
+      CLM_RETURN_IF_ERROR(
+          Earns(kHotToUniform, kEarnPoints, points_->EarnHot(), kWritesInFlight, 1));
+    }
+    if (Wanted(kEarnBatch)) {
+      CLM_RETURN_IF_ERROR(Earns(kEarnBatch, kBatchEarnPoints, points_->EarnBatch(),
+                                kEarnRequestsInFlight, kEarnsPerRequest));
+    }
+    if (Wanted(kBalance)) CLM_RETURN_IF_ERROR(Balance());
+    if (Wanted(kBalanceLong)) CLM_RETURN_IF_ERROR(BalanceLong());
+    return absl::OkStatus();
+  }
+
+  // Against pgbench with points for `accounts`, or against ours for random ones.
+  absl::Status Earns(Figure figure, const std::string& method, const Work& work, int in_flight,
+                     int items, const std::string& accounts = "") {
+    const Work uniform = points_->EarnUniform();
+    CLM_ASSIGN_OR_RETURN(const auto generator, Generator(stand_->contact_socket(), kEarnPoints));
+    return Writes(figure, stand_->contact_socket(), method, work, in_flight, items,
+                  kLoyaltyDatabase, "SELECT count(*) FROM posting", [&]() -> absl::StatusOr<Side> {
+                    if (accounts.empty()) return SuiteSide(*generator, uniform, kWritesInFlight);
+                    return ScriptSide(kLoyaltyDatabase, "clm.loyalty.v1.PointsPosted",
+                                      [&](int64_t event_bytes, int64_t answer_bytes) {
+                                        return EarnPointsScript(accounts, event_bytes,
+                                                                answer_bytes);
+                                      });
+                  });
+  }
+
+  absl::Status Balance() {
+    loyalty::v1::GetMemberRequest request;
+    request.set_name(points_->AnyMember());
+    loyalty::v1::Member member;
+    grpc::ClientContext context;
+    rpc::PrepareContext({.service = "clm-bench"}, absl::Seconds(20), &context);
+    CLM_RETURN_IF_ERROR(rpc::FromGrpc(loyalty::v1::ProgramService::NewStub(stand_->contact())
+                                          ->GetMember(&context, request, &member)));
+    CLM_ASSIGN_OR_RETURN(
+        const std::string socket,
+        stand_->EchoSocket("raw-loyalty", {{"member", member.SerializeAsString()}}));
+    CLM_ASSIGN_OR_RETURN(const auto suite, Generator(stand_->contact_socket(), kGetMember));
+    CLM_ASSIGN_OR_RETURN(const auto echo, Generator(socket, kGetMember));
+    const Work work = points_->GetMember();
+    CLM_RETURN_IF_ERROR(suite->Run(work, kReadsInFlight, absl::Seconds(1)).status());
+    return Reads(kBalance, *suite, *echo, work, member.SerializeAsString());
+  }
+
+  absl::Status BalanceLong() {
+    CLM_RETURN_IF_ERROR(points_->MakeLong(options_.entries));
+    CLM_ASSIGN_OR_RETURN(const auto generator, Generator(stand_->contact_socket(), kGetMember));
+    const Work of_long = points_->GetLong(), of_short = points_->GetShort();
+    for (const Work* work : {&of_long, &of_short}) {
+      CLM_RETURN_IF_ERROR(generator->Run(*work, kReadsInFlight, absl::Milliseconds(300)).status());
+    }
+    CLM_ASSIGN_OR_RETURN(const Rounds rounds,
+                         Measure({SuiteSide(*generator, of_long, kReadsInFlight),
+                                  SuiteSide(*generator, of_short, kReadsInFlight)},
+                                 measure_));
+    const std::vector<double> growth = OfRounds(rounds, [](const std::vector<Sample>& s) {
+      return s[1].p50_us > 0 ? s[0].p50_us / s[1].p50_us : 0;
+    });
+    Row row = PlainRow(kBalanceLong, "growth", growth);
+    AddRounds(rounds, &row);
+    if (!growth.empty()) {
+      row.rate = Quantile(OfRounds(rounds, [](const auto& s) { return s[0].rate; }), 0.5);
+      row.ceiling_rate = Quantile(OfRounds(rounds, [](const auto& s) { return s[1].rate; }), 0.5);
+      row.p50_ms = Quantile(OfRounds(rounds, [](const auto& s) { return s[0].p50_us / 1e3; }), 0.5);
+      row.p99_ms = Quantile(OfRounds(rounds, [](const auto& s) { return s[0].p99_us / 1e3; }), 0.5);
+      row.cpu_us = MedianCpu(rounds, 0);
+      row.ceiling_cpu_us = MedianCpu(rounds, 1);
+    }
+    AddNote(&row, absl::StrCat(options_.entries, " entries"));
+    if (row.failed > 0) row.reached = Reached::kNo;
+    tell_(row);
+    return absl::OkStatus();
+  }
+
   absl::Status EventToStage() {
     CLM_RETURN_IF_ERROR(stand_->Rest());
     std::vector<std::string> contacts = traffic_->names();
@@ -402,8 +527,10 @@ class Figures {
 
   const Options& options_;
   const Tell& tell_;
+  const Say& say_;
   std::unique_ptr<Stand> stand_;
   std::unique_ptr<Traffic> traffic_;
+  std::unique_ptr<Points> points_;
   MeasureOptions measure_;
   std::string contact_, context_, raw_socket_;
 };
@@ -416,8 +543,8 @@ std::vector<std::string> FigureNames() {
   return names;
 }
 
-absl::Status RunFigures(const Options& options, const Tell& tell) {
-  return Figures(options, tell).Run();
+absl::Status RunFigures(const Options& options, const Tell& tell, const Say& say) {
+  return Figures(options, tell, say).Run();
 }
 
 }  // namespace clm::bench

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "tools/bench/closed_loop.h"
+#include "tools/bench/points.h"
 #include "tools/bench/report.h"
 
 namespace clm::bench {
@@ -19,6 +20,8 @@ struct Options {
   int pairs = 7;         // Slices of the suite and of the ceiling, alternating.
   bool keep_disturbed = false;
   int64_t contacts = 10'000;                    // Made beforehand, kMaxInFlight at least.
+  int64_t accounts = 1'000'000;                 // Of points, made beforehand.
+  int64_t entries = 1'000'000;                  // Of one account.
   Client client = Client::kH2;                  // Of the closed loops.
   std::vector<std::string> only;                // Names of figures; empty: all.
   std::string cdnow;                            // The purchase log; empty: not measured.
@@ -29,9 +32,9 @@ struct Options {
 // In the order of the report.
 std::vector<std::string> FigureNames();
 
-// Measures and tells each row as soon as it is known. An error means that it could not go on;
-// figures that are not reached are rows.
-absl::Status RunFigures(const Options& options, const Tell& tell);
+// Measures and tells each row as soon as it is known, and says how far preparations are that take
+// long. An error means that it could not go on; figures that are not reached are rows.
+absl::Status RunFigures(const Options& options, const Tell& tell, const Say& say);
 
 // How costs grow with the number of contacts: a stand of its own per size, the slices of all of
 // them alternating. Rows are named by what and how many, "get-fresh 100000"; the value is the

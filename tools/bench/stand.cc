@@ -123,12 +123,13 @@ std::string Stand::lifecycle_socket() const {
   return options_.distributed ? folder_ + "/lifecycle.sock" : contact_socket();
 }
 
-absl::StatusOr<std::string> Stand::EchoSocket(const std::string& kind, const std::string& contact,
-                                              const std::string& context) {
+absl::StatusOr<std::string> Stand::EchoSocket(const std::string& kind,
+                                              const std::map<std::string, std::string>& answers) {
   const std::string socket = absl::StrCat(folder_, "/", kind, ".sock");
   if (echoes_.contains(kind)) return socket;
-  std::ofstream(folder_ + "/contact", std::ios::binary) << contact;
-  std::ofstream(folder_ + "/context", std::ios::binary) << context;
+  for (const auto& [name, answer] : answers) {
+    std::ofstream(absl::StrCat(folder_, "/", name), std::ios::binary) << answer;
+  }
   stack::Command command;
   command.argv = {options_.binaries + "/clm", "bench", "--serve-echo=" + kind,
                   "--serve-echo-folder=" + folder_};

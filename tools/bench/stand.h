@@ -37,10 +37,10 @@ class Stand {
   const std::shared_ptr<grpc::Channel>& contact() const { return contact_; }
   const std::shared_ptr<grpc::Channel>& lifecycle() const { return lifecycle_; }
 
-  // Starts the echo server of `kind` unless it runs. `contact`, `context`: serialized messages that
-  // it answers with.
-  absl::StatusOr<std::string> EchoSocket(const std::string& kind, const std::string& contact = "",
-                                         const std::string& context = "");
+  // Starts the echo server of `kind` unless it runs. `answers`: the serialized messages that it
+  // answers with, by the names that it knows them by.
+  absl::StatusOr<std::string> EchoSocket(const std::string& kind,
+                                         const std::map<std::string, std::string>& answers = {});
 
   stack::PostgresServer& postgres() { return *postgres_; }
   const std::string& folder() const { return folder_; }

@@ -179,7 +179,9 @@ absl::Status Bench(Cli& cli, BenchFlags flags) {
     rows.push_back(row);
   };
   const absl::Status ran =
-      flags.scale ? bench::RunScale(flags.options, tell) : bench::RunFigures(flags.options, tell);
+      flags.scale ? bench::RunScale(flags.options, tell)
+                  : bench::RunFigures(flags.options, tell,
+                                      [&](const std::string& text) { cli.Note(text); });
   // What is known is worth telling, also when the rest could not be measured.
   CLM_RETURN_IF_ERROR(cli.PrintTable(TableOf(rows)));
   CLM_RETURN_IF_ERROR(ran);
@@ -200,7 +202,8 @@ void AddBenchCommand(Command top, Cli& cli) {
   Command command = cli.AddCommand(
       top, "bench", "Measure the suite against ceilings of this machine in the same run",
       {"clm bench --cdnow CDNOW_master.txt", "clm bench --only create,events --seconds 10 -o wide",
-       "clm bench --pairs 3 --seconds 1 -o json", "clm bench --scale"},
+       "clm bench --only earn,earn-hot --accounts 20000", "clm bench --pairs 3 --seconds 1 -o json",
+       "clm bench --scale"},
       [&cli, flags]() -> absl::Status {
         if (flags->serve_echo.empty()) return Bench(cli, *flags);
         std::_Exit(bench::ServeEcho(flags->serve_echo, flags->serve_echo_folder));
@@ -216,6 +219,14 @@ void AddBenchCommand(Command top, Cli& cli) {
       .ShowDefault();
   command.AddOption("--contacts", options.contacts, "contacts made beforehand")
       .Between(bench::kMaxInFlight, 10'000'000)
+      .ShowDefault();
+  command.AddOption("--accounts", options.accounts, "accounts of points made beforehand")
+      .Between(bench::kMaxInFlight, 100'000'000)
+      .ShowDefault();
+  command
+      .AddOption("--entries", options.entries,
+                 "postings of one account, for balance-long; ten millions take minutes to make")
+      .Between(1, 100'000'000)
       .ShowDefault();
   command
       .AddOption("--only", options.only,
