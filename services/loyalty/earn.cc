@@ -22,7 +22,11 @@ absl::StatusOr<Posting> Issue(PostingKind kind, Account source, Wallet& wallet, 
                               const Uuid& posting, absl::Time now) {
   CLM_RETURN_IF_ERROR(CheckNewLot(lot, now));
   CLM_RETURN_IF_ERROR(CheckSettled(wallet, now));
-  Wallet draft = wallet;
+  if (wallet.lots.contains(lot.id)) {
+    return error::Internal(absl::StrCat("lot ", lot.id.ToString(), ": exists already"));
+  }
+  // Without the other lots: nothing happens to them, and a busy wallet has many to copy.
+  Wallet draft{.key = wallet.key, .totals = wallet.totals};
   CLM_ASSIGN_OR_RETURN(Lot * made, AddLot(draft, {.id = lot.id,
                                                   .posting = posting,
                                                   .pending = lot.activate_time > now,
@@ -39,7 +43,8 @@ absl::StatusOr<Posting> Issue(PostingKind kind, Account source, Wallet& wallet, 
     booking.MoveToActive(from, draft, *made, lot.amount);
   }
   CLM_ASSIGN_OR_RETURN(Posting booked, booking.Finish());
-  wallet = std::move(draft);
+  wallet.totals = draft.totals;
+  wallet.lots.merge(draft.lots);
   return booked;
 }
 

@@ -71,8 +71,10 @@ absl::StatusOr<Posting> Happen(Wallet& wallet, const Due& due) {
 Uuid TimeOutPosting(const Uuid& hold) { return Uuid::V5(hold, "time_out"); }
 
 absl::StatusOr<std::vector<Posting>> Settle(Wallet& wallet, absl::Time now) {
-  Wallet draft = wallet;
   std::vector<Posting> postings;
+  // Mostly so, and a busy wallet has many lots to copy.
+  if (AllDue(wallet, now).empty()) return postings;
+  Wallet draft = wallet;
   for (const Due& due : AllDue(draft, now)) {
     if (due.lot != nullptr && due.lot->remaining == 0) continue;
     CLM_ASSIGN_OR_RETURN(Posting posting, Happen(draft, due));
