@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -127,11 +129,22 @@ constexpr pg::Statement kNextDue{"loyalty.next_due", R"sql(
                (SELECT m.tier_due FROM member m WHERE m.tier_due < 'infinity'
                 ORDER BY m.tier_due LIMIT 1)))sql"};
 
+// What is looked up by keys alone needs no plan of its own.
+constexpr pg::Statement kByKey{"loyalty.by_key",
+                               "SELECT set_config('plan_cache_mode', 'force_generic_plan', true)"};
+
 pg::TxOptions ForTenant(const std::string& tenant, absl::Time deadline) {
   return {pg::Scope::Tenant(tenant), deadline};
 }
 
 }  // namespace
+
+LoyaltyReader::LoyaltyReader(pg::Pool* pool, const Clock* clock)
+    : pool_(*pool),
+      clock_(*clock),
+      gather_(
+          {.read = [this](const std::string& tenant, const std::vector<MemberKey>& keys,
+                          absl::Time deadline) { return GetMembers(tenant, keys, deadline); }}) {}
 
 absl::Status LoyaltyReader::Load(const std::string& tenant, LoyaltyWork& work,
                                  absl::Time deadline) {
@@ -193,8 +206,8 @@ void AddSettled(const Wallet& stored, const Wallet& settled, absl::Time now, Nex
 }  // namespace
 
 absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
-    const Program& program, const std::vector<std::pair<MemberKey, Member>>& members,
-    absl::Time now, absl::Time deadline) {
+    pg::Tx& tx, const Program& program, const std::vector<std::pair<MemberKey, Member>>& members,
+    absl::Time now) {
   std::vector<v1::Member> views;
   if (members.empty()) return views;
   LoyaltyWork work(&clock_, nullptr);
@@ -218,17 +231,11 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
   args.AddArray(std::move(tenants)).AddArray(std::move(contacts));
   args.AddArray(std::move(programs)).AddArray(std::move(wallets)).Add(now);
   std::vector<NextExpiry> next(keys.size());
-  CLM_RETURN_IF_ERROR(pool_.Read(
-      ForTenant(program.tenant, deadline),
-      [&](pg::Tx& tx) -> absl::Status {
-        CLM_RETURN_IF_ERROR(work.Load(tx));
-        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kNextExpiry, args));
-        for (int i = 0; i < rows.size(); ++i) {
-          next[rows[i].Int(0) - 1] = {rows[i].Time(1), rows[i].Int(2)};
-        }
-        return absl::OkStatus();
-      },
-      /*repeatable=*/true));
+  CLM_RETURN_IF_ERROR(work.Load(tx));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kNextExpiry, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    next[rows[i].Int(0) - 1] = {rows[i].Time(1), rows[i].Int(2)};
+  }
   size_t at = 0;
   const Program* tiered = work.FindProgram({program.tenant, program.id});
   for (const auto& [key, member] : members) {
@@ -258,23 +265,70 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
   return views;
 }
 
-absl::StatusOr<v1::Member> LoyaltyReader::GetMember(const MemberKey& key, absl::Time now,
-                                                    absl::Time deadline) {
+void LoyaltyReader::GetMember(const MemberKey& key, absl::Time deadline,
+                              absl::AnyInvocable<void(absl::StatusOr<std::string>)> done) {
+  gather_.Get(key.tenant, key, deadline,
+              [key, done = std::move(done)](absl::StatusOr<View> view) mutable {
+                if (!view.ok()) return done(view.status());
+                if (*view == nullptr) return done(error::NotFound(NameOf(key)));
+                done(**view);
+              });
+}
+
+absl::StatusOr<std::vector<LoyaltyReader::View>> LoyaltyReader::GetMembers(
+    const std::string& tenant, const std::vector<MemberKey>& keys, absl::Time deadline) {
+  std::vector<View> views;
+  CLM_RETURN_IF_ERROR(pool_.Read(
+      ForTenant(tenant, deadline),
+      [&](pg::Tx& tx) -> absl::Status {
+        CLM_RETURN_IF_ERROR(tx.Exec(kByKey).status());
+        return GetMembers(tx, keys, views);
+      },
+      /*repeatable=*/true));
+  return views;
+}
+
+absl::Status LoyaltyReader::GetMembers(pg::Tx& tx, const std::vector<MemberKey>& keys,
+                                       std::vector<View>& views) {
+  views.assign(keys.size(), nullptr);
+  std::vector<MemberKey> wanted = keys;
   LoyaltyWork work(&clock_, nullptr);
-  const ProgramKey program{key.tenant, key.program};
-  work.NeedProgram(program);
-  work.NeedMember(key);
-  CLM_RETURN_IF_ERROR(Load(key.tenant, work, deadline));
-  const Member* member = work.FindMember(key);
-  if (member == nullptr || work.FindProgram(program) == nullptr) {
-    return error::NotFound(NameOf(key));
+  for (const MemberKey& key : wanted) {
+    work.NeedProgram({key.tenant, key.program});
+    work.NeedMember(key);
   }
-  if (member->merged_into) {
-    return GetMember({key.tenant, key.program, *member->merged_into}, now, deadline);
+  CLM_RETURN_IF_ERROR(work.Load(tx));
+  LoyaltyWork survivors(&clock_, nullptr);
+  bool merged = false;
+  for (MemberKey& key : wanted) {
+    const Member* member = work.FindMember(key);
+    if (member == nullptr || !member->merged_into) continue;
+    key.contact = *member->merged_into;
+    survivors.NeedMember(key);
+    merged = true;
   }
-  CLM_ASSIGN_OR_RETURN(const auto views,
-                       ViewsOf(*work.FindProgram(program), {{key, *member}}, now, deadline));
-  return views[0];
+  if (merged) CLM_RETURN_IF_ERROR(survivors.Load(tx));
+  std::map<ProgramKey, std::map<MemberKey, Member>> members;
+  for (const MemberKey& key : wanted) {
+    const Member* member = work.FindMember(key);
+    if (member == nullptr) member = survivors.FindMember(key);
+    if (member != nullptr) members[{key.tenant, key.program}].emplace(key, *member);
+  }
+  std::map<MemberKey, View> by_key;
+  for (const auto& [key, some] : members) {
+    const Program* program = work.FindProgram(key);
+    if (program == nullptr) continue;
+    const std::vector<std::pair<MemberKey, Member>> list(some.begin(), some.end());
+    CLM_ASSIGN_OR_RETURN(const auto told, ViewsOf(tx, *program, list, clock_.Now()));
+    for (size_t i = 0; i < list.size(); ++i) {
+      by_key[list[i].first] = std::make_shared<const std::string>(told[i].SerializeAsString());
+    }
+  }
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const auto view = by_key.find(wanted[i]);
+    if (view != by_key.end()) views[i] = view->second;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::Members(const ProgramKey& key,
@@ -290,7 +344,15 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::Members(const ProgramKey&
   for (int i = 0; i < rows.size(); ++i) {
     members.push_back({{key.tenant, key.program, rows[i].Uuid(0)}, ReadMember(rows[i], 1)});
   }
-  return ViewsOf(program, members, now, deadline);
+  std::vector<v1::Member> views;
+  CLM_RETURN_IF_ERROR(pool_.Read(
+      ForTenant(key.tenant, deadline),
+      [&](pg::Tx& tx) -> absl::Status {
+        CLM_ASSIGN_OR_RETURN(views, ViewsOf(tx, program, members, now));
+        return absl::OkStatus();
+      },
+      /*repeatable=*/true));
+  return views;
 }
 
 absl::StatusOr<v1::Hold> LoyaltyReader::GetHold(const HoldName& name, absl::Time now,
@@ -519,7 +581,8 @@ absl::StatusOr<absl::Time> LoyaltyReader::NextDue() {
 std::vector<const pg::Statement*> LoyaltyReaderStatements() {
   return {&kGetProgram,    &kPrograms,    &kMembers,      &kNextExpiry, &kGetPosting,
           &kPostings,      &kOutstanding, &kAuditWallets, &kMergedInto, &kAuditLots,
-          &kAuditPostings, &kDue,         &kDueTiers,     &kToMove,     &kNextDue};
+          &kAuditPostings, &kDue,         &kDueTiers,     &kToMove,     &kNextDue,
+          &kByKey};
 }
 
 }  // namespace clm::loyalty

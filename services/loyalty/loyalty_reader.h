@@ -4,27 +4,30 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "clm/loyalty/v1/ledger_service.pb.h"
 #include "clm/loyalty/v1/loyalty.pb.h"
 #include "libs/base/clock.h"
+#include "libs/pg/gather.h"
 #include "libs/pg/pg.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
 
 namespace clm::loyalty {
 
-// Thread-safe. Everything blocks.
+// Thread-safe. Everything blocks but GetMember.
 class LoyaltyReader {
  public:
   // Both outlive it.
-  LoyaltyReader(pg::Pool* pool, const Clock* clock) : pool_(*pool), clock_(*clock) {}
+  LoyaltyReader(pg::Pool* pool, const Clock* clock);
 
   // NOT_FOUND when there is none.
   absl::StatusOr<Program> GetProgram(const ProgramKey& key, absl::Time deadline);
@@ -32,9 +35,11 @@ class LoyaltyReader {
   absl::StatusOr<std::vector<Program>> Programs(const std::string& tenant, const std::string& after,
                                                 int limit, absl::Time deadline);
 
-  // A member with what they have at `now`, whether or not the timers have got there. NOT_FOUND; of
-  // somebody who was merged, the survivor.
-  absl::StatusOr<v1::Member> GetMember(const MemberKey& key, absl::Time now, absl::Time deadline);
+  // A v1::Member, serialized, with what they have now, whether or not the timers have got there.
+  // NOT_FOUND; of somebody who was merged, the survivor. Callers of one tenant share a read. `done`
+  // runs on a thread of the reader, or at once when the call is refused.
+  void GetMember(const MemberKey& key, absl::Time deadline,
+                 absl::AnyInvocable<void(absl::StatusOr<std::string>)> done);
   // Those who were not merged, by contact id, after `after`.
   absl::StatusOr<std::vector<v1::Member>> Members(const ProgramKey& key,
                                                   const std::optional<Uuid>& after, int limit,
@@ -72,13 +77,20 @@ class LoyaltyReader {
  private:
   // Loads what `work` needs, in one snapshot.
   absl::Status Load(const std::string& tenant, LoyaltyWork& work, absl::Time deadline);
+  // A serialized v1::Member; null: there is none.
+  using View = std::shared_ptr<const std::string>;
   // In their order, of one snapshot, by as many statements as for one.
   absl::StatusOr<std::vector<v1::Member>> ViewsOf(
-      const Program& program, const std::vector<std::pair<MemberKey, Member>>& members,
-      absl::Time now, absl::Time deadline);
+      pg::Tx& tx, const Program& program, const std::vector<std::pair<MemberKey, Member>>& members,
+      absl::Time now);
+  absl::StatusOr<std::vector<View>> GetMembers(const std::string& tenant,
+                                               const std::vector<MemberKey>& keys,
+                                               absl::Time deadline);
+  absl::Status GetMembers(pg::Tx& tx, const std::vector<MemberKey>& keys, std::vector<View>& views);
 
   pg::Pool& pool_;
   const Clock& clock_;
+  pg::Gather<MemberKey, View> gather_;
 };
 
 std::vector<const pg::Statement*> LoyaltyReaderStatements();

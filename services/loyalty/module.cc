@@ -92,6 +92,8 @@ class LoyaltyModule : public app::Module {
     lanes.pool = pool_.get();
     lanes.clock = &runtime.clock();
     lanes.executors = kExecutors;
+    // A unit of work tells timers only, who want the earliest time and not the last one told.
+    lanes.free_at_commit = true;
     lanes.new_work = [this, clock = &runtime.clock()] {
       return std::make_unique<LoyaltyWork>(clock, [this](absl::Time due) { due_->Expect(due); });
     };
@@ -156,6 +158,7 @@ class LoyaltyModule : public app::Module {
     coupons_.reset();
     lanes_.reset();
     due_.reset();
+    reader_.reset();
     doorbell_.reset();
     redis_.reset();
     pool_.reset();

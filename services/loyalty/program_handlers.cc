@@ -217,10 +217,14 @@ void ProgramHandlers::SetMemberTier(const rpc::Call& call, const v1::SetMemberTi
   RunOnMember(*parts_.lanes, std::move(mutation), std::move(reply));
 }
 
-absl::StatusOr<v1::Member> ProgramHandlers::GetMember(const rpc::Call& call,
-                                                      const v1::GetMemberRequest& request) {
-  CLM_ASSIGN_OR_RETURN(const MemberKey key, ParseMemberName("name", request.name()));
-  return parts_.reader->GetMember(key, call.now, call.deadline);
+void ProgramHandlers::GetMember(const rpc::Call& call, const v1::GetMemberRequest& request,
+                                rpc::Reply<v1::Member> reply) {
+  const auto key = ParseMemberName("name", request.name());
+  if (!key.ok()) return reply(key.status());
+  parts_.reader->GetMember(*key, call.deadline,
+                           [reply = std::move(reply)](absl::StatusOr<std::string> member) mutable {
+                             reply.Bytes(std::move(member));
+                           });
 }
 
 absl::StatusOr<v1::ListMembersResponse> ProgramHandlers::ListMembers(

@@ -27,7 +27,8 @@ class ProgramHandlers {
                    rpc::Reply<v1::Member> reply);
   void SetMemberTier(const rpc::Call& call, const v1::SetMemberTierRequest& request,
                      rpc::Reply<v1::TierStanding> reply);
-  absl::StatusOr<v1::Member> GetMember(const rpc::Call& call, const v1::GetMemberRequest& request);
+  void GetMember(const rpc::Call& call, const v1::GetMemberRequest& request,
+                 rpc::Reply<v1::Member> reply);
   absl::StatusOr<v1::ListMembersResponse> ListMembers(const rpc::Call& call,
                                                       const v1::ListMembersRequest& request);
 
