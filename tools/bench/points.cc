@@ -103,24 +103,24 @@ END $k3$)sql");
 absl::Status Points::MakeAccounts() {
   std::string sql = R"sql(
 INSERT INTO public.member (tenant_id, contact_id, program_id, enrol_time)
-SELECT 'bench', $CONTACT, 'bench', $EARNED FROM generate_series($FROM, $TO) AS n;
+SELECT 'bench', $CONTACT, 'bench', $EARNED FROM generate_series($FROM::bigint, $TO) AS n;
 )sql";
   for (const char* schema : {"public", "k3"}) {
     absl::StrAppend(&sql, absl::StrReplaceAll(R"sql(
 INSERT INTO $SCHEMA.wallet ($KEY_COLUMNS, active, pending, held, debt, earned, redeemed, expired,
                             returned, adjusted, transferred, postings)
 SELECT 'bench', $CONTACT, 'bench', 'points', $AMOUNT, 0, 0, 0, $AMOUNT, 0, 0, 0, 0, 0, 1
-FROM generate_series($FROM, $TO) AS n;
+FROM generate_series($FROM::bigint, $TO) AS n;
 INSERT INTO $SCHEMA.lot ($KEY_COLUMNS, id, posting_id, earned, remaining, held, expired, returned,
                          pending, earn_time, activate_time, expire_time, due_time)
 SELECT 'bench', $CONTACT, 'bench', 'points', $LOT, $POSTING, $AMOUNT, $AMOUNT, 0, 0, 0, false,
        $EARNED, $EARNED, $EARNED + interval '1 year', $EARNED + interval '1 year'
-FROM generate_series($FROM, $TO) AS n;
+FROM generate_series($FROM::bigint, $TO) AS n;
 INSERT INTO $SCHEMA.posting ($KEY_COLUMNS, number, id, kind, amount, balance, accounts, lots,
                              amounts, post_time)
 SELECT 'bench', $CONTACT, 'bench', 'points', 1, $POSTING, 1, $AMOUNT, $AMOUNT, '{1,5}',
        ARRAY[$LOT, $LOT], '{$AMOUNT,-$AMOUNT}', $EARNED
-FROM generate_series($FROM, $TO) AS n;
+FROM generate_series($FROM::bigint, $TO) AS n;
 )sql",
                                               {{"$SCHEMA", schema}}));
   }
@@ -138,18 +138,18 @@ INSERT INTO lot ($KEY_COLUMNS, id, posting_id, earned, remaining, held, expired,
 SELECT 'bench', '$LONG', 'bench', 'points', $LOT, $POSTING, $AMOUNT,
        CASE WHEN n > $SPENT THEN $AMOUNT ELSE 0 END, 0, 0, 0, false,
        $EARNED, $EARNED, $EARNED + interval '1 year', $EARNED + interval '1 year'
-FROM generate_series($FROM, $TO) AS n WHERE n > $SPENT OR n % 2 = 1;
+FROM generate_series($FROM::bigint, $TO) AS n WHERE n > $SPENT OR n % 2 = 1;
 INSERT INTO posting ($KEY_COLUMNS, number, id, kind, amount, balance, accounts, lots, amounts,
                      post_time)
 SELECT 'bench', '$LONG', 'bench', 'points', n, $POSTING, 1, $AMOUNT,
        CASE WHEN n > $SPENT THEN n - $SPENT ELSE 1 END * $AMOUNT, '{1,5}', ARRAY[$LOT, $LOT],
        '{$AMOUNT,-$AMOUNT}', now()
-FROM generate_series($FROM, $TO) AS n WHERE n > $SPENT OR n % 2 = 1;
+FROM generate_series($FROM::bigint, $TO) AS n WHERE n > $SPENT OR n % 2 = 1;
 INSERT INTO posting ($KEY_COLUMNS, number, id, kind, amount, balance, accounts, lots, amounts,
                      post_time)
 SELECT 'bench', '$LONG', 'bench', 'points', n + 1, $POSTING, 3, $AMOUNT, 0, '{1,6}',
        ARRAY[$LOT, $LOT], '{-$AMOUNT,$AMOUNT}', now()
-FROM generate_series($FROM, $TO) AS n WHERE n <= $SPENT AND n % 2 = 1;
+FROM generate_series($FROM::bigint, $TO) AS n WHERE n <= $SPENT AND n % 2 = 1;
 )sql",
                           {{"$LONG", kLongContact}, {"$SPENT", absl::StrCat(spent)}});
   CLM_RETURN_IF_ERROR(Fill("entries of one account", sql, spent + open));
