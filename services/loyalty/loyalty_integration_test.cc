@@ -30,6 +30,57 @@ TEST_F(LoyaltyTest, EveryStatementFitsTheSchema) {
   CLM_EXPECT_OK(node_->pool->Prepare(LoyaltyReaderStatements()));
 }
 
+// A wallet may have any number of lots that are not due.
+TEST_F(LoyaltyTest, WhatIsDueIsFoundWithoutALookAtOtherLots) {
+  std::string plan;
+  for (const pg::Statement* statement : LoyaltyLoadStatements()) {
+    if (std::string(statement->name) != "loyalty.load_due_lots") continue;
+    pg::Args args;
+    args.AddArray(std::vector<std::string>{"acme"}).AddArray(std::vector<Uuid>{Id(1)});
+    args.AddArray(std::vector<std::string>{"club"}).AddArray(std::vector<std::string>{"points"});
+    args.Add(clock_.Now());
+    CLM_ASSERT_OK(
+        node_->pool->Transact({pg::Scope::Tenant("acme")}, [&](pg::Tx& tx) -> absl::Status {
+          CLM_ASSIGN_OR_RETURN(
+              const pg::Result rows,
+              tx.ExecDynamic(absl::StrCat("EXPLAIN (COSTS OFF) ", statement->sql), args));
+          for (int i = 0; i < rows.size(); ++i) absl::StrAppend(&plan, rows[i].Text(0), "\n");
+          return absl::OkStatus();
+        }));
+  }
+  EXPECT_THAT(plan, ::testing::ContainsRegex("Index Cond: .*pending = .*due_time <= "));
+  EXPECT_THAT(plan, ::testing::Not(HasSubstr("Filter: (pending")));
+}
+
+TEST_F(LoyaltyTest, WhoAreAskedForTogetherAreAnsweredEachForThemselves) {
+  CLM_ASSERT_OK(CreateProgram());
+  for (int i = 1; i <= 4; ++i) CLM_ASSERT_OK(Earn(i, 100 * i));
+  CLM_ASSERT_OK(Merge(2, 1));
+  RunDue();
+  CLM_ASSERT_OK(Erase(4));
+  clm::testing::AtOnce(24, [&](int i) {
+    v1::GetMemberRequest request;
+    request.set_name(MemberName(i % 6));
+    const auto found = Do(&Node::programs, &ProgramHandlers::GetMember, request);
+    switch (i % 6) {
+      case 1:
+      case 2:
+        CLM_ASSERT_OK(found);
+        EXPECT_EQ(found->name(), MemberName(2));
+        EXPECT_THAT(found->balances(0), Is(300));
+        break;
+      case 3:
+      case 4:
+        CLM_ASSERT_OK(found);
+        EXPECT_EQ(found->name(), MemberName(i % 6));
+        EXPECT_THAT(found->balances(0), Is(100 * (i % 6)));
+        break;
+      default:
+        EXPECT_THAT(found, StatusIs(StatusCode::kNotFound, HasSubstr(MemberName(i % 6))));
+    }
+  });
+}
+
 TEST_F(LoyaltyTest, PointsAreEarnedAndSpent) {
   CLM_ASSERT_OK(CreateProgram());
   CLM_ASSERT_OK_AND_ASSIGN(const auto earned, Earn(1, 100));

@@ -73,10 +73,13 @@ constexpr pg::Statement kLoadTotals{"loyalty.load_totals", R"sql(
   LATERAL (SELECT * FROM wallet t WHERE t.tenant_id = w.tenant_id AND t.contact_id = w.contact_id
     AND t.program_id = w.program_id AND t.wallet_id = w.wallet_id OFFSET 0) t)sql"};
 
+// `pending` comes before the time in the index: both values are asked for by themselves, as an IN
+// would be a filter over all lots of the wallet.
 constexpr pg::Statement kLoadDueLots{"loyalty.load_due_lots",
                                      "SELECT w.place, " CLM_LOT_COLUMNS " " CLM_WALLETS R"sql(
+  (VALUES (false), (true)) AS s (pending) CROSS JOIN
   LATERAL (SELECT * )sql" CLM_LOTS_OF_WALLET
-                                     R"sql( AND l.remaining > 0 AND l.pending IN (false, true)
+                                     R"sql( AND l.remaining > 0 AND l.pending = s.pending
     AND l.due_time <= $5::timestamptz OFFSET 0) l)sql"};
 
 // In spend order, those behind ($5, $6, $7), as many of each as $8.
