@@ -2,6 +2,11 @@ include(${CMAKE_CURRENT_LIST_DIR}/ClmMigrations.cmake)
 
 # The whole build vocabulary: clm_library, clm_binary, clm_test, clm_fuzz.
 option(CLM_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
+# Half of what it costs to compile one of our files is reading and instantiating what its neighbours
+# read and instantiate too. So what ships is compiled by several files at a time, few enough that an
+# edit stays cheap; the other presets, and tools/check tidy, prove that each file compiles alone.
+# A file whose names meet a neighbour's keeps out: SKIP_UNITY_BUILD_INCLUSION.
+option(CLM_UNITY "Compile several files of a library at a time" OFF)
 set(CLM_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, empty for none")
 
 find_program(CLM_CCACHE ccache)
@@ -27,6 +32,8 @@ target_link_libraries(clm_flags INTERFACE clm_code_flags)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # gcc 12 reports false positives from inlined standard library code under optimisation.
   target_compile_options(clm_flags INTERFACE -Wno-restrict -Wno-stringop-overflow)
+  # Of files compiled together it takes all but the outermost for headers.
+  target_compile_options(clm_flags INTERFACE $<$<BOOL:${CLM_UNITY}>:-Wno-subobject-linkage>)
   target_compile_options(clm_code_flags INTERFACE -fpch-preprocess)
 endif()
 if(CLM_SANITIZE)
@@ -88,6 +95,15 @@ function(_clm_links_grpc out)
 endfunction()
 set_property(GLOBAL PROPERTY CLM_WITH_GRPC clm::protos)
 
+# _clm_unity(target SOURCES...): in batches of equal size, of no more files than this.
+set(_clm_unity_files 6)
+function(_clm_unity target)
+  list(LENGTH ARGN files)
+  math(EXPR batches "(${files} + ${_clm_unity_files} - 1) / ${_clm_unity_files}")
+  math(EXPR size "(${files} + ${batches} - 1) / ${batches}")
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${CLM_UNITY} UNITY_BUILD_BATCH_SIZE ${size})
+endfunction()
+
 # clm_library(name SRCS a.cc ... DEPS clm::x ...): a static library, alias clm::name.
 function(clm_library name)
   cmake_parse_arguments(arg "" "" "SRCS;DEPS" ${ARGN})
@@ -102,6 +118,7 @@ function(clm_library name)
     target_include_directories(clm_${name} PUBLIC ${CMAKE_SOURCE_DIR})
     target_link_libraries(clm_${name} PUBLIC ${arg_DEPS} PRIVATE clm_flags)
     target_precompile_headers(clm_${name} REUSE_FROM clm_precompiled_${kind})
+    _clm_unity(clm_${name} ${arg_SRCS})
   else()
     add_library(clm_${name} INTERFACE)
     target_include_directories(clm_${name} INTERFACE ${CMAKE_SOURCE_DIR})
