@@ -231,8 +231,15 @@ void CouponHandlers::UpdateCoupon(const rpc::Call& call, const v1::UpdateCouponR
   if (!key.ok()) return reply(key.status());
   auto paths = rpc::UpdatePaths("update_mask", request.update_mask(), request.coupon());
   if (!paths.ok()) return reply(paths.status());
+  const auto known = parts_.reader->GetCoupon(*key, call.now, call.deadline);
+  if (!known.ok()) return reply(known.status());
   journal::MutationInfo info = journal::InfoFor(call, key->tenant, request);
   info.shards.set(ShardOfCoupon(*key));
+  if (const auto person = Uuid::Parse(known->terms.member)) {
+    // The answer names them, and an erasure takes it away.
+    info.aggregate = *person;
+    info.shards.set(ShardOf(key->tenant, *person));
+  }
   journal::Mutate<CouponWork>(
       *parts_.lanes, std::move(info), [key = *key](CouponWork& work) { work.NeedCoupon(key); },
       [key = *key, paths = *std::move(paths), patch = request.coupon()](
