@@ -28,6 +28,7 @@ absl::StatusOr<EntityKey> ContactOf(const event::v1::Event& event, const std::st
 absl::Status ApplyErasure(const event::v1::Event& event, LoyaltyWork& work,
                           journal::Recorder& recorder) {
   CLM_ASSIGN_OR_RETURN(const EntityKey contact, ContactOf(event, event.subject()));
+  work.ForgetCoupons(contact);
   for (const MemberKey& key : work.MembersOf(contact)) {
     Member member = *work.FindMember(key);
     if (member.erased) continue;

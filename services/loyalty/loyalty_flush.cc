@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
+#include "services/loyalty/coupon_people.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
 #include "services/loyalty/posting_row.h"
@@ -175,6 +176,9 @@ absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
     for (const pg::Statement* statement : {&kForgetNotes, &kForgetAnswers}) {
       CLM_RETURN_IF_ERROR(tx.Exec(*statement, args).status());
     }
+  }
+  for (const EntityKey& contact : without_coupons_) {
+    CLM_RETURN_IF_ERROR(ForgetInCoupons(tx, contact));
   }
   return absl::OkStatus();
 }

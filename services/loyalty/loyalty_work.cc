@@ -204,6 +204,11 @@ void LoyaltyWork::ForgetNotes(const MemberKey& key) {
   undo_.emplace_back([this] { forgotten_.pop_back(); });
 }
 
+void LoyaltyWork::ForgetCoupons(const EntityKey& contact) {
+  without_coupons_.push_back(contact);
+  undo_.emplace_back([this] { without_coupons_.pop_back(); });
+}
+
 void LoyaltyWork::Keep() {
   rules_.Keep();
   undo_.clear();

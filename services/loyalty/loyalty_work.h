@@ -185,6 +185,8 @@ class LoyaltyWork : public journal::Work {
   void SaveExternal(const ExternalKey& key, ExternalUse use);
   // Takes away what people said about the member's postings, and the answers that repeat it.
   void ForgetNotes(const MemberKey& key);
+  // Takes away whose coupons were the contact's, and who used any.
+  void ForgetCoupons(const EntityKey& contact);
 
   // What rules remember; to be needed before Load, or by NeedEvent and by members of programmes
   // with tiers.
@@ -294,6 +296,7 @@ class LoyaltyWork : public journal::Work {
   absl::flat_hash_map<ExternalKey, ExternalSlot> externals_;
   std::vector<StoredPosting> postings_;
   std::vector<MemberKey> forgotten_;
+  std::vector<EntityKey> without_coupons_;
   std::vector<std::pair<WalletKey, WalletKey>> moved_;
   absl::flat_hash_set<Uuid> stored_;  // Lots and holds that have rows.
   absl::Time next_due_ = absl::InfiniteFuture();
