@@ -162,11 +162,12 @@ absl::StatusOr<std::vector<v1::Coupon>> Make(CouponWork& work, journal::Recorder
 }
 
 template <class Resp>
-void Create(journal::Lanes& lanes, journal::MutationInfo info, NewCoupons coupons, bool chosen,
-            std::function<Resp(std::vector<v1::Coupon>)> answer, rpc::Reply<Resp> reply) {
+void Create(journal::Lanes& lanes, const journal::MutationInfo& info, NewCoupons coupons,
+            bool chosen, std::function<Resp(std::vector<v1::Coupon>)> answer,
+            rpc::Reply<Resp> reply) {
   auto made = std::make_shared<const NewCoupons>(std::move(coupons));
   CouponMutation<Resp> mutation;
-  mutation.info = std::move(info);
+  mutation.info = info;
   mutation.info.weight = static_cast<int>(made->ids.size());
   mutation.info.shards.set(ShardOfCodes(made->program));
   for (const Uuid& id : made->ids) mutation.info.shards.set(ShardOf(made->program.tenant, id));
@@ -193,10 +194,10 @@ void CouponHandlers::CreateCoupon(const rpc::Call& call, const v1::CreateCouponR
                                   rpc::Reply<v1::Coupon> reply) {
   auto made = ReadNew(request.parent(), request.coupon(), request.code_format(), 1, call.now);
   if (!made.ok()) return reply(made.status());
-  auto info = journal::InfoFor(call, made->program.tenant, request);
+  const auto info = journal::InfoFor(call, made->program.tenant, request);
   const bool chosen = !request.coupon().code().empty();
   Create<v1::Coupon>(
-      *parts_.lanes, std::move(info), *std::move(made), chosen,
+      *parts_.lanes, info, *std::move(made), chosen,
       [](std::vector<v1::Coupon> coupons) { return std::move(coupons.front()); }, std::move(reply));
 }
 
@@ -214,9 +215,9 @@ void CouponHandlers::BatchCreateCoupons(const rpc::Call& call,
   auto made =
       ReadNew(request.parent(), request.coupon(), request.code_format(), request.count(), call.now);
   if (!made.ok()) return reply(made.status());
-  auto info = journal::InfoFor(call, made->program.tenant, request);
+  const auto info = journal::InfoFor(call, made->program.tenant, request);
   Create<v1::BatchCreateCouponsResponse>(
-      *parts_.lanes, std::move(info), *std::move(made), /*chosen=*/false,
+      *parts_.lanes, info, *std::move(made), /*chosen=*/false,
       [](std::vector<v1::Coupon> coupons) {
         v1::BatchCreateCouponsResponse response;
         for (v1::Coupon& coupon : coupons) *response.add_coupons() = std::move(coupon);

@@ -121,7 +121,7 @@ void LockCoupon(const CouponKey& coupon, const std::string& budget, const Coupon
 template <class Req>
 void UseCode(const CouponHandlers::Parts& parts, const rpc::Call& call, Req request,
              CouponKeyKind kind, CouponAct act,
-             std::function<void(const Program&, absl::Time now, CouponUse&)> open,
+             const std::function<void(const Program&, absl::Time now, CouponUse&)>& open,
              rpc::Reply<v1::CouponUse> reply) {
   const auto asked = ReadAsked(*parts.reader, call, request);
   if (!asked.ok()) return reply(asked.status());
@@ -243,10 +243,11 @@ absl::Status CheckState(const CouponUse& use, CouponUseState wanted) {
 
 // Goes on with a use that is there; `change` decides.
 template <class Req>
-void ChangeUse(const CouponHandlers::Parts& parts, const rpc::Call& call, const Req& request,
-               const CouponExternal& external,
-               std::function<absl::Status(const CouponWork&, absl::Time now, CouponUse&)> change,
-               rpc::Reply<v1::CouponUse> reply) {
+void ChangeUse(
+    const CouponHandlers::Parts& parts, const rpc::Call& call, const Req& request,
+    const CouponExternal& external,
+    const std::function<absl::Status(const CouponWork&, absl::Time now, CouponUse&)>& change,
+    rpc::Reply<v1::CouponUse> reply) {
   const auto key = ParseCouponUseName("use", request.use());
   if (!key.ok()) return reply(key.status());
   // Which budget it is of, and whose, never changes, but that an erasure takes the person away.
