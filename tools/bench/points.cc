@@ -15,6 +15,7 @@
 #include "libs/pg/admin.h"
 #include "libs/rpc/client.h"
 #include "libs/rpc/status.h"
+#include "tools/bench/random.h"
 #include "tools/bench/traffic.h"
 
 namespace clm::bench {
@@ -30,11 +31,6 @@ constexpr int64_t kRowsAtOnce = 50'000;
 // Of the long account: postings that gave points which are there still.
 constexpr int64_t kOpenEntries = 1'000;
 constexpr char kLongContact[] = "01900000-0000-7fff-8000-000000000001";
-
-absl::BitGen& Random() {
-  thread_local absl::BitGen random;
-  return random;
-}
 
 std::string MemberName(const std::string& contact) {
   return absl::StrCat(kProgramName, "/members/", contact);

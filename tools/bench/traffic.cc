@@ -19,6 +19,7 @@
 #include "libs/base/uuid.h"
 #include "libs/rpc/client.h"
 #include "libs/rpc/status.h"
+#include "tools/bench/random.h"
 
 namespace clm::bench {
 namespace {
@@ -34,11 +35,6 @@ constexpr int kBulkInFlight = 8;
 constexpr double kZipf = 1.01;
 // What callers of the near cache allow.
 constexpr int kStalenessSeconds = 5;
-
-absl::BitGen& Random() {
-  thread_local absl::BitGen random;
-  return random;
-}
 
 template <class Message>
 bool Parse(absl::string_view bytes, Message* message) {
