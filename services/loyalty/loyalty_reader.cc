@@ -579,10 +579,9 @@ absl::StatusOr<absl::Time> LoyaltyReader::NextDue() {
 }
 
 std::vector<const pg::Statement*> LoyaltyReaderStatements() {
-  return {&kGetProgram,    &kPrograms,    &kMembers,      &kNextExpiry, &kGetPosting,
-          &kPostings,      &kOutstanding, &kAuditWallets, &kMergedInto, &kAuditLots,
-          &kAuditPostings, &kDue,         &kDueTiers,     &kToMove,     &kNextDue,
-          &kByKey};
+  return {&kGetProgram,  &kPrograms,     &kMembers,    &kNextExpiry, &kGetPosting,    &kPostings,
+          &kOutstanding, &kAuditWallets, &kMergedInto, &kAuditLots,  &kAuditPostings, &kDue,
+          &kDueTiers,    &kToMove,       &kNextDue,    &kByKey};
 }
 
 }  // namespace clm::loyalty

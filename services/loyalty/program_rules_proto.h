@@ -8,11 +8,11 @@
 namespace clm::loyalty {
 
 // What is not said gets its default; whether it makes sense is ValidateProgram's.
-ProgramRule FromProto(const v1::EarnRule& rule);
-ProgramTiers FromProto(const v1::TierScheme& scheme);
+ProgramRule FromProto(const v1::EarnRule& wire);
+ProgramTiers FromProto(const v1::TierScheme& wire);
 
-v1::EarnRule ToProto(const ProgramRule& rule);
-v1::TierScheme ToProto(const ProgramTiers& tiers);
+v1::EarnRule ToProto(const ProgramRule& in);
+v1::TierScheme ToProto(const ProgramTiers& in);
 
 }  // namespace clm::loyalty
 

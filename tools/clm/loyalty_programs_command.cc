@@ -146,11 +146,11 @@ absl::Status Change(const ProgramFlags& flags, Program* program,
     Program told;
     CLM_RETURN_IF_ERROR(ReadMessage(flags.from, &told));
     std::vector<const google::protobuf::FieldDescriptor*> fields;
-    told.GetReflection()->ListFields(told, &fields);
+    Program::GetReflection()->ListFields(told, &fields);
     for (const auto* field : fields) {
       const std::string path(field->name());
       if (path == "name" || path == "etag" || absl::EndsWith(path, "_time")) continue;
-      program->GetReflection()->ClearField(program, field);
+      Program::GetReflection()->ClearField(program, field);
       mask->add_paths(path);
     }
     told.clear_name();
