@@ -61,9 +61,6 @@ v1::TierStanding ToProto(const TierStanding& standing, const ProgramTiers& tiers
                          const TierState& state) {
   v1::TierStanding out;
   out.set_tier(standing.tier);
-  if (!standing.tier.empty() && state.since > absl::InfinitePast()) {
-    clm::ToProto(state.since, out.mutable_since_time());
-  }
   out.set_value(standing.value);
   out.set_required_to_remain(standing.required_to_remain);
   out.set_missing_to_remain(standing.missing_to_remain);
@@ -77,6 +74,10 @@ v1::TierStanding ToProto(const TierStanding& standing, const ProgramTiers& tiers
   }
   out.set_manual(!standing.tier.empty() && standing.tier == state.manual_tier &&
                  standing.tier != state.tier);
+  // When one was given by hand is in its TierChanged.
+  if (!standing.tier.empty() && !out.manual() && state.since > absl::InfinitePast()) {
+    clm::ToProto(state.since, out.mutable_since_time());
+  }
   return out;
 }
 
