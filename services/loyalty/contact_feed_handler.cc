@@ -80,11 +80,12 @@ bool IsErasure(const event::v1::Event& event) {
 
 void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& work) {
   if (journal::HasPayload<BehaviorRecorded>(event)) {
-    const auto events = EventsOf(event);
-    if (!events.ok()) return;
-    for (const CustomerEvent& one : *events) {
-      NeedCustomerEvent(static_cast<LoyaltyWork&>(work), one);
-    }
+    // Where there is no programme they mean nothing, and need not be read.
+    static_cast<LoyaltyWork&>(work).NeedProgramsOf(event.tenant(), [&event](LoyaltyWork& loyalty) {
+      const auto events = EventsOf(event);
+      if (!events.ok()) return;
+      for (const CustomerEvent& one : *events) NeedCustomerEvent(loyalty, one);
+    });
     return;
   }
   if (!IsErasure(event)) return;
@@ -96,6 +97,7 @@ absl::Status ContactFeedHandler::Apply(const event::v1::Event& event, journal::W
                                        journal::Recorder& recorder) {
   auto& loyalty = static_cast<LoyaltyWork&>(work);
   if (journal::HasPayload<BehaviorRecorded>(event)) {
+    if (loyalty.ProgramsOf(event.tenant()).empty()) return absl::OkStatus();
     CLM_ASSIGN_OR_RETURN(const std::vector<CustomerEvent> events, EventsOf(event));
     for (const CustomerEvent& one : events) {
       CLM_RETURN_IF_ERROR(ApplyCustomerEvent(loyalty, recorder, one));

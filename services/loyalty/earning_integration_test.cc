@@ -5,6 +5,7 @@
 
 #include "clm/loyalty/v1/loyalty_event.pb.h"
 #include "services/loyalty/loyalty_fixture.h"
+#include "services/loyalty/wallet_session.h"
 
 namespace clm::loyalty {
 namespace {
@@ -398,6 +399,47 @@ TEST_F(EarningTest, ProgrammesSayWhatIsWrongWithTheirRules) {
         "program.earn_rules[1].condition", "program.tier_scheme.tiers[2].threshold"}) {
     EXPECT_THAT(refused.message(), HasSubstr(field));
   }
+}
+
+// Lanes put what many ask for into one transaction: a programme may change between what is loaded
+// and who asks.
+TEST_F(EarningTest, ProgrammesThatChangeInTheSameTransactionAskForNothingThatIsNotThere) {
+  CLM_ASSERT_OK(Create(Rules()));
+  CLM_ASSERT_OK(Earn(1, 10));
+  const EntityKey contact{"acme", Id(1)};
+  contact::v1::BehaviorRecorded recorded;
+  recorded.set_contact(EntityName(kContacts, contact));
+  *recorded.add_events() = Purchase(10, 1000);
+  event::v1::Event event;
+  event.set_tenant("acme");
+  event.set_subject(recorded.contact());
+  event.set_type(recorded.GetDescriptor()->full_name());
+  event.set_payload(recorded.SerializeAsString());
+  const MemberKey member{"acme", "club", Id(1)};
+  absl::Status opened, applied;
+  journal::MutationInfo info;
+  info.shards.set(ShardOf(contact.tenant, contact.id));
+  CLM_ASSERT_OK(node_->lanes.Run<LoyaltyWork>(
+      std::move(info),
+      [&](LoyaltyWork& work) {
+        node_->contact_feed.Declare(event, work);
+        work.NeedMember(member);
+        work.NeedWallet({"acme", "club", "", Id(1)});
+      },
+      [&](LoyaltyWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        Program changed = *work.FindProgram({"acme", "club"});
+        changed.wallets.insert(changed.wallets.begin(), WalletTerms{.id = "miles"});
+        changed.tiers = ProgramTiers{.scheme = {.tiers = {{.id = "bronze"}}}, .entry_points = {5}};
+        for (ProgramRule& rule : changed.earn_rules) rule.wallet = "miles";
+        work.SaveProgram(changed);
+        opened = WalletSession::Open(work, recorder, member, "", WalletSession::Admit::kMembers)
+                     .status();
+        applied = node_->contact_feed.Apply(event, work, recorder);
+        return std::string();
+      }));
+  EXPECT_THAT(opened, StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(applied, StatusIs(absl::StatusCode::kAborted));
+  EXPECT_EQ(Count("SELECT active FROM wallet WHERE wallet_id = 'points'"), 10);
 }
 
 TEST_F(EarningTest, TiersAndTheirZoneStay) {

@@ -266,9 +266,9 @@ void NeedCustomerEvent(LoyaltyWork& work, const CustomerEvent& event) {
 
 absl::Status ApplyCustomerEvent(LoyaltyWork& work, journal::Recorder& recorder,
                                 const CustomerEvent& event) {
-  for (const Program* program : work.ProgramsOf(event.contact.tenant)) {
-    if (event.refund_of) CLM_RETURN_IF_ERROR(RefundIn(work, recorder, *program, event));
-    CLM_RETURN_IF_ERROR(EarnIn(work, recorder, *program, event));
+  for (const Program& program : work.ProgramsOf(event.contact.tenant)) {
+    if (event.refund_of) CLM_RETURN_IF_ERROR(RefundIn(work, recorder, program, event));
+    CLM_RETURN_IF_ERROR(EarnIn(work, recorder, program, event));
   }
   return absl::OkStatus();
 }

@@ -30,7 +30,8 @@ constexpr pg::Statement kLoadPrograms{"loyalty.load_programs", R"sql(
 constexpr pg::Statement kLoadTenants{"loyalty.load_tenants", R"sql(
   SELECT p.tenant_id, p.id, p.body, p.create_time, p.update_time, p.version
   FROM unnest($1::text[]) AS w (tenant_id)
-  CROSS JOIN LATERAL (SELECT * FROM program p WHERE p.tenant_id = w.tenant_id OFFSET 0) p)sql"};
+  CROSS JOIN LATERAL (SELECT * FROM program p WHERE p.tenant_id = w.tenant_id OFFSET 0) p
+  ORDER BY p.tenant_id, p.id)sql"};
 
 constexpr pg::Statement kLoadMembers{"loyalty.load_members", R"sql(
   SELECT w.place, )sql" CLM_MEMBER_COLUMNS R"sql(
@@ -259,15 +260,19 @@ absl::Status LoyaltyWork::LoadPrograms(pg::Tx& tx) {
 }
 
 absl::Status LoyaltyWork::LoadTenants(pg::Tx& tx) {
-  if (events_.empty()) return absl::OkStatus();
+  if (tenants_.empty()) return absl::OkStatus();
   std::set<std::string> tenants;
-  for (const NeededEvent& event : events_) tenants.insert(event.contact.tenant);
+  for (const auto& [tenant, then] : tenants_) tenants.insert(tenant);
   pg::Args args;
   args.AddArray(std::vector<std::string>(tenants.begin(), tenants.end()));
   CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadTenants, args));
   for (int i = 0; i < rows.size(); ++i) {
     CLM_ASSIGN_OR_RETURN(Program program, ReadProgram(rows[i]));
+    tenant_programs_[program.tenant].push_back(program);
     programs_[{program.tenant, program.id}].program = std::move(program);
+  }
+  for (const auto& [tenant, then] : tenants_) {
+    if (!ProgramsOf(tenant).empty()) then(*this);
   }
   return absl::OkStatus();
 }
@@ -296,7 +301,7 @@ absl::Status LoyaltyWork::LoadEvents(pg::Tx& tx) {
     rules_.NeedFact({{program.tenant, program.id}, event.event});
   };
   for (const NeededEvent& event : events_) {
-    for (const Program* program : ProgramsOf(event.contact.tenant)) need(event, *program);
+    for (const Program& program : ProgramsOf(event.contact.tenant)) need(event, program);
   }
   CLM_RETURN_IF_ERROR(rules_.LoadFacts(tx));
   // What a refund takes back.
@@ -329,7 +334,7 @@ absl::Status LoyaltyWork::LoadEvents(pg::Tx& tx) {
   };
   for (const NeededEvent& event : events_) {
     if (!event.refund_of) continue;
-    for (const Program* program : ProgramsOf(event.contact.tenant)) need_back(event, *program);
+    for (const Program& program : ProgramsOf(event.contact.tenant)) need_back(event, program);
   }
   return absl::OkStatus();
 }

@@ -62,6 +62,11 @@ void LoyaltyWork::NeedPosting(const PostingKey& key, const WalletKey& owner, boo
 
 void LoyaltyWork::NeedExternal(const ExternalKey& key) { externals_.try_emplace(key); }
 
+void LoyaltyWork::NeedProgramsOf(const std::string& tenant,
+                                 std::function<void(LoyaltyWork&)> then) {
+  tenants_.emplace_back(tenant, std::move(then));
+}
+
 void LoyaltyWork::NeedEvent(const EntityKey& contact, const std::string& type, const Uuid& event,
                             absl::Time occur_time, std::optional<Uuid> refund_of) {
   events_.push_back({contact, type, event, occur_time, refund_of});
@@ -74,14 +79,10 @@ const Program* LoyaltyWork::FindProgram(const ProgramKey& key) const {
   return it == programs_.end() || !it->second.program ? nullptr : &*it->second.program;
 }
 
-std::vector<const Program*> LoyaltyWork::ProgramsOf(const std::string& tenant) const {
-  std::vector<const Program*> programs;
-  for (const auto& [key, slot] : programs_) {
-    if (key.tenant == tenant && slot.program) programs.push_back(&*slot.program);
-  }
-  std::sort(programs.begin(), programs.end(),
-            [](const Program* a, const Program* b) { return a->id < b->id; });
-  return programs;
+const std::vector<Program>& LoyaltyWork::ProgramsOf(const std::string& tenant) const {
+  static const auto* const kNone = new std::vector<Program>;
+  const auto it = tenant_programs_.find(tenant);
+  return it == tenant_programs_.end() ? *kNone : it->second;
 }
 
 const Member* LoyaltyWork::FindMember(const MemberKey& key) const {

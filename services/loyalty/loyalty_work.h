@@ -133,6 +133,9 @@ class LoyaltyWork : public journal::Work {
   // first to cover them.
   void NeedPosting(const PostingKey& key, const WalletKey& owner, bool take_back = false);
   void NeedExternal(const ExternalKey& key);
+  // All programmes of a tenant. `then` declares what else is needed, by NeedEvent, if there are
+  // any.
+  void NeedProgramsOf(const std::string& tenant, std::function<void(LoyaltyWork&)> then);
   // What happened to a contact, for all programmes of the tenant: their members, and the wallets
   // and lots of whatever it may earn or take back. `refund_of`: the event whose points it takes
   // back.
@@ -141,8 +144,9 @@ class LoyaltyWork : public journal::Work {
 
   // ---- After Load: what is stored, with what this transaction has staged. Null: there is none.
   const Program* FindProgram(const ProgramKey& key) const;
-  // All that the transaction knows; of a NeedEvent's tenant all there are.
-  std::vector<const Program*> ProgramsOf(const std::string& tenant) const;
+  // Of a NeedProgramsOf, as they were when the transaction began: what they say now may need what
+  // is not loaded.
+  const std::vector<Program>& ProgramsOf(const std::string& tenant) const;
   const Member* FindMember(const MemberKey& key) const;
   // Of a needed contact.
   std::vector<MemberKey> MembersOf(const EntityKey& contact) const;
@@ -150,6 +154,9 @@ class LoyaltyWork : public journal::Work {
   std::optional<Uuid> AliasOf(const EntityKey& contact) const;
   // Empty when nothing was ever posted in it.
   const Wallet& WalletOf(const WalletKey& key) const;
+  // Whether it is loaded. Not so when the programme has got it, or another first one, in this very
+  // transaction.
+  bool HasWallet(const WalletKey& key) const { return wallets_.contains(key); }
   // How many postings it has: the number of the last one.
   int64_t PostingsIn(const WalletKey& key) const { return wallets_.at(key).postings; }
   // Of a needed contact.
@@ -277,6 +284,8 @@ class LoyaltyWork : public journal::Work {
   const Clock* const clock_;
   const std::function<void(absl::Time)> on_due_;
   RuleWork rules_;
+  std::vector<std::pair<std::string, std::function<void(LoyaltyWork&)>>> tenants_;
+  absl::flat_hash_map<std::string, std::vector<Program>> tenant_programs_;
   std::vector<NeededEvent> events_;
   std::vector<std::function<void()>> undo_;
   absl::flat_hash_set<WalletKey> changing_;  // By the present mutation.

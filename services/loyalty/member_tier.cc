@@ -151,6 +151,8 @@ absl::Status UpdateTier(LoyaltyWork& work, journal::Recorder& recorder, const Me
     return absl::OkStatus();
   }
   const WalletKey wallet{key.tenant, key.program, TierWallet(*program).id, key.contact};
+  // The scheme has got another wallet in this very transaction: whoever looks next sees to it.
+  if (!work.HasWallet(wallet)) return absl::OkStatus();
   Member member = *known;
   for (int i = 0; i < kMostSteps; ++i) {
     CLM_ASSIGN_OR_RETURN(const Step step, Advance(*program, member, work.rules().BasisOf(key),
@@ -191,6 +193,8 @@ absl::StatusOr<v1::TierStanding> SetTierByHand(LoyaltyWork& work, journal::Recor
                                     [&](const Tier& known) { return known.id == tier; })) {
     return error::InvalidField("tier", "is none of the programme's tiers");
   }
+  const WalletKey wallet{key.tenant, key.program, TierWallet(program).id, key.contact};
+  if (!work.HasWallet(wallet)) return ProgramChanged();
   // What is due already comes before it.
   CLM_RETURN_IF_ERROR(UpdateTier(work, recorder, key, now));
   Member member = *work.FindMember(key);
@@ -206,7 +210,6 @@ absl::StatusOr<v1::TierStanding> SetTierByHand(LoyaltyWork& work, journal::Recor
     RecordTier(recorder, key, changed);
   }
   CLM_RETURN_IF_ERROR(UpdateTier(work, recorder, key, now));
-  const WalletKey wallet{key.tenant, key.program, TierWallet(program).id, key.contact};
   return StandingOf(work, program, key, work.WalletOf(wallet).totals.active, now);
 }
 

@@ -41,6 +41,11 @@ std::vector<Entry> PartOf(const std::vector<Entry>& entries, const Uuid& member)
 
 }  // namespace
 
+absl::Status ProgramChanged() {
+  return error::Make(absl::StatusCode::kAborted, "PROGRAM_CHANGED",
+                     "the programme was changed at the same time; repeat the request");
+}
+
 absl::Status Moved(const Uuid& to) {
   return error::Make(absl::StatusCode::kAborted, kMoved, "the member's contact was merged",
                      {{"contact", to.ToString()}});
@@ -88,6 +93,9 @@ absl::StatusOr<WalletSession> WalletSession::Open(LoyaltyWork& work, journal::Re
   } else if (known->erased && admit != Admit::kErased) {
     return error::Precondition("MEMBER_ERASED",
                                "member: the person was erased; their points do not move any more");
+  }
+  if (!work.HasWallet({member.tenant, member.program, terms->id, member.contact})) {
+    return ProgramChanged();
   }
   WalletSession session(work, recorder, member, *program, *terms, now.value_or(recorder.now()));
   CLM_RETURN_IF_ERROR(session.SettleNow());

@@ -19,6 +19,10 @@
 
 namespace clm::loyalty {
 
+// ABORTED, reason PROGRAM_CHANGED: the programme has changed in this very transaction, and asks for
+// what is not loaded.
+absl::Status ProgramChanged();
+
 // ABORTED, reason MEMBER_MOVED, with the contact that the member's has become: the caller decides
 // again under that one's shard.
 absl::Status Moved(const Uuid& to);
