@@ -376,6 +376,26 @@ TEST_F(EarningTest, MergedMembersCountTogether) {
   ExpectSound();
 }
 
+TEST_F(EarningTest, OfTwoTiersByHandTheHigherSurvivesAMergeAndIsTold) {
+  v1::Program program = Rules();
+  AddTiers(program);
+  CLM_ASSERT_OK(Create(program));
+  CLM_ASSERT_OK(Earn(1, 10));
+  CLM_ASSERT_OK(Earn(2, 10));
+  CLM_ASSERT_OK(SetTier(1, "silver"));
+  CLM_ASSERT_OK(SetTier(2, "gold"));
+  CLM_ASSERT_OK(Merge(1, 2));
+  EXPECT_EQ(RunDue(), 1);
+  EXPECT_EQ(StandingOf(1).tier(), "gold");
+  EXPECT_THAT(TierEvents(), ::testing::Contains("silver>gold"));
+  // One that is lower changes nothing.
+  CLM_ASSERT_OK(Earn(3, 10));
+  CLM_ASSERT_OK(SetTier(3, "silver"));
+  CLM_ASSERT_OK(Merge(1, 3));
+  EXPECT_EQ(RunDue(), 1);
+  EXPECT_EQ(StandingOf(1).tier(), "gold");
+}
+
 TEST_F(EarningTest, ErasedPeopleEarnNothing) {
   CLM_ASSERT_OK(Create(Rules()));
   CLM_ASSERT_OK(Tell(1, {Purchase(10, 1000)}));

@@ -115,7 +115,7 @@ absl::Status EarnIn(LoyaltyWork& work, journal::Recorder& recorder, const Progra
     earner.tier = TierOf(*program.tiers, work.FindMember(member)->tier);
   }
   const absl::TimeZone zone = ZoneOf(program);
-  const auto compiled = CompiledRules(program);
+  CLM_ASSIGN_OR_RETURN(const auto compiled, CompiledRules(program));
   CLM_ASSIGN_OR_RETURN(
       const std::vector<EarnOutcome> outcomes,
       EvaluateEarnRules(

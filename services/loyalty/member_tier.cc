@@ -113,6 +113,29 @@ absl::Status GiveEntryPoints(LoyaltyWork& work, journal::Recorder& recorder, con
   return absl::OkStatus();
 }
 
+void PutTierByHand(LoyaltyWork& work, journal::Recorder& recorder, const ProgramTiers& tiers,
+                   const MemberKey& key, const std::string& tier, std::optional<absl::Time> until) {
+  Member member = *work.FindMember(key);
+  v1::TierChanged changed;
+  changed.set_from_tier(TierOf(tiers, member.tier));
+  member.tier.manual_tier = tier;
+  member.tier.manual_until = until;
+  changed.set_to_tier(TierOf(tiers, member.tier));
+  work.SaveMember(key, member);
+  if (changed.from_tier() == changed.to_tier()) return;
+  changed.set_member(NameOf(key));
+  clm::ToProto(recorder.now(), changed.mutable_since_time());
+  RecordTier(recorder, key, changed);
+}
+
+int RankOf(const ProgramTiers& tiers, const std::string& tier) {
+  const std::vector<Tier>& all = tiers.scheme.tiers;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i].id == tier) return static_cast<int>(i);
+  }
+  return -1;
+}
+
 struct Step {
   TierChange change;
   bool last = false;
@@ -197,20 +220,22 @@ absl::StatusOr<v1::TierStanding> SetTierByHand(LoyaltyWork& work, journal::Recor
   if (!work.HasWallet(wallet)) return ProgramChanged();
   // What is due already comes before it.
   CLM_RETURN_IF_ERROR(UpdateTier(work, recorder, key, now));
-  Member member = *work.FindMember(key);
-  v1::TierChanged changed;
-  changed.set_from_tier(TierOf(*program.tiers, member.tier));
-  member.tier.manual_tier = tier;
-  member.tier.manual_until = until;
-  changed.set_to_tier(TierOf(*program.tiers, member.tier));
-  work.SaveMember(key, member);
-  if (changed.from_tier() != changed.to_tier()) {
-    changed.set_member(NameOf(key));
-    clm::ToProto(now, changed.mutable_since_time());
-    RecordTier(recorder, key, changed);
-  }
+  PutTierByHand(work, recorder, *program.tiers, key, tier, until);
   CLM_RETURN_IF_ERROR(UpdateTier(work, recorder, key, now));
   return StandingOf(work, program, key, work.WalletOf(wallet).totals.active, now);
+}
+
+absl::Status MoveTier(LoyaltyWork& work, journal::Recorder& recorder, const MemberKey& from,
+                      const MemberKey& into) {
+  work.rules().MoveAll(from, into);
+  const Program* program = work.FindProgram({into.tenant, into.program});
+  const TierState& given = work.FindMember(from)->tier;
+  if (program != nullptr && program->tiers &&
+      RankOf(*program->tiers, given.manual_tier) >
+          RankOf(*program->tiers, work.FindMember(into)->tier.manual_tier)) {
+    PutTierByHand(work, recorder, *program->tiers, into, given.manual_tier, given.manual_until);
+  }
+  return UpdateTier(work, recorder, into, recorder.now());
 }
 
 std::string TierOf(const ProgramTiers& tiers, const TierState& state) {

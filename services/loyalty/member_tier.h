@@ -36,6 +36,11 @@ std::string TierOf(const ProgramTiers& tiers, const TierState& state);
 absl::StatusOr<v1::TierStanding> StandingOf(const LoyaltyWork& work, const Program& program,
                                             const MemberKey& key, int64_t active, absl::Time now);
 
+// What counted for one member's tier counts for the other's, and of two tiers given by hand the
+// higher one stays. Both are members.
+absl::Status MoveTier(LoyaltyWork& work, journal::Recorder& recorder, const MemberKey& from,
+                      const MemberKey& into);
+
 // Gives a member a tier until then, or takes away what was given by hand, for an empty one.
 // INVALID_ARGUMENT on `tier` when the programme, which has tiers, has not that one.
 absl::StatusOr<v1::TierStanding> SetTierByHand(LoyaltyWork& work, journal::Recorder& recorder,

@@ -64,18 +64,10 @@ absl::Status MergeMembers(LoyaltyWork& work, journal::Recorder& recorder, const 
     for (const WalletKey& wallet : work.WalletsOf(key)) {
       CLM_RETURN_IF_ERROR(MergeWallet(work, recorder, key, to, wallet.wallet));
     }
-    work.rules().MoveAll(key, to);
-    // A tier given by hand goes with the person, the others follow from what has moved.
-    if (!member.tier.manual_tier.empty() && work.FindMember(to)->tier.manual_tier.empty()) {
-      Member receiver = *work.FindMember(to);
-      receiver.tier.manual_tier = member.tier.manual_tier;
-      receiver.tier.manual_until = member.tier.manual_until;
-      work.SaveMember(to, receiver);
-    }
+    CLM_RETURN_IF_ERROR(MoveTier(work, recorder, key, to));
     member.merged_into = survivor.id;
     member.tier_due = absl::InfiniteFuture();
     work.SaveMember(key, member);
-    CLM_RETURN_IF_ERROR(UpdateTier(work, recorder, to, recorder.now()));
     v1::MembersMerged event;
     event.set_member(NameOf(to));
     event.set_merged_member(NameOf(key));

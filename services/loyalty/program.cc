@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "libs/base/error.h"
+#include "libs/base/status_macros.h"
 
 namespace clm::loyalty {
 
@@ -116,7 +117,8 @@ absl::StatusOr<const WalletTerms*> FindWallet(const Program& program, absl::stri
                    })));
 }
 
-std::shared_ptr<const std::vector<CompiledEarnRule>> CompiledRules(const Program& program) {
+absl::StatusOr<std::shared_ptr<const std::vector<CompiledEarnRule>>> CompiledRules(
+    const Program& program) {
   using Compiled = std::shared_ptr<const std::vector<CompiledEarnRule>>;
   struct Cache {
     absl::Mutex mu;
@@ -137,14 +139,14 @@ std::shared_ptr<const std::vector<CompiledEarnRule>> CompiledRules(const Program
   }
   auto compiled = std::make_shared<std::vector<CompiledEarnRule>>();
   for (const ProgramRule& rule : program.earn_rules) {
-    auto one = CompileEarnRule(rule.rule);
-    if (one.ok()) compiled->push_back(*std::move(one));
+    CLM_ASSIGN_OR_RETURN(auto one, CompileEarnRule(rule.rule));
+    compiled->push_back(std::move(one));
   }
   absl::MutexLock lock(&kCache->mu);
   if (kCache->by_program.size() < kMost || kCache->by_program.contains(key)) {
     kCache->by_program[key] = {program.earn_rules, compiled};
   }
-  return compiled;
+  return Compiled(std::move(compiled));
 }
 
 const WalletTerms& TierWallet(const Program& program) {

@@ -84,7 +84,8 @@ absl::StatusOr<const WalletTerms*> FindWallet(const Program& program, absl::stri
 
 // The rules of a programme that ValidateProgram has passed, compiled, in their order: of the same
 // rules once in the process. Thread-safe.
-std::shared_ptr<const std::vector<CompiledEarnRule>> CompiledRules(const Program& program);
+absl::StatusOr<std::shared_ptr<const std::vector<CompiledEarnRule>>> CompiledRules(
+    const Program& program);
 
 // The wallet of the tiers. A programme that ValidateProgram has passed, with tiers.
 const WalletTerms& TierWallet(const Program& program);
