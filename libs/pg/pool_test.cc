@@ -16,6 +16,7 @@
 #include "libs/pg/pg.h"
 #include "libs/pg/settings.h"
 #include "libs/testing/at_once.h"
+#include "libs/testing/eventually.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
 
@@ -575,7 +576,7 @@ TEST_F(PoolTest, WaitersAreServedByTheConnectionThatComesBack) {
     CLM_EXPECT_OK(pool->Transact(acme_, [&](Tx& tx) -> absl::Status {
       CLM_RETURN_IF_ERROR(tx.Exec(kOne).status());
       held.count_down();
-      while (pool->stats().waiting < 3) absl::SleepFor(absl::Milliseconds(1));
+      EXPECT_TRUE(clm::testing::Eventually([&] { return pool->stats().waiting >= 3; }));
       return absl::OkStatus();
     }));
   });

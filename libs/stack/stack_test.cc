@@ -10,7 +10,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libs/base/error.h"
@@ -19,6 +18,7 @@
 #include "libs/stack/postgres_server.h"
 #include "libs/stack/redis_server.h"
 #include "libs/stack/server_folder.h"
+#include "libs/testing/eventually.h"
 #include "libs/testing/status_matchers.h"
 #include "libs/testing/temp_folder.h"
 
@@ -71,7 +71,7 @@ TEST(ChildProcessTest, StopKillsWhatIgnoresItsSignal) {
       ChildProcess::Start(
           {.argv = {"sh", "-c", "trap '' TERM; echo ready > ready; while :; do sleep 1; done"},
            .folder = folder.path()}));
-  while (ReadFile(folder.File("ready")).empty()) absl::SleepFor(absl::Milliseconds(2));
+  ASSERT_TRUE(clm::testing::Eventually([&] { return !ReadFile(folder.File("ready")).empty(); }));
   EXPECT_EQ(child->Stop(SIGTERM, absl::Milliseconds(50)).signal, SIGKILL);
 }
 

@@ -8,6 +8,7 @@
 #include "libs/base/error.h"
 #include "libs/journal/feed.h"
 #include "libs/journal/lease.h"
+#include "libs/testing/eventually.h"
 #include "services/contact/contact_fixture.h"
 #include "services/contact/contact_reader.h"
 #include "services/contact/duplicate_scan.h"
@@ -72,10 +73,10 @@ TEST_F(DuplicatesTest, AreFoundByTheServiceItselfAndNeverMerged) {
   const absl::Time recorded = absl::Now();
   // Nobody asks for it; the answer says when all of this has been looked at.
   v1::ListDuplicateCandidatesResponse found;
-  do {
-    absl::SleepFor(absl::Milliseconds(10));
+  ASSERT_TRUE(clm::testing::Eventually([&] {
     found = List();
-  } while (FromProto(found.scan_time()) < recorded && !HasFailure());
+    return FromProto(found.scan_time()) >= recorded || HasFailure();
+  }));
   ASSERT_EQ(found.candidates_size(), 1);
   EXPECT_EQ(found.candidates(0).contact(), older);
   EXPECT_EQ(found.candidates(0).duplicate(), younger);

@@ -5,6 +5,7 @@
 #include "clm/contact/v1/contact_event.pb.h"
 #include "clm/event/v1/event_feed_service.pb.h"
 #include "libs/base/status_macros.h"
+#include "libs/testing/eventually.h"
 #include "services/contact/contact_fixture.h"
 #include "services/contact/import_store.h"
 
@@ -43,14 +44,12 @@ absl::StatusOr<v1::ImportJob> Upload(ContactServer& server, v1::ImportJob::Kind 
 absl::StatusOr<v1::ImportJob> AwaitEnd(ContactServer& server, const std::string& name) {
   v1::GetImportJobRequest request;
   request.set_name(name);
-  const absl::Time give_up = absl::Now() + absl::Seconds(60);
-  for (;;) {
-    auto job = Call(*server.imports, &v1::ImportService::Stub::GetImportJob, request);
-    if (!job.ok() || job->state() > v1::ImportJob::STATE_RUNNING || absl::Now() > give_up) {
-      return job;
-    }
-    absl::SleepFor(absl::Milliseconds(10));
-  }
+  absl::StatusOr<v1::ImportJob> job;
+  EXPECT_TRUE(clm::testing::Eventually([&] {
+    job = Call(*server.imports, &v1::ImportService::Stub::GetImportJob, request);
+    return !job.ok() || job->state() > v1::ImportJob::STATE_RUNNING;
+  }));
+  return job;
 }
 
 // "read created updated unchanged failed"

@@ -4,6 +4,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "libs/journal/consumer.h"
+#include "libs/testing/eventually.h"
 #include "services/lifecycle/lifecycle_fixture.h"
 #include "services/lifecycle/lifecycle_handlers.h"
 
@@ -72,9 +73,8 @@ class ContactConsumerTest : public LifecycleTest {
   }
   // Until everything in the feed has been applied or parked.
   void AwaitAll() {
-    while (Count("SELECT coalesce(sum(off), 0) FROM consumer_shard") < feed_.size()) {
-      absl::SleepFor(absl::Milliseconds(5));
-    }
+    EXPECT_TRUE(clm::testing::Eventually(
+        [&] { return Count("SELECT coalesce(sum(off), 0) FROM consumer_shard") >= feed_.size(); }));
   }
 
   MemoryJournal feed_;

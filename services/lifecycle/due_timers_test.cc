@@ -1,6 +1,7 @@
 #include "services/lifecycle/due_timers.h"
 
 #include "libs/testing/at_once.h"
+#include "libs/testing/eventually.h"
 #include "services/lifecycle/lifecycle_fixture.h"
 
 namespace clm::lifecycle {
@@ -85,7 +86,7 @@ TEST_F(DueTimersTest, TheThreadFindsWhatIsDueByItself) {
   CLM_ASSERT_OK(Deliver({Created(Contact(1), 900), Behaved(Contact(1), {{1, 905}})}));
   clock_.Advance(kSettleTime);
   node_->timers.Start();
-  while (StageOf(Contact(1)) != "at_risk") absl::SleepFor(absl::Milliseconds(2));
+  EXPECT_TRUE(clm::testing::Eventually([&] { return StageOf(Contact(1)) == "at_risk"; }));
   node_->timers.Stop();
 }
 
