@@ -7,6 +7,7 @@
 #include "services/loyalty/coupon_proto.h"
 #include "services/loyalty/coupon_row.h"
 #include "services/loyalty/loyalty_proto.h"
+#include "services/loyalty/program_rows.h"
 
 namespace clm::loyalty {
 namespace {
@@ -15,12 +16,6 @@ namespace {
 #define CLM_WANTED(kind)                                                             \
   "FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS program_id, " \
   "unnest($3::" kind "[]) AS id, generate_subscripts($1::text[], 1) AS place) AS w "
-
-constexpr pg::Statement kLoadPrograms{"coupon.load_programs", R"sql(
-  SELECT p.tenant_id, p.id, p.body, p.create_time, p.update_time, p.version
-  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS id) AS w
-  CROSS JOIN LATERAL (SELECT * FROM program p WHERE p.tenant_id = w.tenant_id AND p.id = w.id
-    OFFSET 0) p)sql"};
 
 constexpr pg::Statement kLoadCoupons{
     "coupon.load", "SELECT w.place, " CLM_COUPON_COLUMNS " " CLM_WANTED("uuid") R"sql(
@@ -312,17 +307,10 @@ absl::Status CouponWork::Load(pg::Tx& tx) {
 }
 
 absl::Status CouponWork::LoadPrograms(pg::Tx& tx) {
-  if (programs_.empty()) return absl::OkStatus();
-  std::vector<std::string> tenants, ids;
-  for (const auto& [key, _] : programs_) {
-    tenants.push_back(key.tenant);
-    ids.push_back(key.program);
-  }
-  pg::Args args;
-  args.AddArray(std::move(tenants)).AddArray(std::move(ids));
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadPrograms, args));
-  for (int i = 0; i < rows.size(); ++i) {
-    CLM_ASSIGN_OR_RETURN(Program program, ReadProgram(rows[i]));
+  std::vector<ProgramKey> keys;
+  for (const auto& [key, _] : programs_) keys.push_back(key);
+  CLM_ASSIGN_OR_RETURN(std::vector<Program> programs, loyalty::LoadPrograms(tx, keys));
+  for (Program& program : programs) {
     programs_[{program.tenant, program.id}] = std::move(program);
   }
   return absl::OkStatus();
@@ -600,9 +588,9 @@ absl::Status CouponWork::FlushExternals(pg::Tx& tx) {
 }
 
 std::vector<const pg::Statement*> CouponWorkStatements() {
-  return {&kLoadPrograms, &kLoadCoupons,     &kLoadBudgets,   &kLoadCodes,      &kLoadUses,
-          &kLoadPersons,  &kLoadCounts,      &kLoadExternals, &kSaveCoupons,    &kSaveBudgets,
-          &kTimeOut,      &kTimeOutOfBudget, &kSaveUses,      &kInsertExternals};
+  return {&kLoadCoupons,     &kLoadBudgets,   &kLoadCodes,      &kLoadUses,    &kLoadPersons,
+          &kLoadCounts,      &kLoadExternals, &kSaveCoupons,    &kSaveBudgets, &kTimeOut,
+          &kTimeOutOfBudget, &kSaveUses,      &kInsertExternals};
 }
 
 }  // namespace clm::loyalty

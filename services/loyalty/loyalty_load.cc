@@ -9,6 +9,7 @@
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
 #include "services/loyalty/posting_row.h"
+#include "services/loyalty/program_rows.h"
 
 namespace clm::loyalty {
 namespace {
@@ -20,18 +21,6 @@ constexpr absl::Duration kAhead = absl::Minutes(1);
 // suffice.
 constexpr int64_t kFirstLots = 8;
 constexpr int64_t kMoreLots = 8;
-
-constexpr pg::Statement kLoadPrograms{"loyalty.load_programs", R"sql(
-  SELECT p.tenant_id, p.id, p.body, p.create_time, p.update_time, p.version
-  FROM unnest($1::text[], $2::text[]) AS w (tenant_id, id)
-  CROSS JOIN LATERAL (SELECT * FROM program p WHERE p.tenant_id = w.tenant_id AND p.id = w.id
-    OFFSET 0) p)sql"};
-
-constexpr pg::Statement kLoadTenants{"loyalty.load_tenants", R"sql(
-  SELECT p.tenant_id, p.id, p.body, p.create_time, p.update_time, p.version
-  FROM unnest($1::text[]) AS w (tenant_id)
-  CROSS JOIN LATERAL (SELECT * FROM program p WHERE p.tenant_id = w.tenant_id OFFSET 0) p
-  ORDER BY p.tenant_id, p.id)sql"};
 
 constexpr pg::Statement kLoadMembers{"loyalty.load_members", R"sql(
   SELECT w.place, )sql" CLM_MEMBER_COLUMNS R"sql(
@@ -243,33 +232,23 @@ absl::Status LoyaltyWork::Load(pg::Tx& tx) {
 }
 
 absl::Status LoyaltyWork::LoadPrograms(pg::Tx& tx) {
-  if (programs_.empty()) return absl::OkStatus();
-  std::vector<std::string> tenants, ids;
-  for (const auto& [key, slot] : programs_) {
-    tenants.push_back(key.tenant);
-    ids.push_back(key.program);
-  }
-  pg::Args args;
-  args.AddArray(std::move(tenants)).AddArray(std::move(ids));
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadPrograms, args));
-  for (int i = 0; i < rows.size(); ++i) {
-    CLM_ASSIGN_OR_RETURN(Program program, ReadProgram(rows[i]));
+  std::vector<ProgramKey> keys;
+  for (const auto& [key, slot] : programs_) keys.push_back(key);
+  CLM_ASSIGN_OR_RETURN(std::vector<Program> programs, loyalty::LoadPrograms(tx, keys));
+  for (Program& program : programs) {
     programs_[{program.tenant, program.id}].program = std::move(program);
   }
   return absl::OkStatus();
 }
 
 absl::Status LoyaltyWork::LoadTenants(pg::Tx& tx) {
-  if (tenants_.empty()) return absl::OkStatus();
   std::set<std::string> tenants;
   for (const auto& [tenant, then] : tenants_) tenants.insert(tenant);
-  pg::Args args;
-  args.AddArray(std::vector<std::string>(tenants.begin(), tenants.end()));
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadTenants, args));
-  for (int i = 0; i < rows.size(); ++i) {
-    CLM_ASSIGN_OR_RETURN(Program program, ReadProgram(rows[i]));
+  CLM_ASSIGN_OR_RETURN(const std::vector<Program> programs,
+                       LoadProgramsOf(tx, {tenants.begin(), tenants.end()}));
+  for (const Program& program : programs) {
     tenant_programs_[program.tenant].push_back(program);
-    programs_[{program.tenant, program.id}].program = std::move(program);
+    programs_[{program.tenant, program.id}].program = program;
   }
   for (const auto& [tenant, then] : tenants_) {
     if (!ProgramsOf(tenant).empty()) then(*this);
@@ -644,10 +623,9 @@ void LoyaltyWork::AddLot(WalletSlot& slot, const Lot& lot) {
 }
 
 std::vector<const pg::Statement*> LoyaltyLoadStatements() {
-  return {&kLoadPrograms,   &kLoadTenants,   &kLoadMembers,   &kMemberWallets,
-          &kLoadTotals,     &kLoadDueLots,   &kLoadSpendable, &kLoadWholeLots,
-          &kLoadLots,       &kLoadHolds,     &kLoadOpenHolds, &kLoadPostings,
-          &kLoadReferences, &kLoadExternals, &kLoadAliases,   &kContactMembers};
+  return {&kLoadMembers,    &kMemberWallets, &kLoadTotals,  &kLoadDueLots,   &kLoadSpendable,
+          &kLoadWholeLots,  &kLoadLots,      &kLoadHolds,   &kLoadOpenHolds, &kLoadPostings,
+          &kLoadReferences, &kLoadExternals, &kLoadAliases, &kContactMembers};
 }
 
 }  // namespace clm::loyalty

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "services/loyalty/program_rows.h"
+
 namespace clm::loyalty {
 namespace {
 
@@ -253,6 +255,8 @@ std::vector<const pg::Statement*> LoyaltyWorkStatements() {
   statements.insert(statements.end(), flushing.begin(), flushing.end());
   const std::vector<const pg::Statement*> of_rules = RuleWorkStatements();
   statements.insert(statements.end(), of_rules.begin(), of_rules.end());
+  const std::vector<const pg::Statement*> of_programs = ProgramRowsStatements();
+  statements.insert(statements.end(), of_programs.begin(), of_programs.end());
   return statements;
 }
 

@@ -93,6 +93,37 @@ std::string ArrayOf(const std::vector<RuleEarning>& earnings, Value RuleEarning:
                       "}");
 }
 
+// The arrays of tenants, contacts and programmes.
+pg::Args ArgsOf(const std::vector<const MemberKey*>& keys) {
+  std::vector<std::string> tenants, programs;
+  std::vector<Uuid> contacts;
+  for (const MemberKey* key : keys) {
+    tenants.push_back(key->tenant);
+    contacts.push_back(key->contact);
+    programs.push_back(key->program);
+  }
+  pg::Args args;
+  args.AddArray(std::move(tenants)).AddArray(std::move(contacts)).AddArray(std::move(programs));
+  return args;
+}
+
+// And of rules, periods and their starts.
+pg::Args ArgsOf(const std::vector<const CountKey*>& keys) {
+  std::vector<const MemberKey*> members;
+  std::vector<std::string> rules;
+  std::vector<int64_t> periods;
+  std::vector<absl::Time> starts;
+  for (const CountKey* key : keys) {
+    members.push_back(&key->member);
+    rules.push_back(key->rule);
+    periods.push_back(static_cast<int64_t>(key->period));
+    starts.push_back(key->start);
+  }
+  pg::Args args = ArgsOf(members);
+  args.AddArray(std::move(rules)).AddArray(std::move(periods)).AddArray(std::move(starts));
+  return args;
+}
+
 absl::StatusOr<Fact> ReadFact(const pg::Row& row, int c) {
   Fact fact{.contact = row.Uuid(c),
             .occur_time = row.Time(c + 1),
@@ -203,45 +234,29 @@ absl::Status RuleWork::LoadFacts(pg::Tx& tx) {
 }
 
 absl::Status RuleWork::LoadCounts(pg::Tx& tx) {
-  std::vector<std::string> tenants, programs, rules;
-  std::vector<Uuid> contacts;
-  std::vector<int64_t> periods;
-  std::vector<absl::Time> starts;
+  std::vector<const CountKey*> keys;
   std::vector<CountSlot*> places;
   for (auto& [key, slot] : counts_) {
     if (std::exchange(slot.loaded, true)) continue;
-    tenants.push_back(key.member.tenant);
-    contacts.push_back(key.member.contact);
-    programs.push_back(key.member.program);
-    rules.push_back(key.rule);
-    periods.push_back(static_cast<int64_t>(key.period));
-    starts.push_back(key.start);
+    keys.push_back(&key);
     places.push_back(&slot);
   }
   if (places.empty()) return absl::OkStatus();
-  pg::Args args;
-  args.AddArray(std::move(tenants)).AddArray(std::move(contacts)).AddArray(std::move(programs));
-  args.AddArray(std::move(rules)).AddArray(std::move(periods)).AddArray(std::move(starts));
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadCounts, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadCounts, ArgsOf(keys)));
   for (int i = 0; i < rows.size(); ++i) places[rows[i].Int(0) - 1]->points = rows[i].Int(1);
   return absl::OkStatus();
 }
 
 absl::Status RuleWork::LoadBasis(pg::Tx& tx) {
-  std::vector<std::string> tenants, programs;
-  std::vector<Uuid> contacts;
+  std::vector<const MemberKey*> keys;
   std::vector<BasisSlot*> places;
   for (auto& [key, slot] : basis_) {
     if (std::exchange(slot.loaded, true)) continue;
-    tenants.push_back(key.tenant);
-    contacts.push_back(key.contact);
-    programs.push_back(key.program);
+    keys.push_back(&key);
     places.push_back(&slot);
   }
   if (places.empty()) return absl::OkStatus();
-  pg::Args args;
-  args.AddArray(std::move(tenants)).AddArray(std::move(contacts)).AddArray(std::move(programs));
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadBasis, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadBasis, ArgsOf(keys)));
   for (int i = 0; i < rows.size(); ++i) {
     places[rows[i].Int(0) - 1]->sums[rows[i].Time(1)] = rows[i].Int(2);
   }
@@ -298,46 +313,33 @@ absl::Status RuleWork::FlushFacts(pg::Tx& tx) {
 }
 
 absl::Status RuleWork::FlushCounts(pg::Tx& tx) {
-  std::vector<std::string> tenants, programs, rules;
-  std::vector<Uuid> contacts;
-  std::vector<int64_t> periods, added;
-  std::vector<absl::Time> starts;
+  std::vector<const CountKey*> keys;
+  std::vector<int64_t> added;
   for (const auto& [key, slot] : counts_) {
     if (slot.added == 0) continue;
-    tenants.push_back(key.member.tenant);
-    contacts.push_back(key.member.contact);
-    programs.push_back(key.member.program);
-    rules.push_back(key.rule);
-    periods.push_back(static_cast<int64_t>(key.period));
-    starts.push_back(key.start);
+    keys.push_back(&key);
     added.push_back(slot.added);
   }
   if (added.empty()) return absl::OkStatus();
-  pg::Args args;
-  args.AddArray(std::move(tenants)).AddArray(std::move(contacts)).AddArray(std::move(programs));
-  args.AddArray(std::move(rules)).AddArray(std::move(periods)).AddArray(std::move(starts));
+  pg::Args args = ArgsOf(keys);
   args.AddArray(std::move(added));
   return tx.Exec(kAddCounts, args).status();
 }
 
 absl::Status RuleWork::FlushBasis(pg::Tx& tx) {
-  std::vector<std::string> tenants, programs;
-  std::vector<Uuid> contacts;
+  std::vector<const MemberKey*> keys;
   std::vector<absl::Time> times;
   std::vector<int64_t> added;
   for (const auto& [key, slot] : basis_) {
     for (const auto& [at, value] : slot.added) {
       if (value == 0) continue;
-      tenants.push_back(key.tenant);
-      contacts.push_back(key.contact);
-      programs.push_back(key.program);
+      keys.push_back(&key);
       times.push_back(at);
       added.push_back(value);
     }
   }
   if (added.empty()) return absl::OkStatus();
-  pg::Args args;
-  args.AddArray(std::move(tenants)).AddArray(std::move(contacts)).AddArray(std::move(programs));
+  pg::Args args = ArgsOf(keys);
   args.AddArray(std::move(times)).AddArray(std::move(added));
   return tx.Exec(kAddBasis, args).status();
 }
