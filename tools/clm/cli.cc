@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -14,6 +15,7 @@
 #include "clm/contact/v1/contact_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "libs/rpc/client.h"
+#include "tools/clm/values.h"
 
 namespace clm::cli {
 namespace {
@@ -99,7 +101,20 @@ absl::Status Cli::PrintReport(const google::protobuf::Message& message,
   if (terminal::IsMessageFormat(format)) {
     return terminal::WriteMessages({&message}, false, format, std::cout);
   }
-  terminal::Write(table(), format, screen_, std::cout);
+  const terminal::Table rows = table();
+  if (format == terminal::Format::kName) {
+    // A report with a line for each field has no column of names, but may be of something named.
+    const auto& columns = rows.columns();
+    const bool lists_names = std::any_of(columns.begin(), columns.end(),
+                                         [](const auto& column) { return column.key == "name"; });
+    const auto* name = message.GetDescriptor()->FindFieldByName("name");
+    if (!lists_names && name != nullptr && !name->is_repeated() &&
+        name->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_STRING) {
+      std::cout << LastPart(message.GetReflection()->GetString(message, name)) << std::endl;
+      return absl::OkStatus();
+    }
+  }
+  terminal::Write(rows, format, screen_, std::cout);
   return absl::OkStatus();
 }
 

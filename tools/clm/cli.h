@@ -54,7 +54,8 @@ class Cli {
   // `many`: an array also of one.
   absl::Status Print(const std::vector<const google::protobuf::Message*>& messages, bool many,
                      const std::function<terminal::Table()>& table) const;
-  // Prints a report: one message for programs, a table of many rows for the rest.
+  // Prints a report: one message for programs, a table of many rows for the rest; as a name that of
+  // the message, where the table has no column of names.
   absl::Status PrintReport(const google::protobuf::Message& message,
                            const std::function<terminal::Table()>& table) const;
   absl::Status PrintTable(const terminal::Table& table) const;
