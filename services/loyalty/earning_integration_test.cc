@@ -433,7 +433,7 @@ TEST_F(EarningTest, ProgrammesThatChangeInTheSameTransactionAskForNothingThatIsN
   event::v1::Event event;
   event.set_tenant("acme");
   event.set_subject(recorded.contact());
-  event.set_type(recorded.GetDescriptor()->full_name());
+  event.set_type(contact::v1::BehaviorRecorded::descriptor()->full_name());
   event.set_payload(recorded.SerializeAsString());
   const MemberKey member{"acme", "club", Id(1)};
   absl::Status opened, applied;
