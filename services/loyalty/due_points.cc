@@ -13,6 +13,7 @@
 #include "libs/base/failpoint.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
+#include "services/loyalty/expiry_warning.h"
 #include "services/loyalty/member_tier.h"
 #include "services/loyalty/merge_members.h"
 #include "services/loyalty/wallet_session.h"
@@ -107,6 +108,7 @@ DuePoints::DuePoints(Options options)
 namespace {
 
 int ShardOfKey(const WalletKey& key) { return ShardOf(key.tenant, key.member); }
+int ShardOfKey(const DueWarning& due) { return ShardOfKey(due.wallet); }
 int ShardOfKey(const MemberKey& key) { return ShardOf(key.tenant, key.contact); }
 
 // Runs `settle` on each of what is due, a mutation for each shard. One that cannot be settled does
@@ -161,6 +163,15 @@ void NeedWalletOf(LoyaltyWork& work, const WalletKey& key) {
   work.NeedWallet(key);
 }
 
+void NeedWarningsOf(LoyaltyWork& work, const DueWarning& due) {
+  NeedWalletOf(work, due.wallet);
+  work.NeedWarnings(due.wallet, due.lots);
+}
+
+absl::Status Warn(LoyaltyWork& work, journal::Recorder& recorder, const DueWarning& due) {
+  return WarnOfExpiry(work, recorder, due.wallet);
+}
+
 absl::Status UpdateTierNow(LoyaltyWork& work, journal::Recorder& recorder, const MemberKey& key) {
   return UpdateTier(work, recorder, key, recorder.now());
 }
@@ -171,6 +182,12 @@ absl::StatusOr<int> DuePoints::SettleDue() {
   CLM_ASSIGN_OR_RETURN(const std::vector<WalletKey> due,
                        options_.reader->Due(options_.clock->Now(), options_.batch));
   return SettleEach<WalletKey>(options_, due, NeedWalletOf, SettleWallet);
+}
+
+absl::StatusOr<int> DuePoints::WarnDue() {
+  CLM_ASSIGN_OR_RETURN(const std::vector<DueWarning> due,
+                       options_.reader->DueWarnings(options_.clock->Now(), options_.batch));
+  return SettleEach<DueWarning>(options_, due, NeedWarningsOf, Warn);
 }
 
 absl::StatusOr<int> DuePoints::UpdateTiers() {
@@ -213,8 +230,9 @@ absl::StatusOr<int> DuePoints::RunOnce() {
     CLM_ASSIGN_OR_RETURN(const int moved, MoveMerged());
     CLM_ASSIGN_OR_RETURN(const int settled, SettleDue());
     CLM_ASSIGN_OR_RETURN(const int updated, UpdateTiers());
-    done += moved + settled + updated;
-    if (moved + settled + updated == 0) return done;
+    CLM_ASSIGN_OR_RETURN(const int warned, WarnDue());
+    done += moved + settled + updated + warned;
+    if (moved + settled + updated + warned == 0) return done;
     if (loop_.stopping()) return done;
   }
 }

@@ -1,7 +1,7 @@
-// The background of the loyalty service: points that become active or expire, holds whose time is
-// over, and members whose contacts were merged. All of them are found by an index and done in the
-// lanes like everything else, so that a crash loses nothing; several processes may do it at once:
-// the second one finds nothing to do.
+// The background of the loyalty service: points that become active or expire, warnings before they
+// do, holds whose time is over, tiers that end, and members whose contacts were merged. All of them
+// are found by an index and done in the lanes like everything else, so that a crash loses nothing;
+// several processes may do it at once: the second one finds nothing to do.
 #ifndef CLM_SERVICES_LOYALTY_DUE_POINTS_H_
 #define CLM_SERVICES_LOYALTY_DUE_POINTS_H_
 
@@ -46,6 +46,7 @@ class DuePoints {
 
  private:
   absl::StatusOr<int> SettleDue();
+  absl::StatusOr<int> WarnDue();
   absl::StatusOr<int> UpdateTiers();
   absl::StatusOr<int> MoveMerged();
 

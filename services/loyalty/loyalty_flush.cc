@@ -8,6 +8,7 @@
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "services/loyalty/coupon_people.h"
+#include "services/loyalty/expiry_warning.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
 #include "services/loyalty/posting_row.h"
@@ -69,20 +70,31 @@ constexpr pg::Statement kSaveWallets{"loyalty.save_wallets", R"sql(
 constexpr pg::Statement kInsertLots{"loyalty.insert_lots", R"sql(
   INSERT INTO lot (tenant_id, contact_id, program_id, wallet_id, id, posting_id, earned, remaining,
                    held, expired, returned, pending, earn_time, activate_time, expire_time,
-                   due_time)
+                   due_time, warn_time)
   SELECT unnest($1::text[]), unnest($2::uuid[]), unnest($3::text[]), unnest($4::text[]),
          unnest($5::uuid[]), unnest($6::uuid[]), unnest($7::bigint[]), unnest($8::bigint[]),
          unnest($9::bigint[]), unnest($10::bigint[]), unnest($11::bigint[]),
          unnest($12::boolean[]), unnest($13::timestamptz[]), unnest($14::timestamptz[]),
-         unnest($15::timestamptz[]), unnest($16::timestamptz[]))sql"};
+         unnest($15::timestamptz[]), unnest($16::timestamptz[]), unnest($17::timestamptz[]))sql"};
 
 constexpr pg::Statement kUpdateLots{"loyalty.update_lots", R"sql(
-  UPDATE lot l SET (remaining, held, expired, returned, pending, activate_time, due_time) =
-    (n.remaining, n.held, n.expired, n.returned, n.pending, n.activate_time, n.due_time)
+  UPDATE lot l SET (remaining, held, expired, returned, pending, activate_time, due_time,
+                    warn_time) =
+    (n.remaining, n.held, n.expired, n.returned, n.pending, n.activate_time, n.due_time,
+     coalesce(l.warn_time, n.warn_time))
   FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[],
-              $7::bigint[], $8::boolean[], $9::timestamptz[], $10::timestamptz[])
+              $7::bigint[], $8::boolean[], $9::timestamptz[], $10::timestamptz[],
+              $11::timestamptz[])
     AS n (tenant_id, contact_id, id, remaining, held, expired, returned, pending, activate_time,
-          due_time)
+          due_time, warn_time)
+  CROSS JOIN LATERAL (SELECT f.ctid FROM lot f WHERE f.tenant_id = n.tenant_id
+                      AND f.contact_id = n.contact_id AND f.id = n.id OFFSET 0) AS at
+  WHERE l.ctid = at.ctid)sql"};
+
+constexpr pg::Statement kSaveWarnings{"loyalty.save_warnings", R"sql(
+  UPDATE lot l SET warn_time = n.warn_time
+  FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[])
+    AS n (tenant_id, contact_id, id, warn_time)
   CROSS JOIN LATERAL (SELECT f.ctid FROM lot f WHERE f.tenant_id = n.tenant_id
                       AND f.contact_id = n.contact_id AND f.id = n.id OFFSET 0) AS at
   WHERE l.ctid = at.ctid)sql"};
@@ -151,6 +163,15 @@ constexpr pg::Statement kInsertExternals{"loyalty.insert_externals", R"sql(
          unnest($5::smallint[]), unnest($6::uuid[]), unnest($7::text[]), unnest($8::bigint[]),
          unnest($9::bytea[]), unnest($10::bytea[]))sql"};
 
+// Of a lot that is active: from then on it is known when it is warned of first.
+std::optional<absl::Time> FirstWarning(const Program* program, const std::string& wallet,
+                                       const Lot& lot, absl::Time now) {
+  if (program == nullptr || lot.pending) return std::nullopt;
+  const auto terms = FindWallet(*program, wallet);
+  if (!terms.ok() || (*terms)->warning_days.empty()) return std::nullopt;
+  return FirstExpiryWarning((*terms)->warning_days, lot.expire_time, now, ZoneOf(*program));
+}
+
 }  // namespace
 
 absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
@@ -166,6 +187,7 @@ absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
   }
   CLM_RETURN_IF_ERROR(FlushWallets(tx));
   CLM_RETURN_IF_ERROR(FlushLots(tx));
+  CLM_RETURN_IF_ERROR(FlushWarnings(tx));
   CLM_RETURN_IF_ERROR(FlushHolds(tx));
   CLM_RETURN_IF_ERROR(FlushPostings(tx));
   CLM_RETURN_IF_ERROR(FlushExternals(tx));
@@ -267,14 +289,19 @@ absl::Status LoyaltyWork::FlushLots(pg::Tx& tx) {
     std::vector<int64_t> earned, remaining, held, expired, returned;
     std::vector<bool> pending;
     std::vector<absl::Time> earn, activate, expire, due;
+    std::vector<std::optional<absl::Time>> warn;
   };
   Columns added, changed;
+  const absl::Time now = clock_->Now();
   for (const auto& [key, slot] : wallets_) {
     if (!slot.dirty) continue;
+    const Program* program = FindProgram({key.tenant, key.program});
     for (const auto& [id, lot] : slot.wallet.lots) {
       if (lot.mark == Mark::kStored) continue;
       const absl::Time due = DueTime(lot);
       next_due_ = std::min(next_due_, due);
+      const auto warn = FirstWarning(program, key.wallet, lot, now);
+      next_due_ = std::min(next_due_, warn.value_or(absl::InfiniteFuture()));
       Columns& c = stored_.contains(id) ? changed : added;
       c.tenants.push_back(key.tenant);
       c.contacts.push_back(key.member);
@@ -292,6 +319,7 @@ absl::Status LoyaltyWork::FlushLots(pg::Tx& tx) {
       c.activate.push_back(lot.activate_time);
       c.expire.push_back(lot.expire_time);
       c.due.push_back(due);
+      c.warn.push_back(warn);
     }
   }
   if (!changed.ids.empty()) {
@@ -299,7 +327,7 @@ absl::Status LoyaltyWork::FlushLots(pg::Tx& tx) {
     args.AddArray(changed.tenants).AddArray(changed.contacts).AddArray(changed.ids);
     args.AddArray(changed.remaining).AddArray(changed.held).AddArray(changed.expired);
     args.AddArray(changed.returned).AddArray(changed.pending).AddArray(changed.activate);
-    args.AddArray(changed.due);
+    args.AddArray(changed.due).AddArray(changed.warn);
     CLM_RETURN_IF_ERROR(tx.Exec(kUpdateLots, args).status());
   }
   if (added.ids.empty()) return absl::OkStatus();
@@ -309,7 +337,26 @@ absl::Status LoyaltyWork::FlushLots(pg::Tx& tx) {
   args.AddArray(added.earned).AddArray(added.remaining).AddArray(added.held);
   args.AddArray(added.expired).AddArray(added.returned).AddArray(added.pending);
   args.AddArray(added.earn).AddArray(added.activate).AddArray(added.expire).AddArray(added.due);
+  args.AddArray(added.warn);
   return tx.Exec(kInsertLots, args).status();
+}
+
+absl::Status LoyaltyWork::FlushWarnings(pg::Tx& tx) {
+  if (warnings_.empty()) return absl::OkStatus();
+  std::vector<std::string> tenants;
+  std::vector<Uuid> contacts, lots;
+  std::vector<absl::Time> next;
+  for (const auto& [wallet, lot, time] : warnings_) {
+    tenants.push_back(wallet.tenant);
+    contacts.push_back(wallet.member);
+    lots.push_back(lot);
+    next.push_back(time);
+    next_due_ = std::min(next_due_, time);
+  }
+  pg::Args args;
+  args.AddArray(std::move(tenants)).AddArray(std::move(contacts)).AddArray(std::move(lots));
+  args.AddArray(std::move(next));
+  return tx.Exec(kSaveWarnings, args).status();
 }
 
 absl::Status LoyaltyWork::FlushHolds(pg::Tx& tx) {
@@ -488,10 +535,10 @@ absl::StatusOr<pg::Args> LoyaltyWork::PersonArgs(pg::Tx& tx, const MemberKey& me
 }
 
 std::vector<const pg::Statement*> LoyaltyFlushStatements() {
-  return {&kSaveProgram,    &kSaveMembers,   &kSaveWallets,     &kInsertLots, &kUpdateLots,
-          &kInsertHolds,    &kUpdateHolds,   &kMoveLots,        &kMoveHolds,  &kInsertPostings,
-          &kInsertNotes,    &kForgetNotes,   &kInsertExternals, &kSaveAlias,  &kFlattenAliases,
-          &kFlattenMembers, &kForgetAnswers, &kForgetRequests,  &kAliasesOf};
+  return {&kSaveProgram,    &kSaveMembers,    &kSaveWallets,   &kInsertLots,      &kUpdateLots,
+          &kSaveWarnings,   &kInsertHolds,    &kUpdateHolds,   &kMoveLots,        &kMoveHolds,
+          &kInsertPostings, &kInsertNotes,    &kForgetNotes,   &kInsertExternals, &kSaveAlias,
+          &kFlattenAliases, &kFlattenMembers, &kForgetAnswers, &kForgetRequests,  &kAliasesOf};
 }
 
 }  // namespace clm::loyalty

@@ -94,6 +94,14 @@ constexpr pg::Statement kLoadLots{"loyalty.load_lots", "SELECT w.place, " CLM_LO
   CROSS JOIN LATERAL (SELECT * FROM lot l WHERE l.tenant_id = w.tenant_id
     AND l.contact_id = w.contact_id AND l.id = w.id OFFSET 0) l)sql"};
 
+constexpr pg::Statement kLoadWarnings{"loyalty.load_warnings",
+                                      "SELECT w.place, l.warn_time, " CLM_LOT_COLUMNS R"sql(
+  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS contact_id,
+               unnest($3::uuid[]) AS id, generate_subscripts($2::uuid[], 1) AS place) AS w
+  CROSS JOIN LATERAL (SELECT * FROM lot l WHERE l.tenant_id = w.tenant_id
+    AND l.contact_id = w.contact_id AND l.id = w.id OFFSET 0) l
+  WHERE l.warn_time < 'infinity')sql"};
+
 #define CLM_HOLD_COLUMNS                                                      \
   "h.program_id, h.wallet_id, h.id, h.captured, h.state, h.lot_ids::text[], " \
   "h.lot_amounts::text[], h.expire_time, h.create_time, h.end_posting"
@@ -228,7 +236,8 @@ absl::Status LoyaltyWork::Load(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(LoadWhole(tx));
   CLM_RETURN_IF_ERROR(LoadDue(tx, until));
   CLM_RETURN_IF_ERROR(LoadSpendable(tx, until));
-  return LoadNamedLots(tx);
+  CLM_RETURN_IF_ERROR(LoadNamedLots(tx));
+  return LoadWarnings(tx);
 }
 
 absl::Status LoyaltyWork::LoadPrograms(pg::Tx& tx) {
@@ -612,6 +621,31 @@ absl::Status LoyaltyWork::LoadNamedLots(pg::Tx& tx) {
   return absl::OkStatus();
 }
 
+absl::Status LoyaltyWork::LoadWarnings(pg::Tx& tx) {
+  std::vector<std::string> tenants;
+  std::vector<Uuid> contacts, ids;
+  std::vector<std::pair<WalletSlot*, absl::Time*>> places;
+  for (auto& [key, lots] : due_warnings_) {
+    WalletSlot& slot = wallets_.at(key);
+    for (auto& [lot, time] : lots) {
+      tenants.push_back(key.tenant);
+      contacts.push_back(key.member);
+      ids.push_back(lot);
+      places.emplace_back(&slot, &time);
+    }
+  }
+  if (ids.empty()) return absl::OkStatus();
+  pg::Args args;
+  args.AddArray(std::move(tenants)).AddArray(std::move(contacts)).AddArray(std::move(ids));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kLoadWarnings, args));
+  for (int i = 0; i < rows.size(); ++i) {
+    const auto& [slot, time] = places[rows[i].Int(0) - 1];
+    *time = rows[i].Time(1);
+    AddLot(*slot, ReadLot(rows[i], 2));
+  }
+  return absl::OkStatus();
+}
+
 void LoyaltyWork::AddHold(WalletSlot& slot, Hold hold) {
   stored_.insert(hold.id);
   slot.wallet.holds.emplace(hold.id, std::move(hold));
@@ -623,9 +657,9 @@ void LoyaltyWork::AddLot(WalletSlot& slot, const Lot& lot) {
 }
 
 std::vector<const pg::Statement*> LoyaltyLoadStatements() {
-  return {&kLoadMembers,    &kMemberWallets, &kLoadTotals,  &kLoadDueLots,   &kLoadSpendable,
-          &kLoadWholeLots,  &kLoadLots,      &kLoadHolds,   &kLoadOpenHolds, &kLoadPostings,
-          &kLoadReferences, &kLoadExternals, &kLoadAliases, &kContactMembers};
+  return {&kLoadMembers,   &kMemberWallets,  &kLoadTotals,    &kLoadDueLots, &kLoadSpendable,
+          &kLoadWholeLots, &kLoadLots,       &kLoadWarnings,  &kLoadHolds,   &kLoadOpenHolds,
+          &kLoadPostings,  &kLoadReferences, &kLoadExternals, &kLoadAliases, &kContactMembers};
 }
 
 }  // namespace clm::loyalty

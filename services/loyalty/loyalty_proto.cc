@@ -1,6 +1,8 @@
 #include "services/loyalty/loyalty_proto.h"
 
 #include <algorithm>
+#include <functional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -76,6 +78,9 @@ WalletTerms FromProto(const std::string& path, const v1::Wallet& wallet,
   terms.value_points = std::max<int64_t>(1, wallet.value_points());
   terms.currency = wallet.currency();
   terms.breakage_basis_points = wallet.breakage_basis_points();
+  const std::set<int, std::greater<>> days(wallet.expiry_warning_days().begin(),
+                                           wallet.expiry_warning_days().end());
+  terms.warning_days.assign(days.begin(), days.end());
   return terms;
 }
 
@@ -173,6 +178,8 @@ v1::Program ToProto(const Program& program) {
     wallet->set_value_points(terms.value_points);
     wallet->set_currency(terms.currency);
     wallet->set_breakage_basis_points(terms.breakage_basis_points);
+    wallet->mutable_expiry_warning_days()->Add(terms.warning_days.begin(),
+                                               terms.warning_days.end());
   }
   out.set_join_policy(static_cast<v1::Program::JoinPolicy>(program.join_policy));
   out.set_hold_duration(ToString(program.hold));

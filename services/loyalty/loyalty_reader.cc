@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -112,6 +113,11 @@ constexpr pg::Statement kDue{"loyalty.due", R"sql(
          ORDER BY h.expire_time LIMIT $2::int)) d
   ORDER BY d.due_time)sql"};
 
+constexpr pg::Statement kDueWarnings{"loyalty.due_warnings", R"sql(
+  SELECT l.tenant_id, l.program_id, l.wallet_id, l.contact_id, l.id FROM lot l
+  WHERE l.remaining > 0 AND l.warn_time < 'infinity' AND l.warn_time <= $1::timestamptz
+  ORDER BY l.warn_time LIMIT $2::int)sql"};
+
 constexpr pg::Statement kDueTiers{"loyalty.due_tiers", R"sql(
   SELECT m.tenant_id, m.program_id, m.contact_id FROM member m
   WHERE m.tier_due < 'infinity' AND m.tier_due <= $1::timestamptz
@@ -126,6 +132,8 @@ constexpr pg::Statement kNextDue{"loyalty.next_due", R"sql(
                 ORDER BY l.due_time LIMIT 1),
                (SELECT h.expire_time FROM hold h WHERE h.state = 1
                 ORDER BY h.expire_time LIMIT 1),
+               (SELECT l.warn_time FROM lot l WHERE l.remaining > 0 AND l.warn_time < 'infinity'
+                ORDER BY l.warn_time LIMIT 1),
                (SELECT m.tier_due FROM member m WHERE m.tier_due < 'infinity'
                 ORDER BY m.tier_due LIMIT 1)))sql"};
 
@@ -544,6 +552,23 @@ absl::StatusOr<std::vector<WalletKey>> LoyaltyReader::Due(absl::Time now, int li
   return due;
 }
 
+absl::StatusOr<std::vector<DueWarning>> LoyaltyReader::DueWarnings(absl::Time now, int limit) {
+  pg::Args args;
+  args.Add(now).Add(limit);
+  CLM_ASSIGN_OR_RETURN(
+      const pg::Result rows,
+      pool_.Query({pg::Scope::Suite(), absl::Now() + absl::Seconds(30)}, kDueWarnings, args));
+  std::map<WalletKey, std::vector<Uuid>> by_wallet;
+  for (int i = 0; i < rows.size(); ++i) {
+    by_wallet[{std::string(rows[i].Text(0)), std::string(rows[i].Text(1)),
+               std::string(rows[i].Text(2)), rows[i].Uuid(3)}]
+        .push_back(rows[i].Uuid(4));
+  }
+  std::vector<DueWarning> due;
+  for (auto& [wallet, lots] : by_wallet) due.push_back({wallet, std::move(lots)});
+  return due;
+}
+
 absl::StatusOr<std::vector<MemberKey>> LoyaltyReader::DueTiers(absl::Time now, int limit) {
   pg::Args args;
   args.Add(now).Add(limit);
@@ -581,7 +606,7 @@ absl::StatusOr<absl::Time> LoyaltyReader::NextDue() {
 std::vector<const pg::Statement*> LoyaltyReaderStatements() {
   return {&kGetProgram,  &kPrograms,     &kMembers,    &kNextExpiry, &kGetPosting,    &kPostings,
           &kOutstanding, &kAuditWallets, &kMergedInto, &kAuditLots,  &kAuditPostings, &kDue,
-          &kDueTiers,    &kToMove,       &kNextDue,    &kByKey};
+          &kDueWarnings, &kDueTiers,     &kToMove,     &kNextDue,    &kByKey};
 }
 
 }  // namespace clm::loyalty

@@ -23,6 +23,12 @@
 
 namespace clm::loyalty {
 
+// Lots that may expire soon enough for a warning.
+struct DueWarning {
+  WalletKey wallet;
+  std::vector<Uuid> lots;
+};
+
 // Thread-safe. Everything blocks but GetMember.
 class LoyaltyReader {
  public:
@@ -68,6 +74,8 @@ class LoyaltyReader {
   // Wallets in which something is due by `now`, those first that have waited longest.
   absl::StatusOr<std::vector<WalletKey>> Due(absl::Time now, int limit);
   // Members whose tier is to be looked at by `now`, likewise.
+  // The wallets of up to `limit` lots of which a warning is due.
+  absl::StatusOr<std::vector<DueWarning>> DueWarnings(absl::Time now, int limit);
   absl::StatusOr<std::vector<MemberKey>> DueTiers(absl::Time now, int limit);
   // Contacts, and whom they were merged into, whose points have not followed yet.
   absl::StatusOr<std::vector<std::pair<EntityKey, Uuid>>> ToMove(int limit);

@@ -137,6 +137,20 @@ std::vector<StoredPosting> LoyaltyWork::References(const PostingKey& key) const 
   return references;
 }
 
+void LoyaltyWork::NeedWarnings(const WalletKey& key, const std::vector<Uuid>& lots) {
+  for (const Uuid& lot : lots) due_warnings_[key].emplace(lot, absl::InfiniteFuture());
+}
+
+std::vector<Uuid> LoyaltyWork::DueWarnings(const WalletKey& key, absl::Time now) const {
+  std::vector<Uuid> due;
+  const auto of = due_warnings_.find(key);
+  if (of == due_warnings_.end()) return due;
+  for (const auto& [lot, time] : of->second) {
+    if (time <= now) due.push_back(lot);
+  }
+  return due;
+}
+
 const ExternalUse* LoyaltyWork::FindExternal(const ExternalKey& key) const {
   const auto it = externals_.find(key);
   return it == externals_.end() || !it->second.use ? nullptr : &*it->second.use;
@@ -196,6 +210,11 @@ void LoyaltyWork::AliasMoved(const EntityKey& contact, const Uuid& merged_into) 
 void LoyaltyWork::MoveAll(const WalletKey& from, const WalletKey& into) {
   moved_.emplace_back(from, into);
   undo_.emplace_back([this] { moved_.pop_back(); });
+}
+
+void LoyaltyWork::SaveWarning(const WalletKey& key, const Uuid& lot, absl::Time next) {
+  warnings_.emplace_back(key, lot, next);
+  undo_.emplace_back([this] { warnings_.pop_back(); });
 }
 
 void LoyaltyWork::SaveExternal(const ExternalKey& key, ExternalUse use) {

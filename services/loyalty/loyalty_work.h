@@ -133,6 +133,8 @@ class LoyaltyWork : public journal::Work {
   // first to cover them.
   void NeedPosting(const PostingKey& key, const WalletKey& owner, bool take_back = false);
   void NeedExternal(const ExternalKey& key);
+  // Of lots of a needed wallet, those of which a warning is due.
+  void NeedWarnings(const WalletKey& key, const std::vector<Uuid>& lots);
   // All programmes of a tenant. `then` declares what else is needed, by NeedEvent, if there are
   // any.
   void NeedProgramsOf(const std::string& tenant, std::function<void(LoyaltyWork&)> then);
@@ -173,6 +175,8 @@ class LoyaltyWork : public journal::Work {
   // Of a NeedPosting: the postings of its wallet that refer to it, in their order.
   std::vector<StoredPosting> References(const PostingKey& key) const;
   const ExternalUse* FindExternal(const ExternalKey& key) const;
+  // Of a NeedWarnings: the lots of which the member is to be warned by `now`.
+  std::vector<Uuid> DueWarnings(const WalletKey& key, absl::Time now) const;
 
   // ---- Staging.
   void SaveProgram(const Program& program);
@@ -190,6 +194,8 @@ class LoyaltyWork : public journal::Work {
   // All lots and holds of `from`, also those that are not loaded, are those of `into` now.
   void MoveAll(const WalletKey& from, const WalletKey& into);
   void SaveExternal(const ExternalKey& key, ExternalUse use);
+  // When the lot is warned of next.
+  void SaveWarning(const WalletKey& key, const Uuid& lot, absl::Time next);
   // Takes away what people said about the member's postings, and the answers that repeat it.
   void ForgetNotes(const MemberKey& key);
   // Takes away whose coupons were the contact's, and who used any.
@@ -259,6 +265,7 @@ class LoyaltyWork : public journal::Work {
   void AddHold(WalletSlot& slot, Hold hold);
   absl::Status LoadSpendable(pg::Tx& tx, absl::Time from);
   absl::Status LoadWhole(pg::Tx& tx);
+  absl::Status LoadWarnings(pg::Tx& tx);
   // Those of holds and postings.
   absl::Status LoadNamedLots(pg::Tx& tx);
   absl::Status FlushPrograms(pg::Tx& tx);
@@ -266,6 +273,7 @@ class LoyaltyWork : public journal::Work {
   absl::Status FlushAliases(pg::Tx& tx);
   absl::Status FlushWallets(pg::Tx& tx);
   absl::Status FlushLots(pg::Tx& tx);
+  absl::Status FlushWarnings(pg::Tx& tx);
   absl::Status FlushHolds(pg::Tx& tx);
   absl::Status FlushPostings(pg::Tx& tx);
   absl::Status FlushNotes(pg::Tx& tx);
@@ -303,6 +311,8 @@ class LoyaltyWork : public journal::Work {
   absl::flat_hash_map<HoldKey, std::optional<HoldPlace>> holds_;
   absl::flat_hash_map<PostingKey, PostingSlot> needed_postings_;
   absl::flat_hash_map<ExternalKey, ExternalSlot> externals_;
+  std::map<WalletKey, std::map<Uuid, absl::Time>> due_warnings_;  // InfiniteFuture: not loaded.
+  std::vector<std::tuple<WalletKey, Uuid, absl::Time>> warnings_;
   std::vector<StoredPosting> postings_;
   std::vector<MemberKey> forgotten_;
   std::vector<EntityKey> without_coupons_;

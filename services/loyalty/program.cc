@@ -78,6 +78,9 @@ absl::Status ValidateProgram(const Program& program) {
     if (wallet.value_minor > 0 && wallet.currency.empty()) {
       errors.Add(path + ".currency", "is required with value_minor");
     }
+    if (!wallet.warning_days.empty() && !wallet.expiry.after) {
+      errors.Add(path + ".expiry_warning_days", "needs an expiry: these points never expire");
+    }
   }
   CheckRules(program, errors);
   CheckTiers(program, errors);

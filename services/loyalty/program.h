@@ -36,6 +36,8 @@ struct WalletTerms {
   int64_t value_points = 1;
   std::string currency;
   int breakage_basis_points = 0;
+  // Days before points expire, the most first: when their member is warned.
+  std::vector<int> warning_days;
   friend bool operator==(const WalletTerms&, const WalletTerms&) = default;
 };
 

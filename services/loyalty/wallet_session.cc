@@ -15,16 +15,6 @@ namespace {
 
 constexpr char kMoved[] = "MEMBER_MOVED";
 
-void RecordFor(journal::Recorder& recorder, const MemberKey& member, int64_t version,
-               const google::protobuf::Message& payload) {
-  recorder.Record({.shard = ShardOf(member.tenant, member.contact),
-                   .tenant = member.tenant,
-                   .subject = NameOf(member),
-                   .type = payload.GetDescriptor()->full_name(),
-                   .subject_version = version,
-                   .payload = payload.SerializeAsString()});
-}
-
 // The entries of one member, balanced by themselves: what goes to the other member, or comes from
 // there, passes through TRANSFERRED.
 std::vector<Entry> PartOf(const std::vector<Entry>& entries, const Uuid& member) {
@@ -40,6 +30,16 @@ std::vector<Entry> PartOf(const std::vector<Entry>& entries, const Uuid& member)
 }
 
 }  // namespace
+
+void RecordFor(journal::Recorder& recorder, const MemberKey& member, int64_t version,
+               const google::protobuf::Message& payload) {
+  recorder.Record({.shard = ShardOf(member.tenant, member.contact),
+                   .tenant = member.tenant,
+                   .subject = NameOf(member),
+                   .type = payload.GetDescriptor()->full_name(),
+                   .subject_version = version,
+                   .payload = payload.SerializeAsString()});
+}
 
 absl::Status ProgramChanged() {
   return error::Make(absl::StatusCode::kAborted, "PROGRAM_CHANGED",

@@ -50,6 +50,10 @@ struct PostingNote {
   std::optional<absl::Time> earn_time;
 };
 
+// Records an event about a member; `version`: how far their postings in its wallet go.
+void RecordFor(journal::Recorder& recorder, const MemberKey& member, int64_t version,
+               const google::protobuf::Message& payload);
+
 // Makes somebody a member; the member is not one yet.
 void Enrol(LoyaltyWork& work, journal::Recorder& recorder, const MemberKey& key);
 

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
@@ -19,6 +20,7 @@
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
 #include "libs/base/time_text.h"
+#include "tools/clm/demo_loyalty.h"
 #include "tools/clm/sender.h"
 #include "tools/clm/values.h"
 #include "tools/terminal/progress.h"
@@ -164,6 +166,7 @@ class Filler {
   absl::StatusOr<DemoReport> Run() {
     CLM_RETURN_IF_ERROR(EnsureTenant(cli_));
     CLM_RETURN_IF_ERROR(MakeFrame(cli_));
+    CLM_RETURN_IF_ERROR(MakeDemoProgram(cli_));
     CLM_RETURN_IF_ERROR(SendContacts());
     const int64_t before = CountPurchases(cli_);
     CLM_RETURN_IF_ERROR(SendHistory());
@@ -171,12 +174,37 @@ class Filler {
       cli_.Note(absl::StrCat(report_.refused, " refused, the first: ", refusal_.message()));
     }
     CLM_RETURN_IF_ERROR(AwaitLifecycle(cli_, std::max(purchases_, before + new_purchases_)));
+    CLM_RETURN_IF_ERROR(UseDemoProgram(cli_, Contacts()));
     const absl::Status kpis = MakeKpis(cli_);
     if (!kpis.ok() && kpis.code() != absl::StatusCode::kUnimplemented) return kpis;
     return report_;
   }
 
  private:
+  // Their names, in the order of their ids in the shop.
+  std::vector<std::string> Contacts() const {
+    absl::btree_map<Uuid, std::string> sorted(names_.begin(), names_.end());
+    std::vector<std::string> contacts;
+    for (const auto& [id, name] : sorted) contacts.push_back(name);
+    return contacts;
+  }
+
+  // A refund names what it is for: the last purchase before it that was as large.
+  void NameRefunded(const demo::Event& event, contact::v1::BehaviorEvent* out) {
+    if (!event.amount_minor) return;
+    if (event.type == "purchase") {
+      bought_[event.contact].emplace_back(event.id, *event.amount_minor);
+    }
+    if (event.type != "refund") return;
+    auto& bought = bought_[event.contact];
+    const auto found = std::find_if(bought.rbegin(), bought.rend(), [&](const auto& purchase) {
+      return purchase.second >= *event.amount_minor;
+    });
+    if (found == bought.rend()) return;
+    (*out->mutable_properties())["refund_of"].set_string_value(found->first.ToString());
+    bought.erase(std::next(found).base());
+  }
+
   absl::Status SendContacts() {
     terminal::Progress progress("contacts", shop_.contacts, format_, cli_.error_screen(), clock_,
                                 std::cerr);
@@ -238,6 +266,7 @@ class Filler {
         const size_t lane = LaneOf(event->contact);
         contact::v1::BehaviorEvent* out = open[lane].add_events();
         FillEvent(*event, record.time, out);
+        NameRefunded(*event, out);
         out->set_contact(names_[event->contact]);
         if (event->type == "purchase") ++purchases_;
         return open[lane].events_size() < kEventsPerRequest ? absl::OkStatus() : flush(lane);
@@ -369,6 +398,7 @@ class Filler {
   terminal::Progress* progress_ = nullptr;
   absl::Mutex mu_;
   absl::flat_hash_map<Uuid, std::string> names_;
+  absl::flat_hash_map<Uuid, std::vector<std::pair<Uuid, int64_t>>> bought_;  // Id, minor units.
   DemoReport report_;
   absl::Status refusal_;
   int64_t done_ = 0, purchases_ = 0, new_purchases_ = 0;

@@ -80,6 +80,10 @@ absl::Status PrintProgram(const Cli& cli, const Program& program) {
       add("pending", wallet.pending());
       add("expiry", wallet.expiry());
       add("expiry_rounding", RoundingWord(wallet.expiry_rounding()));
+      add("expiry_warning",
+          wallet.expiry_warning_days().empty()
+              ? ""
+              : absl::StrCat(absl::StrJoin(wallet.expiry_warning_days(), ", "), " days before"));
       add("return_policy", ReturnPolicyWord(wallet.return_policy()));
       add("value", PointsValueText(wallet));
       constexpr double kWhole = 10'000;
@@ -224,6 +228,10 @@ void AddProgramFlags(Command command, ProgramFlags& flags) {
       .AddOption("--expiry-rounding", flags.wallets.expiry_rounding,
                  "an expiry goes on to the end of its")
       .OneOf(RoundingWords());
+  command
+      .AddOption("--expiry-warning", flags.wallets.expiry_warning,
+                 "days before points expire at which an event tells of it, 30,7; or never")
+      .TypeName("DAYS");
   command
       .AddOption("--return-policy", flags.wallets.return_policy,
                  "what is taken back of points when something is returned")

@@ -83,6 +83,20 @@ Wallet* FindOrAdd(const std::string& id, Program* program) {
   return wallet;
 }
 
+// "30,7"; none of "never".
+absl::StatusOr<std::vector<int32_t>> ParseDays(absl::string_view flag, const std::string& text) {
+  std::vector<int32_t> days;
+  if (text == "never") return days;
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
+    int32_t day = 0;
+    if (!absl::SimpleAtoi(part, &day) || day < 1) {
+      return error::InvalidField(flag, "must be days with commas between, 30,7, or never");
+    }
+    days.push_back(day);
+  }
+  return days;
+}
+
 absl::Status ChangeTerms(const WalletFlags& flags, Wallet* wallet) {
   if (!flags.unit.empty()) wallet->set_unit(flags.unit);
   if (!flags.pending.empty()) wallet->set_pending(flags.pending);
@@ -91,6 +105,11 @@ absl::Status ChangeTerms(const WalletFlags& flags, Wallet* wallet) {
     CLM_ASSIGN_OR_RETURN(const auto rounding,
                          ParseWord(Roundings(), "--expiry-rounding", flags.expiry_rounding));
     wallet->set_expiry_rounding(rounding);
+  }
+  if (!flags.expiry_warning.empty()) {
+    CLM_ASSIGN_OR_RETURN(const std::vector<int32_t> days,
+                         ParseDays("--expiry-warning", flags.expiry_warning));
+    wallet->mutable_expiry_warning_days()->Assign(days.begin(), days.end());
   }
   if (!flags.return_policy.empty()) {
     CLM_ASSIGN_OR_RETURN(const auto policy,
@@ -165,7 +184,8 @@ absl::StatusOr<absl::Time> ParseMomentAhead(absl::string_view flag, absl::string
 }
 
 bool WalletFlags::AnyTerm() const {
-  return !absl::StrCat(unit, pending, expiry, expiry_rounding, return_policy, value, breakage)
+  return !absl::StrCat(unit, pending, expiry, expiry_rounding, expiry_warning, return_policy, value,
+                       breakage)
               .empty();
 }
 

@@ -35,7 +35,8 @@ absl::StatusOr<absl::Time> ParseMomentAhead(absl::string_view flag, absl::string
 // What a line says about wallets; what is empty stays as it is.
 struct WalletFlags {
   std::vector<std::string> wallets;  // Ids. None: the programme's only one.
-  std::string unit, pending, expiry, expiry_rounding, return_policy, value, breakage;
+  std::string unit, pending, expiry, expiry_rounding, expiry_warning, return_policy, value,
+      breakage;
 
   bool AnyTerm() const;
 };

@@ -86,6 +86,7 @@ TEST(ChangeWalletsTest, WhatIsNotSaidStays) {
   WalletFlags later;
   later.expiry = "12M";
   later.expiry_rounding = "half_year";
+  later.expiry_warning = "30,7";
   later.return_policy = "unlimited";
   later.breakage = "15";
   ASSERT_TRUE(ChangeWallets(later, &program).ok());
@@ -97,6 +98,7 @@ TEST(ChangeWalletsTest, WhatIsNotSaidStays) {
   EXPECT_EQ(wallet.currency(), "EUR");
   EXPECT_EQ(wallet.expiry(), "12M");
   EXPECT_EQ(wallet.expiry_rounding(), Wallet::EXPIRY_ROUNDING_HALF_YEAR);
+  EXPECT_THAT(wallet.expiry_warning_days(), testing::ElementsAre(30, 7));
   EXPECT_EQ(wallet.return_policy(), Wallet::RETURN_POLICY_UNLIMITED);
   EXPECT_EQ(wallet.breakage_basis_points(), 1500);
 }
