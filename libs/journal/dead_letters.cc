@@ -43,6 +43,33 @@ absl::Status UnreadableEvent() {
                      "the record is not an event this program can read");
 }
 
+absl::StatusOr<std::vector<DeadLetter>> ListParked(pg::Pool& pool, const std::string& tenant,
+                                                   const DeadLetterPlace& after, int limit,
+                                                   absl::Time deadline) {
+  pg::Args args;
+  args.Add(tenant).Add(after.park_time).Add(after.source).Add(after.shard).Add(after.off);
+  args.Add(limit);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool.Query({pg::Scope::Tenant(tenant), deadline}, kDeadLetters, args));
+  std::vector<DeadLetter> letters;
+  for (int i = 0; i < rows.size(); ++i) {
+    const pg::Row row = rows[i];
+    DeadLetter letter;
+    letter.source = std::string(row.Text(0));
+    letter.shard = static_cast<int>(row.Int(1));
+    letter.off = row.Int(2);
+    letter.event_id = row.Uuid(3);
+    letter.subject = std::string(row.Text(4));
+    letter.error_reason = std::string(row.Text(5));
+    letter.error_message = std::string(row.Text(6));
+    letter.attempts = static_cast<int>(row.Int(7));
+    letter.waiting = row.Bool(8);
+    letter.park_time = row.Time(9);
+    letters.push_back(std::move(letter));
+  }
+  return letters;
+}
+
 absl::StatusOr<Answer> ReplayParked(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
                                     const std::string& source, const std::string& subject,
                                     const MutationInfo& info,

@@ -3,12 +3,16 @@
 #ifndef CLM_LIBS_JOURNAL_DEAD_LETTERS_H_
 #define CLM_LIBS_JOURNAL_DEAD_LETTERS_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "clm/event/v1/event_feed_service.pb.h"
+#include "libs/base/uuid.h"
 #include "libs/journal/consumer.h"
 #include "libs/journal/lanes.h"
 #include "libs/journal/mutation.h"
@@ -17,6 +21,33 @@ namespace clm::journal {
 
 // Why a record is parked that is no event this program can read.
 absl::Status UnreadableEvent();
+
+// A parked event, as operators see it.
+struct DeadLetter {
+  std::string source;
+  int shard = 0;
+  int64_t off = 0;
+  Uuid event_id;
+  std::string subject;
+  std::string error_reason;
+  std::string error_message;
+  int attempts = 0;
+  bool waiting = false;  // Only because an earlier event of its subject is parked.
+  absl::Time park_time;
+};
+
+// Where a list of them goes on: behind the one with these.
+struct DeadLetterPlace {
+  absl::Time park_time = absl::InfinitePast();
+  std::string source;
+  int shard = 0;
+  int64_t off = 0;
+};
+
+// Up to `limit` of a tenant, oldest first.
+absl::StatusOr<std::vector<DeadLetter>> ListParked(pg::Pool& pool, const std::string& tenant,
+                                                   const DeadLetterPlace& after, int limit,
+                                                   absl::Time deadline);
 
 // Applies the parked events of a subject again, in order, and forgets those that succeed; stops
 // at the first that fails, with its status when nothing succeeded before it. `answer` makes the

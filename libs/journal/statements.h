@@ -67,6 +67,14 @@ inline constexpr pg::Statement kFetchTypes{
 inline constexpr pg::Statement kSince{"journal.since", R"sql(
   SELECT shard, min(off) - 1 FROM journal WHERE record_time >= $1::timestamptz GROUP BY shard)sql"};
 
+inline constexpr pg::Statement kDeadLetters{"consumer.dead_letters", R"sql(
+  SELECT source, shard, off, event_id, subject, error_reason, error_message, attempts, waiting,
+         park_time
+  FROM dead_letter
+  WHERE tenant_id = $1::text
+    AND (park_time, source, shard, off) > ($2::timestamptz, $3::text, $4::smallint, $5::bigint)
+  ORDER BY park_time, source, shard, off LIMIT $6::int)sql"};
+
 inline constexpr pg::Statement kEnsureShards{"consumer.ensure_shards", R"sql(
   INSERT INTO consumer_shard (source, shard) SELECT $1::text, s FROM generate_series(0, $2::int - 1) AS s
   ON CONFLICT DO NOTHING)sql"};

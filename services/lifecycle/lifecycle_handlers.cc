@@ -19,7 +19,7 @@
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_text.h"
-#include "libs/journal/dead_letters.h"
+#include "libs/journal/dead_letter_calls.h"
 #include "libs/journal/mutate.h"
 #include "libs/rpc/field_mask.h"
 #include "services/lifecycle/crosswalk.h"
@@ -38,15 +38,6 @@ constexpr int kDryRunPage = 500;
 constexpr int kMaxSamples = 20;
 // How often a change follows a contact that was merged while it was on its way.
 constexpr int kMovedTries = 4;
-
-absl::StatusOr<v1::ReplayDeadLetterResponse> ParsedAnswer(
-    const absl::StatusOr<journal::Answer>& answer) {
-  if (!answer.ok()) return answer.status();
-  v1::ReplayDeadLetterResponse response;
-  if (!response.ParseFromString(answer->response))
-    return error::Internal("the stored answer cannot be read");
-  return response;
-}
 
 int ModelShard(const ModelKey& key) {
   return ShardOf(key.tenant, absl::string_view(ModelName(key.tenant, key.model)));
@@ -1106,83 +1097,14 @@ absl::StatusOr<v1::ListCustomersInStageResponse> LifecycleHandlers::ListCustomer
 
 absl::StatusOr<v1::ListDeadLettersResponse> LifecycleHandlers::ListDeadLetters(
     const rpc::Call& call, const v1::ListDeadLettersRequest& request) {
-  CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
-  CLM_ASSIGN_OR_RETURN(const int size, PageSize(request.page_size()));
-  const std::vector<std::string> list = {"ListDeadLetters", request.parent()};
-  CLM_ASSIGN_OR_RETURN(const std::vector<std::string> token,
-                       parts_.tokens->Decode(list, request.page_token()));
-  absl::Time after_time = absl::InfinitePast();
-  std::string after_source;
-  int after_shard = 0;
-  int64_t after_off = 0;
-  if (token.size() == 4) {
-    after_time = ParseTime(token[0]).value_or(absl::InfinitePast());
-    after_source = token[1];
-    if (!absl::SimpleAtoi(token[2], &after_shard)) after_shard = 0;
-    if (!absl::SimpleAtoi(token[3], &after_off)) after_off = 0;
-  }
-  CLM_ASSIGN_OR_RETURN(const auto letters,
-                       parts_.reader->DeadLetters(tenant, after_time, after_source, after_shard,
-                                                  after_off, size + 1, call.deadline));
-  v1::ListDeadLettersResponse response;
-  for (size_t i = 0; i < letters.size() && i < static_cast<size_t>(size); ++i) {
-    const DeadLetterRow& letter = letters[i];
-    v1::DeadLetter* out = response.add_dead_letters();
-    out->set_source(letter.source);
-    out->set_shard(letter.shard);
-    out->set_offset(letter.off);
-    out->set_event_id(letter.event_id.ToString());
-    out->set_subject(letter.subject);
-    out->set_error_reason(letter.error_reason);
-    out->set_error_message(letter.error_message);
-    ToProto(letter.park_time, out->mutable_park_time());
-    out->set_attempts(letter.attempts);
-    out->set_waiting(letter.waiting);
-  }
-  if (letters.size() > static_cast<size_t>(size)) {
-    const DeadLetterRow& last = letters[size - 1];
-    response.set_next_page_token(
-        parts_.tokens->Encode(list, {clm::FormatTime(last.park_time), last.source,
-                                     absl::StrCat(last.shard), absl::StrCat(last.off)}));
-  }
-  return response;
+  return journal::ListDeadLetters<v1::ListDeadLettersResponse>(*parts_.pool, *parts_.tokens, call,
+                                                               request);
 }
 
 absl::StatusOr<v1::ReplayDeadLetterResponse> LifecycleHandlers::ReplayDeadLetter(
     const rpc::Call& call, const v1::ReplayDeadLetterRequest& request) {
-  CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
-  if (request.skip() && request.reason().empty()) {
-    return error::InvalidField("reason", "is required to give an event up");
-  }
-  const journal::MutationInfo info = journal::InfoFor(call, tenant, request);
-  if (request.skip()) {
-    const auto record = [&](const journal::GivenUp& given_up, journal::Recorder& recorder) {
-      v1::EventGivenUp payload;
-      payload.set_source(kContactSource);
-      payload.set_event_id(given_up.event.id());
-      payload.set_event_type(given_up.event.type());
-      payload.set_error_reason(given_up.error_reason);
-      payload.set_reason(request.reason());
-      recorder.Record({.shard = given_up.shard,
-                       .tenant = tenant,
-                       .subject = request.subject(),
-                       .type = v1::EventGivenUp::descriptor()->full_name(),
-                       .subject_version = 0,
-                       .payload = payload.SerializeAsString()});
-      v1::ReplayDeadLetterResponse response;
-      response.set_skipped_count(1);
-      return response.SerializeAsString();
-    };
-    return ParsedAnswer(journal::GiveUpParked(*parts_.pool, *parts_.lanes, kContactSource,
-                                              request.subject(), info, record));
-  }
-  const auto answer = [](int went) {
-    v1::ReplayDeadLetterResponse response;
-    response.set_applied_count(went);
-    return response.SerializeAsString();
-  };
-  return ParsedAnswer(journal::ReplayParked(*parts_.pool, *parts_.lanes, *parts_.contact_feed,
-                                            kContactSource, request.subject(), info, answer));
+  return journal::ReplayDeadLetter<v1::EventGivenUp, v1::ReplayDeadLetterResponse>(
+      *parts_.pool, *parts_.lanes, *parts_.contact_feed, kContactSource, call, request);
 }
 
 }  // namespace clm::lifecycle

@@ -361,14 +361,6 @@ constexpr pg::Statement kCustomersAfter{"lifecycle.customers_after", R"sql(
   WHERE tenant_id = $1::text AND contact_id > $2::uuid AND merged_into IS NULL
   ORDER BY contact_id LIMIT $3::int)sql"};
 
-constexpr pg::Statement kDeadLetters{"lifecycle.dead_letters", R"sql(
-  SELECT source, shard, off, event_id, subject, error_reason, error_message, attempts, waiting,
-         park_time
-  FROM dead_letter
-  WHERE tenant_id = $1::text
-    AND (park_time, source, shard, off) > ($2::timestamptz, $3::text, $4::smallint, $5::bigint)
-  ORDER BY park_time, source, shard, off LIMIT $6::int)sql"};
-
 constexpr pg::Statement kDue{"lifecycle.due", R"sql(
   SELECT DISTINCT tenant_id, contact_id, due_time FROM (
     SELECT tenant_id, contact_id, due_time FROM customer_stage
@@ -1760,32 +1752,6 @@ absl::StatusOr<std::vector<std::pair<Customer, std::vector<FactPtr>>>> Lifecycle
   return histories;
 }
 
-absl::StatusOr<std::vector<DeadLetterRow>> LifecycleReader::DeadLetters(
-    const std::string& tenant, absl::Time after_time, const std::string& after_source,
-    int after_shard, int64_t after_off, int limit, absl::Time deadline) {
-  pg::Args args;
-  args.Add(tenant).Add(after_time).Add(after_source).Add(after_shard).Add(after_off).Add(limit);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
-                       pool_->Query(For(tenant, deadline), kDeadLetters, args));
-  std::vector<DeadLetterRow> letters;
-  for (int i = 0; i < rows.size(); ++i) {
-    const pg::Row row = rows[i];
-    DeadLetterRow letter;
-    letter.source = std::string(row.Text(0));
-    letter.shard = static_cast<int>(row.Int(1));
-    letter.off = row.Int(2);
-    letter.event_id = row.Uuid(3);
-    letter.subject = std::string(row.Text(4));
-    letter.error_reason = std::string(row.Text(5));
-    letter.error_message = std::string(row.Text(6));
-    letter.attempts = static_cast<int>(row.Int(7));
-    letter.waiting = row.Bool(8);
-    letter.park_time = row.Time(9);
-    letters.push_back(std::move(letter));
-  }
-  return letters;
-}
-
 absl::StatusOr<std::vector<DueCustomer>> LifecycleReader::Due(absl::Time now, int limit) {
   pg::Args args;
   args.Add(now).Add(limit);
@@ -1931,7 +1897,6 @@ std::vector<const pg::Statement*> LifecycleStatements() {
           &kInStage,
           &kCountByStage,
           &kCustomersAfter,
-          &kDeadLetters,
           &kDue,
           &kNextDue,
           &kRefoldMarks,

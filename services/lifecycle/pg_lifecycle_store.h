@@ -271,20 +271,6 @@ struct TransitionPosition {
   int64_t sequence = 0;
 };
 
-// A parked event, as operators see it.
-struct DeadLetterRow {
-  std::string source;
-  int shard = 0;
-  int64_t off = 0;
-  Uuid event_id;
-  std::string subject;
-  std::string error_reason;
-  std::string error_message;
-  int attempts = 0;
-  bool waiting = false;
-  absl::Time park_time;
-};
-
 // What the timers and background tasks find to do.
 struct DueCustomer {
   EntityKey key;
@@ -340,11 +326,6 @@ class LifecycleReader {
   // Customers after `after` in order of id, with all their facts.
   absl::StatusOr<std::vector<std::pair<Customer, std::vector<FactPtr>>>> Histories(
       const std::string& tenant, const Uuid& after, int limit, absl::Time deadline);
-  absl::StatusOr<std::vector<DeadLetterRow>> DeadLetters(const std::string& tenant,
-                                                         absl::Time after_time,
-                                                         const std::string& after_source,
-                                                         int after_shard, int64_t after_off,
-                                                         int limit, absl::Time deadline);
 
   // For the background, on behalf of the suite.
   absl::StatusOr<std::vector<DueCustomer>> Due(absl::Time now, int limit);

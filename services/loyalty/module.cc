@@ -19,6 +19,7 @@
 #include "libs/rpc/service.h"
 #include "services/loyalty/contact_feed_handler.h"
 #include "services/loyalty/coupon_module_part.h"
+#include "services/loyalty/dead_letter_service.h"
 #include "services/loyalty/due_points.h"
 #include "services/loyalty/ledger_handlers.h"
 #include "services/loyalty/loyalty_reader.h"
@@ -124,6 +125,14 @@ class LoyaltyModule : public app::Module {
     CLM_RETURN_IF_ERROR(runtime.Register(coupons_->Binding(runtime.host())));
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<ProgramBinding>(runtime.host(), *programs_)));
+    dead_letters_ =
+        std::make_unique<DeadLetterHandlers>(DeadLetterHandlers::Options{.pool = pool_.get(),
+                                                                         .lanes = lanes_.get(),
+                                                                         .handler = &contact_feed_,
+                                                                         .source = kContactSource,
+                                                                         .tokens = tokens_.get()});
+    CLM_RETURN_IF_ERROR(
+        runtime.Register(std::make_unique<DeadLetterBinding>(runtime.host(), *dead_letters_)));
     return runtime.Register(std::make_unique<LedgerBinding>(runtime.host(), *ledger_));
   }
 
@@ -180,6 +189,7 @@ class LoyaltyModule : public app::Module {
   std::unique_ptr<ProgramHandlers> programs_;
   std::unique_ptr<LedgerHandlers> ledger_;
   std::unique_ptr<CouponModulePart> coupons_;
+  std::unique_ptr<DeadLetterHandlers> dead_letters_;
   std::unique_ptr<journal::ConsumerInModule> consumer_;
 };
 

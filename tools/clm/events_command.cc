@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "clm/contact/v1/timeline_service.grpc.pb.h"
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
+#include "clm/loyalty/v1/dead_letter_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/uuid.h"
 #include "tools/clm/sender.h"
@@ -21,8 +22,6 @@ namespace {
 
 using contact::v1::BehaviorEvent;
 using Stub = contact::v1::TimelineService::Stub;
-using lifecycle::v1::DeadLetter;
-using Lifecycle = lifecycle::v1::LifecycleService::Stub;
 
 struct IngestFlags {
   std::string contact, type, at = "now", amount, currency, channel, id;
@@ -115,12 +114,16 @@ absl::Status ListEvents(Cli& cli, const std::string& who, const std::string& fil
 
 // ---- dead letters
 
+constexpr char kLoyalty[] = "loyalty";
+
 struct LetterFlags {
+  std::string service = "lifecycle";
   std::string subject, reason, request_id;
   int64_t limit = 50;
 };
 
-terminal::Table LetterTable(const std::vector<DeadLetter>& letters) {
+template <class Letter>
+terminal::Table LetterTable(const std::vector<Letter>& letters) {
   terminal::Table table({{"subject", "SUBJECT"},
                          {"park_time", "PARKED"},
                          {"error_reason", "REASON"},
@@ -132,7 +135,7 @@ terminal::Table LetterTable(const std::vector<DeadLetter>& letters) {
                          {"offset", "", true},
                          {"name", "EVENT", true}});
   table.set_empty_text("no event is parked");
-  for (const DeadLetter& letter : letters) {
+  for (const Letter& letter : letters) {
     table.Add({letter.subject(), TimeCell(letter.has_park_time(), letter.park_time()),
                letter.error_reason(), letter.error_message(), letter.waiting(),
                static_cast<int64_t>(letter.attempts()), letter.source(),
@@ -147,39 +150,49 @@ absl::StatusOr<std::string> SubjectOf(Cli& cli, const std::string& text) {
   return cli.ContactName(text);
 }
 
-absl::Status ListLetters(Cli& cli, int64_t limit) {
-  lifecycle::v1::ListDeadLettersRequest request;
-  request.set_parent(cli.tenant_name());
-  CLM_ASSIGN_OR_RETURN(const std::vector<DeadLetter> letters,
-                       cli.List(&Lifecycle::ListDeadLetters, request,
-                                &lifecycle::v1::ListDeadLettersResponse::dead_letters, limit));
-  return cli.Print(Pointers(letters), true, [&] { return LetterTable(letters); });
-}
+// The messages of a service that parks events.
+struct LifecycleLetters {
+  using Stub = lifecycle::v1::LifecycleService::Stub;
+  using Letter = lifecycle::v1::DeadLetter;
+  using ListRequest = lifecycle::v1::ListDeadLettersRequest;
+  using ListResponse = lifecycle::v1::ListDeadLettersResponse;
+  using ReplayRequest = lifecycle::v1::ReplayDeadLetterRequest;
+};
+struct LoyaltyLetters {
+  using Stub = loyalty::v1::DeadLetterService::Stub;
+  using Letter = loyalty::v1::DeadLetter;
+  using ListRequest = loyalty::v1::ListDeadLettersRequest;
+  using ListResponse = loyalty::v1::ListDeadLettersResponse;
+  using ReplayRequest = loyalty::v1::ReplayDeadLetterRequest;
+};
 
-absl::Status ShowLetters(Cli& cli, const std::string& who) {
-  lifecycle::v1::ListDeadLettersRequest request;
+// Of all subjects, or of one.
+template <class Of>
+absl::Status ListLetters(Cli& cli, const LetterFlags& flags) {
+  typename Of::ListRequest request;
   request.set_parent(cli.tenant_name());
-  CLM_ASSIGN_OR_RETURN(const std::string subject, SubjectOf(cli, who));
   CLM_ASSIGN_OR_RETURN(
-      std::vector<DeadLetter> letters,
-      cli.List(&Lifecycle::ListDeadLetters, request,
-               &lifecycle::v1::ListDeadLettersResponse::dead_letters, /*limit=*/0));
-  std::erase_if(letters, [&](const DeadLetter& letter) { return letter.subject() != subject; });
-  if (letters.empty()) {
-    return error::NotFound(absl::StrCat(subject, " has no parked events"));
+      std::vector<typename Of::Letter> letters,
+      cli.List(&Of::Stub::ListDeadLetters, request, &Of::ListResponse::dead_letters,
+               flags.subject.empty() ? flags.limit : 0));
+  if (!flags.subject.empty()) {
+    CLM_ASSIGN_OR_RETURN(const std::string subject, SubjectOf(cli, flags.subject));
+    std::erase_if(letters, [&](const auto& letter) { return letter.subject() != subject; });
+    if (letters.empty()) return error::NotFound(absl::StrCat(subject, " has no parked events"));
   }
   return cli.Print(Pointers(letters), true, [&] { return LetterTable(letters); });
 }
 
+template <class Of>
 absl::Status ReplayLetters(Cli& cli, const LetterFlags& flags, bool skip) {
-  lifecycle::v1::ReplayDeadLetterRequest request;
+  typename Of::ReplayRequest request;
   request.set_parent(cli.tenant_name());
   CLM_ASSIGN_OR_RETURN(*request.mutable_subject(), SubjectOf(cli, flags.subject));
   request.set_skip(skip);
   request.set_reason(flags.reason);
   request.set_request_id(flags.request_id.empty() ? Uuid::V7(absl::Now()).ToString()
                                                   : flags.request_id);
-  CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Lifecycle::ReplayDeadLetter, request));
+  CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Of::Stub::ReplayDeadLetter, request));
   return cli.Print({&response}, false, [&] {
     terminal::Table table(
         {{"name", "SUBJECT"}, {"applied_count", "APPLIED"}, {"skipped_count", "GIVEN UP"}});
@@ -189,24 +202,42 @@ absl::Status ReplayLetters(Cli& cli, const LetterFlags& flags, bool skip) {
   });
 }
 
+absl::Status List(Cli& cli, const LetterFlags& flags) {
+  return flags.service == kLoyalty ? ListLetters<LoyaltyLetters>(cli, flags)
+                                   : ListLetters<LifecycleLetters>(cli, flags);
+}
+
+absl::Status Replay(Cli& cli, const LetterFlags& flags, bool skip) {
+  return flags.service == kLoyalty ? ReplayLetters<LoyaltyLetters>(cli, flags, skip)
+                                   : ReplayLetters<LifecycleLetters>(cli, flags, skip);
+}
+
 void AddDeadLetterCommands(Cli& cli, Command events) {
   Command group = events.AddGroup("dead-letters",
                                   "Events that could not be applied, and what waits behind them");
   auto flags = std::make_shared<LetterFlags>();
-  Command command = cli.AddCommand(
-      group, "list", "List parked events, oldest first",
-      {"clm events dead-letters list", "clm events dead-letters list --limit 0 -o json"},
-      [&cli, flags] { return ListLetters(cli, flags->limit); });
+  Command command =
+      cli.AddCommand(group, "list", "List parked events, oldest first",
+                     {"clm events dead-letters list",
+                      "clm events dead-letters list --service loyalty --limit 0 -o json"},
+                     [&cli, flags] { return List(cli, *flags); });
+  const auto add_service = [flags](Command to) {
+    to.AddOption("--service", flags->service, "which service could not take them in")
+        .OneOf({"lifecycle", kLoyalty})
+        .ShowDefault();
+  };
+  add_service(command);
   command.AddOption("--limit", flags->limit, "most to show; 0: all").Counts().ShowDefault();
 
-  const auto add_subject = [flags](Command to) {
+  const auto add_subject = [flags, add_service](Command to) {
+    add_service(to);
     to.AddOption("SUBJECT", flags->subject,
                  "a name as list shows it, or a contact: id, e-mail address, +phone, TYPE:VALUE")
         .Required();
   };
   command = cli.AddCommand(group, "show", "Show the parked events of one subject",
                            {"clm events dead-letters show ada@example.com"},
-                           [&cli, flags] { return ShowLetters(cli, flags->subject); });
+                           [&cli, flags] { return List(cli, *flags); });
   add_subject(command);
 
   const auto add_request_id = [flags](Command to) {
@@ -216,14 +247,14 @@ void AddDeadLetterCommands(Cli& cli, Command events) {
                            "Apply the parked events of a subject again, in order, up to the first "
                            "that fails",
                            {"clm events dead-letters replay ada@example.com"},
-                           [&cli, flags] { return ReplayLetters(cli, *flags, false); });
+                           [&cli, flags] { return Replay(cli, *flags, false); });
   add_subject(command);
   add_request_id(command);
 
   command = cli.AddCommand(
       group, "skip", "Give the first parked event of a subject up",
       {"clm events dead-letters skip ada@example.com --reason 'the sender has repaired it'"},
-      [&cli, flags] { return ReplayLetters(cli, *flags, true); });
+      [&cli, flags] { return Replay(cli, *flags, true); });
   add_subject(command);
   command.AddOption("--reason", flags->reason, "why; stays in the journal").Required();
   add_request_id(command);
