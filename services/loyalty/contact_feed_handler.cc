@@ -13,6 +13,7 @@
 #include "services/loyalty/event_earning.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
+#include "services/loyalty/referral_changes.h"
 
 namespace clm::loyalty {
 namespace {
@@ -29,6 +30,7 @@ absl::Status ApplyErasure(const event::v1::Event& event, LoyaltyWork& work,
                           journal::Recorder& recorder) {
   CLM_ASSIGN_OR_RETURN(const EntityKey contact, ContactOf(event, event.subject()));
   work.ForgetCoupons(contact);
+  ForgetReferrals(work, recorder, contact);
   for (const MemberKey& key : work.MembersOf(contact)) {
     Member member = *work.FindMember(key);
     if (member.erased) continue;
@@ -90,7 +92,9 @@ void ContactFeedHandler::Declare(const event::v1::Event& event, journal::Work& w
   }
   if (!IsErasure(event)) return;
   const auto contact = ContactOf(event, event.subject());
-  if (contact.ok()) static_cast<LoyaltyWork&>(work).NeedContact(*contact);
+  if (!contact.ok()) return;
+  static_cast<LoyaltyWork&>(work).NeedContact(*contact);
+  static_cast<LoyaltyWork&>(work).referrals().NeedContact(*contact);
 }
 
 absl::Status ContactFeedHandler::Apply(const event::v1::Event& event, journal::Work& work,

@@ -14,6 +14,7 @@
 #include "services/loyalty/ledger.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/member_tier.h"
+#include "services/loyalty/referral_changes.h"
 #include "services/loyalty/wallet_session.h"
 
 namespace clm::loyalty {
@@ -269,6 +270,7 @@ absl::Status ApplyCustomerEvent(LoyaltyWork& work, journal::Recorder& recorder,
   for (const Program& program : work.ProgramsOf(event.contact.tenant)) {
     if (event.refund_of) CLM_RETURN_IF_ERROR(RefundIn(work, recorder, program, event));
     CLM_RETURN_IF_ERROR(EarnIn(work, recorder, program, event));
+    CLM_RETURN_IF_ERROR(ApplyToReferrals(work, recorder, program, event));
   }
   return absl::OkStatus();
 }

@@ -209,6 +209,8 @@ absl::Status LoyaltyWork::Load(pg::Tx& tx) {
   // A decision takes a later look at the clock than this.
   const absl::Time until = std::max(due_by_, clock_->Now() + kAhead);
   CLM_RETURN_IF_ERROR(LoadContacts(tx));
+  CLM_RETURN_IF_ERROR(
+      referrals_.LoadContacts(tx, [this](const ProgramKey& key) { NeedProgram(key); }));
   CLM_RETURN_IF_ERROR(LoadPrograms(tx));
   CLM_RETURN_IF_ERROR(LoadTenants(tx));
   CLM_RETURN_IF_ERROR(LoadEvents(tx));
@@ -225,6 +227,8 @@ absl::Status LoyaltyWork::Load(pg::Tx& tx) {
     NeedWallet({key.tenant, key.program, TierWallet(*program).id, key.contact});
   }
   CLM_RETURN_IF_ERROR(LoadMembers(tx));
+  CLM_RETURN_IF_ERROR(referrals_.Load(tx, clock_->Now(),
+                                      [this](const ProgramKey& key) { return FindProgram(key); }));
   CLM_RETURN_IF_ERROR(rules_.LoadCounts(tx));
   CLM_RETURN_IF_ERROR(rules_.LoadBasis(tx));
   CLM_RETURN_IF_ERROR(LoadAliases(tx));
@@ -279,6 +283,10 @@ absl::Status LoyaltyWork::LoadEvents(pg::Tx& tx) {
         rules_.NeedCount({member, rule.rule.id, cap.period,
                           CapPeriodStart(cap.period, event.occur_time, ZoneOf(program))});
       }
+    }
+    if (program.referrals && (event.refund_of || event.type == program.referrals->event_type)) {
+      wanted = true;
+      referrals_.NeedFriend(member);
     }
     if (event.refund_of) {
       wanted = true;

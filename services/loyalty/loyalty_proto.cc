@@ -12,6 +12,7 @@
 #include "libs/base/status_macros.h"
 #include "libs/base/time_proto.h"
 #include "services/loyalty/program_rules_proto.h"
+#include "services/loyalty/referral_proto.h"
 
 namespace clm::loyalty {
 namespace {
@@ -158,6 +159,9 @@ Program FromProto(const v1::Program& program, error::FieldErrors& errors) {
   }
   for (const v1::EarnRule& rule : program.earn_rules()) out.earn_rules.push_back(FromProto(rule));
   if (program.has_tier_scheme()) out.tiers = FromProto(program.tier_scheme());
+  if (program.has_referral_terms()) {
+    out.referrals = FromProto("program.referral_terms", program.referral_terms(), errors);
+  }
   return out;
 }
 
@@ -185,6 +189,7 @@ v1::Program ToProto(const Program& program) {
   out.set_hold_duration(ToString(program.hold));
   for (const ProgramRule& rule : program.earn_rules) *out.add_earn_rules() = ToProto(rule);
   if (program.tiers) *out.mutable_tier_scheme() = ToProto(*program.tiers);
+  if (program.referrals) *out.mutable_referral_terms() = ToProto(*program.referrals);
   clm::ToProto(program.create_time, out.mutable_create_time());
   clm::ToProto(program.update_time, out.mutable_update_time());
   out.set_etag(Etag(program.version));

@@ -48,6 +48,8 @@ void LoyaltyWork::NeedContact(const EntityKey& contact) { contacts_.insert(conta
 void LoyaltyWork::NeedMerge(const EntityKey& merged, const EntityKey& survivor) {
   NeedContact(merged);
   NeedContact(survivor);
+  referrals_.NeedContact(merged);
+  referrals_.NeedContact(survivor);
   merges_.emplace_back(merged, survivor);
 }
 
@@ -233,6 +235,7 @@ void LoyaltyWork::ForgetCoupons(const EntityKey& contact) {
 
 void LoyaltyWork::Keep() {
   rules_.Keep();
+  referrals_.Keep();
   undo_.clear();
   changing_.clear();
 }
@@ -240,6 +243,7 @@ void LoyaltyWork::Keep() {
 void LoyaltyWork::Discard() {
   for (auto it = undo_.rbegin(); it != undo_.rend(); ++it) (*it)();
   rules_.Discard();
+  referrals_.Discard();
   Keep();
 }
 
@@ -274,6 +278,8 @@ std::vector<const pg::Statement*> LoyaltyWorkStatements() {
   statements.insert(statements.end(), flushing.begin(), flushing.end());
   const std::vector<const pg::Statement*> of_rules = RuleWorkStatements();
   statements.insert(statements.end(), of_rules.begin(), of_rules.end());
+  const std::vector<const pg::Statement*> of_referrals = ReferralWorkStatements();
+  statements.insert(statements.end(), of_referrals.begin(), of_referrals.end());
   const std::vector<const pg::Statement*> of_programs = ProgramRowsStatements();
   statements.insert(statements.end(), of_programs.begin(), of_programs.end());
   return statements;

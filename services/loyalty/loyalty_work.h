@@ -27,6 +27,7 @@
 #include "libs/pg/pg.h"
 #include "services/loyalty/loyalty_keys.h"
 #include "services/loyalty/program.h"
+#include "services/loyalty/referral_work.h"
 #include "services/loyalty/rule_work.h"
 #include "services/loyalty/wallet.h"
 
@@ -206,6 +207,10 @@ class LoyaltyWork : public journal::Work {
   RuleWork& rules() { return rules_; }
   const RuleWork& rules() const { return rules_; }
 
+  // To be needed before Load, or by NeedEvent.
+  ReferralWork& referrals() { return referrals_; }
+  const ReferralWork& referrals() const { return referrals_; }
+
   // ---- journal::Work.
   absl::Status Load(pg::Tx& tx) override;
   void Keep() override;
@@ -292,6 +297,7 @@ class LoyaltyWork : public journal::Work {
   const Clock* const clock_;
   const std::function<void(absl::Time)> on_due_;
   RuleWork rules_;
+  ReferralWork referrals_;
   std::vector<std::pair<std::string, std::function<void(LoyaltyWork&)>>> tenants_;
   absl::flat_hash_map<std::string, std::vector<Program>> tenant_programs_;
   std::vector<NeededEvent> events_;

@@ -9,6 +9,7 @@
 #include "services/loyalty/ledger.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/member_tier.h"
+#include "services/loyalty/referral_changes.h"
 #include "services/loyalty/wallet_session.h"
 
 namespace clm::loyalty {
@@ -77,6 +78,7 @@ absl::Status MergeMembers(LoyaltyWork& work, journal::Recorder& recorder, const 
                      .type = v1::MembersMerged::descriptor()->full_name(),
                      .payload = event.SerializeAsString()});
   }
+  MergeReferrals(work, recorder, merged, survivor);
   work.AliasMoved(merged, survivor.id);
   return absl::OkStatus();
 }

@@ -25,6 +25,7 @@
 #include "services/loyalty/loyalty_reader.h"
 #include "services/loyalty/loyalty_work.h"
 #include "services/loyalty/program_handlers.h"
+#include "services/loyalty/referral_module_part.h"
 #include "services/loyalty/schema.h"
 
 namespace clm::loyalty {
@@ -123,6 +124,12 @@ class LoyaltyModule : public app::Module {
         pool_.get(), &runtime.clock(), tokens_.get(),
         [this](const journal::Offsets& heads) { doorbell_->Ring(heads); });
     CLM_RETURN_IF_ERROR(runtime.Register(coupons_->Binding(runtime.host())));
+    referrals_ = std::make_unique<ReferralModulePart>(
+        pool_.get(), lanes_.get(), &runtime.clock(), tokens_.get(), runtime.secret(),
+        [](const absl::Status& status) {
+          obs::Warn("what is due of referrals is held up", {{"error", status}});
+        });
+    CLM_RETURN_IF_ERROR(runtime.Register(referrals_->Binding(runtime.host())));
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<ProgramBinding>(runtime.host(), *programs_)));
     dead_letters_ =
@@ -146,12 +153,14 @@ class LoyaltyModule : public app::Module {
                          journal::ConsumerInModule::New(runtime, kName, std::move(options)));
     consumer_->Start();
     due_->Start();
+    referrals_->due().Start();
     expiry_->Start();
     return absl::OkStatus();
   }
 
   void Drain() override {
     if (due_ != nullptr) due_->Stop();
+    if (referrals_ != nullptr) referrals_->due().Stop();
     if (expiry_ != nullptr) expiry_->Stop();
     if (consumer_ != nullptr) consumer_->Stop();
   }
@@ -164,6 +173,7 @@ class LoyaltyModule : public app::Module {
     if (lanes_ != nullptr) lanes_->Drain();
     feeds_->Remove(kName);
     feed_.reset();
+    referrals_.reset();
     coupons_.reset();
     lanes_.reset();
     due_.reset();
@@ -190,6 +200,7 @@ class LoyaltyModule : public app::Module {
   std::unique_ptr<LedgerHandlers> ledger_;
   std::unique_ptr<CouponModulePart> coupons_;
   std::unique_ptr<DeadLetterHandlers> dead_letters_;
+  std::unique_ptr<ReferralModulePart> referrals_;
   std::unique_ptr<journal::ConsumerInModule> consumer_;
 };
 

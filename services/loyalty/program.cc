@@ -84,10 +84,24 @@ absl::Status ValidateProgram(const Program& program) {
   }
   CheckRules(program, errors);
   CheckTiers(program, errors);
+  if (program.referrals) {
+    errors.AddStatus("program.referral_terms", ValidateReferralTerms(*program.referrals));
+    if (!FindWallet(program, program.referrals->wallet).ok()) {
+      errors.Add("program.referral_terms.wallet", "is none of the programme's wallets");
+    }
+  }
   return errors.ToStatus();
 }
 
 absl::Status CheckUpdate(const Program& before, const Program& after) {
+  if (before.referrals && !after.referrals) {
+    return error::InvalidField("program.referral_terms",
+                               "must stay: friends may be about to buy; close them instead");
+  }
+  if (before.referrals && before.referrals->event_type != after.referrals->event_type) {
+    return error::InvalidField("program.referral_terms.event_type",
+                               "must stay: friends may be about to buy");
+  }
   for (const WalletTerms& wallet : before.wallets) {
     if (!FindWallet(after, wallet.id).ok()) {
       return error::InvalidField(

@@ -16,6 +16,7 @@
 #include "services/loyalty/earn_rules.h"
 #include "services/loyalty/ledger.h"
 #include "services/loyalty/points_time.h"
+#include "services/loyalty/referrals.h"
 #include "services/loyalty/tiers.h"
 #include "services/loyalty/wallet.h"
 
@@ -67,6 +68,7 @@ struct Program {
   DurationSpec hold{30, DurationSpec::Unit::kMinute};
   std::vector<ProgramRule> earn_rules;
   std::optional<ProgramTiers> tiers;
+  std::optional<ReferralTerms> referrals;
   absl::Time create_time;
   absl::Time update_time;
   int64_t version = 0;
@@ -77,7 +79,7 @@ struct Program {
 absl::Status ValidateProgram(const Program& program);
 
 // Whether `after` may take the place of `before`: wallets and tiers stay, for people are in them,
-// and with tiers the time zone.
+// with tiers the time zone, and that there are referrals and what their purchases are.
 absl::Status CheckUpdate(const Program& before, const Program& after);
 
 // The wallet with that id, or the first one for an empty id. INVALID_ARGUMENT on `wallet`
