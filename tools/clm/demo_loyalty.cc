@@ -9,6 +9,7 @@
 #include "clm/loyalty/v1/coupon_service.grpc.pb.h"
 #include "clm/loyalty/v1/ledger_service.grpc.pb.h"
 #include "clm/loyalty/v1/program_service.grpc.pb.h"
+#include "clm/loyalty/v1/referral_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/uuid.h"
 #include "tools/clm/sender.h"
@@ -21,14 +22,16 @@ namespace {
 using Coupons = loyalty::v1::CouponService::Stub;
 using Ledger = loyalty::v1::LedgerService::Stub;
 using Programs = loyalty::v1::ProgramService::Stub;
+using Referrals = loyalty::v1::ReferralService::Stub;
 
 constexpr char kWelcome[] = "WELCOME10";
 constexpr char kSource[] = "demo-shop";
 constexpr size_t kLanes = 16;
 constexpr int kMembersPerPage = 1000;
-// One customer in so many spends points, and one uses the coupon.
+// One customer in so many spends points, one uses the coupon, one brings somebody.
 constexpr size_t kSpends = 5;
 constexpr size_t kUsesCoupon = 12;
+constexpr size_t kRefers = 40;
 constexpr int64_t kMug = 60;
 // How long the sums have to stand still to be taken for final, and how long that may take.
 constexpr absl::Duration kStill = absl::Seconds(1);
@@ -87,6 +90,14 @@ loyalty::v1::Program BeanProgram() {
   EarnCap* cap = answers->add_caps();
   cap->set_period(EarnCap::PERIOD_MONTH);
   cap->set_points(10);
+  loyalty::v1::ReferralTerms* referrals = program.mutable_referral_terms();
+  referrals->set_advocate_points(50);
+  referrals->set_friend_points(25);
+  referrals->set_minimum_minor(1'500);
+  referrals->set_currency(demo::kCurrency);
+  referrals->set_return_window("14D");
+  referrals->mutable_advocate_limit()->set_period(EarnCap::PERIOD_YEAR);
+  referrals->mutable_advocate_limit()->set_count(10);
   TierScheme* scheme = program.mutable_tier_scheme();
   scheme->set_basis(TierScheme::BASIS_POINTS_EARNED);
   scheme->set_period(TierScheme::PERIOD_ROLLING_DAYS);
@@ -188,6 +199,24 @@ absl::Status Done(const absl::Status& status) {
   }
 }
 
+// One member brings the customer after them. Who has bought something already is not new.
+absl::Status Refer(Cli& cli, const std::string& program, const std::string& advocate,
+                   const std::string& newcomer) {
+  loyalty::v1::CreateReferralCodeRequest make;
+  make.set_parent(program);
+  make.mutable_referral_code()->set_advocate(advocate);
+  make.mutable_code_format()->set_prefix("BEAN");
+  make.set_request_id(RequestId(cli, absl::StrCat("code ", advocate)));
+  const auto code = cli.Call(&Referrals::CreateReferralCode, make);
+  if (!code.ok()) return Done(code.status());
+  loyalty::v1::ClaimReferralRequest claim;
+  claim.set_parent(program);
+  claim.set_friend_(newcomer);
+  claim.set_code(code->code());
+  claim.set_request_id(RequestId(cli, absl::StrCat("claim ", newcomer)));
+  return Done(cli.Call(&Referrals::ClaimReferral, claim).status());
+}
+
 }  // namespace
 
 absl::Status MakeDemoProgram(Cli& cli) {
@@ -220,6 +249,12 @@ absl::Status UseDemoProgram(Cli& cli, const std::vector<std::string>& contacts) 
       CLM_RETURN_IF_ERROR(sender.Post(i % kLanes, [&cli, request = std::move(request)] {
         return Persist(cli,
                        [&] { return Done(cli.Call(&Ledger::RedeemPoints, request).status()); });
+      }));
+    }
+    if (i % kRefers == 1 && i + 1 < contacts.size()) {
+      const std::string newcomer = absl::StrCat(program, "/members/", LastPart(contacts[i + 1]));
+      CLM_RETURN_IF_ERROR(sender.Post(i % kLanes, [&cli, program, member, newcomer] {
+        return Persist(cli, [&] { return Refer(cli, program, member, newcomer); });
       }));
     }
     if (i % kUsesCoupon == 0) {

@@ -14,6 +14,7 @@
 #include "tools/clm/loyalty_names.h"
 #include "tools/clm/loyalty_points_command.h"
 #include "tools/clm/loyalty_programs_command.h"
+#include "tools/clm/loyalty_referrals_command.h"
 #include "tools/clm/values.h"
 #include "tools/terminal/number_text.h"
 
@@ -267,6 +268,7 @@ void AddLoyaltyCommands(Cli& cli) {
   AddMemberCommands(cli, group);
   AddLoyaltyPointsCommands(cli, group);
   AddLoyaltyCouponsCommands(cli, group);
+  AddLoyaltyReferralsCommands(cli, group);
 
   auto liability = std::make_shared<Flags>();
   Command command = cli.AddCommand(

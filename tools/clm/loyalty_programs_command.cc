@@ -64,6 +64,18 @@ std::string TierText(const loyalty::v1::TierScheme& scheme, const loyalty::v1::T
   return text;
 }
 
+std::string ReferralText(const loyalty::v1::ReferralTerms& terms) {
+  std::string text = absl::StrCat(terms.advocate_points(), " for who brings somebody, ",
+                                  terms.friend_points(), " for whom they bring");
+  if (terms.minimum_minor() > 0) {
+    absl::StrAppend(&text, ", for a first purchase of ",
+                    terminal::MoneyDecimal(terms.minimum_minor(), terms.currency()), " ",
+                    terms.currency());
+  }
+  if (terms.closed()) absl::StrAppend(&text, "; closed");
+  return text;
+}
+
 absl::Status PrintProgram(const Cli& cli, const Program& program) {
   return cli.PrintReport(program, [&] {
     terminal::Table table({{"field"}, {"value"}});
@@ -95,6 +107,9 @@ absl::Status PrintProgram(const Cli& cli, const Program& program) {
     }
     for (const loyalty::v1::Tier& tier : program.tier_scheme().tiers()) {
       table.Add({absl::StrCat("tier ", tier.id()), TierText(program.tier_scheme(), tier)});
+    }
+    if (program.has_referral_terms()) {
+      table.Add({"referrals", ReferralText(program.referral_terms())});
     }
     table.Add({"create_time", TimeCell(program.has_create_time(), program.create_time())});
     table.Add({"update_time", TimeCell(program.has_update_time(), program.update_time())});
@@ -210,7 +225,7 @@ void AddProgramFlags(Command command, ProgramFlags& flags) {
   command
       .AddOption("--from", flags.from,
                  "a file with a Program as JSON, - for stdin: what it says is so, earnRules and "
-                 "tierScheme among it")
+                 "tierScheme and referralTerms among it")
       .TypeName("FILE");
   command.AddOption("--display-name", flags.display_name, "shown to people");
   command.AddOption("--time-zone", flags.time_zone,
