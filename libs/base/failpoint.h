@@ -30,6 +30,7 @@ inline constexpr std::array kFailpoints = {
     "import.chunk",        // A chunk of a file stored.
     "duplicates.keyed",    // Keys of changed contacts stored, pairs and place not.
     "import.batch",        // A batch of rows applied and recorded, the next not begun.
+    "points.due",          // Due points, tiers or warnings found, nothing decided.
 };
 
 // Thread-safe; a load of one atomic when no failpoint is set. `about`: what the step is about.

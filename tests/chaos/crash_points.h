@@ -20,6 +20,10 @@ inline constexpr std::array kCacheCrashPoints = {"lane.committed", "follower.tol
 inline constexpr std::array kImportCrashPoints = {"import.chunk", "import.batch"};
 // While the contact service compares contacts with each other.
 inline constexpr std::array kDuplicatesCrashPoints = {"duplicates.keyed"};
+// While points are earned and fall due.
+inline constexpr std::array kLoyaltyCrashPoints = {
+    "lane.applied", "lane.flushed", "lane.appended", "lane.committed", "points.due",
+};
 
 }  // namespace clm::chaos
 

@@ -18,7 +18,7 @@ TEST(FailpointsTest, EachIsKilledAt) {
   for (const char* name : kFailpoints) {
     EXPECT_TRUE(Holds(kContactCrashPoints, name) || Holds(kLifecycleCrashPoints, name) ||
                 Holds(kCacheCrashPoints, name) || Holds(kImportCrashPoints, name) ||
-                Holds(kDuplicatesCrashPoints, name))
+                Holds(kDuplicatesCrashPoints, name) || Holds(kLoyaltyCrashPoints, name))
         << name;
   }
 }
