@@ -43,9 +43,20 @@ absl::StatusOr<OrderEffect> MoveOrder(OrderState from, OrderState to) {
   for (const Move& move : kMoves) {
     if (move.from == from && move.to == to) return move.effect;
   }
+  const std::string allowed = MovesFrom(from);
   return error::Precondition(
-      "ORDER_STATE", absl::StrCat("an order that is ", Name(from), " cannot become ", Name(to)),
-      {{"from", std::string(Name(from))}, {"to", std::string(Name(to))}});
+      "ORDER_STATE",
+      absl::StrCat("an order that is ", Name(from), " cannot become ", Name(to), "; it can become ",
+                   allowed.empty() ? "nothing else" : allowed),
+      {{"from", std::string(Name(from))}, {"to", std::string(Name(to))}, {"allowed", allowed}});
+}
+
+std::string MovesFrom(OrderState from) {
+  std::string moves;
+  for (const Move& move : kMoves) {
+    if (move.from == from) absl::StrAppend(&moves, moves.empty() ? "" : ", ", Name(move.to));
+  }
+  return moves;
 }
 
 }  // namespace clm::loyalty

@@ -12,6 +12,8 @@
 #ifndef CLM_SERVICES_LOYALTY_ORDER_STATES_H_
 #define CLM_SERVICES_LOYALTY_ORDER_STATES_H_
 
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -24,9 +26,13 @@ absl::string_view Name(OrderState state);
 
 enum class OrderEffect { kNone, kEarn, kTakeBackLines, kTakeBackAll };
 
-// FAILED_PRECONDITION, reason ORDER_STATE, naming both states, for every other move: repeats of a
-// request are answered before this is asked.
+// FAILED_PRECONDITION, reason ORDER_STATE, for every other move: names both states, and in the
+// metadata `allowed` those that the order can become, separated by commas. Repeats of a request are
+// answered before this is asked.
 absl::StatusOr<OrderEffect> MoveOrder(OrderState from, OrderState to);
+
+// The states that an order can become, separated by ", "; empty for one that stays as it is.
+std::string MovesFrom(OrderState from);
 
 }  // namespace clm::loyalty
 

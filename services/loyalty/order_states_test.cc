@@ -42,8 +42,22 @@ TEST(OrderStatesTest, EveryMoveIsOneOfTheTableOrRefusedNamingBothStates) {
       EXPECT_THAT(effect, ReasonIs("ORDER_STATE"));
       EXPECT_EQ(error::MetadataValue(effect.status(), "from"), Name(from));
       EXPECT_EQ(error::MetadataValue(effect.status(), "to"), Name(to));
+      EXPECT_EQ(error::MetadataValue(effect.status(), "allowed"), MovesFrom(from));
     }
   }
+}
+
+TEST(OrderStatesTest, RefusalsNameTheMovesThereAre) {
+  EXPECT_EQ(MovesFrom(OrderState::kOpen), "CLOSED, CANCELLED");
+  EXPECT_EQ(MovesFrom(OrderState::kClosed), "OPEN, CANCELLED, PARTIALLY_RETURNED");
+  EXPECT_EQ(MovesFrom(OrderState::kPartiallyReturned), "PARTIALLY_RETURNED, CANCELLED");
+  EXPECT_EQ(MovesFrom(OrderState::kCancelled), "");
+  EXPECT_THAT(MoveOrder(OrderState::kOpen, OrderState::kPartiallyReturned),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("it can become CLOSED, CANCELLED")));
+  EXPECT_THAT(
+      MoveOrder(OrderState::kCancelled, OrderState::kOpen),
+      StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("it can become nothing else")));
 }
 
 }  // namespace
