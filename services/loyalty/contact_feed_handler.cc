@@ -31,6 +31,7 @@ absl::Status ApplyErasure(const event::v1::Event& event, LoyaltyWork& work,
   CLM_ASSIGN_OR_RETURN(const EntityKey contact, ContactOf(event, event.subject()));
   work.ForgetCoupons(contact);
   ForgetReferrals(work, recorder, contact);
+  work.orders().Forget(contact);
   for (const MemberKey& key : work.MembersOf(contact)) {
     Member member = *work.FindMember(key);
     if (member.erased) continue;

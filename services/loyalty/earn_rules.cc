@@ -392,6 +392,15 @@ absl::StatusOr<CompiledEarnRule> CompileEarnRule(const EarnRule& rule) {
   return compiled;
 }
 
+absl::Status CheckEarnFact(const EarnFact& fact) {
+  const absl::Status status = CheckFact(fact).status();
+  return absl::IsOutOfRange(status) ? error::InvalidField("lines", status.message()) : status;
+}
+
+int64_t AmountMinorOf(const EarnLine& line) {
+  return line.quantity * line.unit_price_minor - line.discount_minor;
+}
+
 absl::StatusOr<std::vector<EarnOutcome>> EvaluateEarnRules(absl::Span<const CompiledEarnRule> rules,
                                                            const EarnFact& fact,
                                                            const EarnMember& member,

@@ -139,6 +139,13 @@ struct EarnOutcome {
 // cap that is open now.
 using EarnedSoFar = absl::FunctionRef<int64_t(const std::string& rule_id, EarnCap::Period period)>;
 
+// Whether the amounts of a fact are ones that EvaluateEarnRules takes: INVALID_ARGUMENT naming
+// every field that is wrong ("lines[2].discount_minor"), also "lines" for sums beyond the limits.
+absl::Status CheckEarnFact(const EarnFact& fact);
+
+// What a line of such a fact amounts to, after discounts and before tax.
+int64_t AmountMinorOf(const EarnLine& line);
+
 // One outcome for each rule, in their order. INVALID_ARGUMENT naming every field of the fact that
 // is wrong ("lines[2].discount_minor"); OUT_OF_RANGE when a sum or the points of a rule go beyond
 // the limits.

@@ -6,15 +6,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_proto.h"
 #include "libs/base/time_text.h"
-#include "services/loyalty/earn_terms.h"
-#include "services/loyalty/ledger.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/member_tier.h"
 #include "services/loyalty/referral_changes.h"
+#include "services/loyalty/rule_earning.h"
 #include "services/loyalty/wallet_session.h"
 
 namespace clm::loyalty {
@@ -53,15 +51,8 @@ std::string TextOf(const contact::v1::BehaviorEvent& event, const std::string& p
   return it == event.properties().end() ? "" : it->second.string_value();
 }
 
-// Who the event is about in a programme, as somebody whose wallets can be opened: an event may come
-// after its contact was merged, and then what it brings follows the rest to the survivor. False
-// when the programme takes no points from them.
-bool Admit(LoyaltyWork& work, const Program& program, const MemberKey& key) {
-  const Member* known = work.FindMember(key);
-  if (known != nullptr && known->erased) return false;
-  return known != nullptr || program.join_policy != JoinPolicy::kEnrolment;
-}
-
+// Makes a member of who the event is about, as somebody whose wallets can be opened: an event may
+// come after its contact was merged, and then what it brings follows the rest to the survivor.
 void MakeMember(LoyaltyWork& work, journal::Recorder& recorder, const MemberKey& key) {
   const auto into = MergedInto(work, key);
   if (work.FindMember(key) == nullptr) Enrol(work, recorder, key);
@@ -87,17 +78,6 @@ int64_t CountedFor(const ProgramTiers& tiers, const CustomerEvent& event) {
   return 0;
 }
 
-void AddToCounts(LoyaltyWork& work, const Program& program, const MemberKey& member,
-                 const std::string& rule, absl::Time at, int64_t points) {
-  for (const ProgramRule& known : program.earn_rules) {
-    if (known.rule.id != rule) continue;
-    for (const EarnCap& cap : known.rule.caps) {
-      work.rules().AddToCount(
-          {member, rule, cap.period, CapPeriodStart(cap.period, at, ZoneOf(program))}, points);
-    }
-  }
-}
-
 absl::Status EarnIn(LoyaltyWork& work, journal::Recorder& recorder, const Program& program,
                     const CustomerEvent& event) {
   const MemberKey member{program.tenant, program.id, event.contact.id};
@@ -107,25 +87,8 @@ absl::Status EarnIn(LoyaltyWork& work, journal::Recorder& recorder, const Progra
       program.earn_rules.begin(), program.earn_rules.end(),
       [&](const ProgramRule& rule) { return rule.rule.event_type == event.fact.event_type; });
   if ((!has_rule && counted == 0) || work.rules().FindFact(key) != nullptr) return absl::OkStatus();
-  if (!Admit(work, program, member)) return absl::OkStatus();
+  if (!Admits(work, program, member)) return absl::OkStatus();
 
-  EarnMember earner;
-  if (program.tiers && work.FindMember(member) != nullptr) {
-    // By the tier that the member has had until now.
-    CLM_RETURN_IF_ERROR(UpdateTier(work, recorder, member, recorder.now()));
-    earner.tier = TierOf(*program.tiers, work.FindMember(member)->tier);
-  }
-  const absl::TimeZone zone = ZoneOf(program);
-  CLM_ASSIGN_OR_RETURN(const auto compiled, CompiledRules(program));
-  CLM_ASSIGN_OR_RETURN(
-      const std::vector<EarnOutcome> outcomes,
-      EvaluateEarnRules(
-          *compiled, event.fact, earner,
-          [&](const std::string& rule, EarnCap::Period period) {
-            return work.rules().CountOf(
-                {member, rule, period, CapPeriodStart(period, event.occur_time, zone)});
-          },
-          event.occur_time));
   Fact fact{.contact = event.contact.id,
             .occur_time = event.occur_time,
             .amount_minor = event.amount_minor,
@@ -134,28 +97,11 @@ absl::Status EarnIn(LoyaltyWork& work, journal::Recorder& recorder, const Progra
   const auto join = [&] {
     if (!std::exchange(joined, true)) MakeMember(work, recorder, member);
   };
-  for (size_t i = 0; i < outcomes.size(); ++i) {
-    const EarnOutcome& outcome = outcomes[i];
-    if (outcome.points == 0) continue;
-    join();
-    CLM_ASSIGN_OR_RETURN(WalletSession session,
-                         WalletSession::Open(work, recorder, member, program.earn_rules[i].wallet,
-                                             WalletSession::Admit::kMembers));
-    const absl::Time now = session.now();
-    const NewLot lot = LotOf(session, outcome.points, {}, std::min(event.occur_time, now));
-    // Points that would have expired by now are none.
-    if (lot.expire_time <= now) continue;
-    CLM_ASSIGN_OR_RETURN(const Posting posting, Earn(session.wallet(), lot, Uuid::V7(now), now));
-    PostingNote note;
-    note.amount = outcome.points;
-    note.reason = absl::StrCat("rule ", outcome.rule_id, ", event ", event.id.ToString());
-    note.earn_time = lot.earn_time;
-    const StoredPosting posted = session.Post(posting, std::move(note));
-    fact.earnings.push_back(
-        {outcome.rule_id, session.terms().id, posted.key.number, lot.id, outcome.points});
-    AddToCounts(work, program, member, outcome.rule_id, event.occur_time, outcome.points);
-    session.RecordPostings();
-  }
+  PostingNote note;
+  note.reason = absl::StrCat("event ", event.id.ToString());
+  CLM_ASSIGN_OR_RETURN(const Earned earned, EarnByRules(work, recorder, program, member, event.fact,
+                                                        event.occur_time, note, join));
+  for (const Earned::Earning& one : earned.earnings) fact.earnings.push_back(one.earning);
   if (fact.earnings.empty() && (counted == 0 || work.FindMember(member) == nullptr)) {
     return absl::OkStatus();
   }
@@ -163,36 +109,6 @@ absl::Status EarnIn(LoyaltyWork& work, journal::Recorder& recorder, const Progra
   CountForTier(work, program, member, event.occur_time, counted);
   work.rules().SaveFact(key, std::move(fact));
   return UpdateTier(work, recorder, member, recorder.now());
-}
-
-absl::Status TakeBack(LoyaltyWork& work, journal::Recorder& recorder, const Program& program,
-                      const MemberKey& member, const RuleEarning& earning, int64_t points,
-                      const Fact& fact, const CustomerEvent& event) {
-  if (points == 0) return absl::OkStatus();
-  CLM_ASSIGN_OR_RETURN(
-      WalletSession session,
-      WalletSession::Open(work, recorder, member, earning.wallet, WalletSession::Admit::kMembers));
-  const auto lot = session.wallet().lots.find(earning.lot);
-  if (lot == session.wallet().lots.end()) return error::Internal("a lot is not stored");
-  // Somebody may have taken points back by hand.
-  points = std::min(points, lot->second.earned - lot->second.returned);
-  if (points == 0) return absl::OkStatus();
-  const absl::Time earn_time = lot->second.earn_time;
-  CLM_ASSIGN_OR_RETURN(const Return taken, ReturnEarned(session.wallet(), earning.lot, points,
-                                                        session.terms().return_policy,
-                                                        Uuid::V7(session.now()), session.now()));
-  if (!taken.posting.entries.empty()) {
-    PostingNote note;
-    note.amount = points - taken.not_taken;
-    note.reason = absl::StrCat("event ", event.id.ToString());
-    note.refers_to =
-        PostingKey{{program.tenant, program.id, fact.contact}, earning.wallet, earning.number};
-    note.earn_time = earn_time;
-    session.Post(taken.posting, std::move(note));
-  }
-  AddToCounts(work, program, member, earning.rule, fact.occur_time, taken.not_taken - points);
-  session.RecordPostings();
-  return absl::OkStatus();
 }
 
 absl::Status RefundIn(LoyaltyWork& work, journal::Recorder& recorder, const Program& program,
@@ -214,11 +130,15 @@ absl::Status RefundIn(LoyaltyWork& work, journal::Recorder& recorder, const Prog
   const int64_t after = fact.refunded_minor + part;
   const bool whole = after == fact.amount_minor;
   if (part == 0 && fact.amount_minor > 0) return absl::OkStatus();
+  PostingNote note;
+  note.reason = absl::StrCat("event ", event.id.ToString());
   for (const RuleEarning& earning : fact.earnings) {
     const int64_t points = fact.amount_minor == 0 ? earning.points
                                                   : PartOfUnits(earning.points, fact.amount_minor,
                                                                 fact.refunded_minor, after);
-    CLM_RETURN_IF_ERROR(TakeBack(work, recorder, program, member, earning, points, fact, event));
+    CLM_RETURN_IF_ERROR(TakeBack(work, recorder, program, member, fact.contact, earning, points,
+                                 std::nullopt, fact.occur_time, note)
+                            .status());
   }
   if (fact.counted > 0 && program.tiers) {
     const bool money = program.tiers->scheme.basis == TierBasis::kMoneySpent;

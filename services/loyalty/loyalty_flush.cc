@@ -136,9 +136,10 @@ constexpr pg::Statement kInsertPostings{"loyalty.insert_postings", R"sql(
          unnest($15::uuid[]), unnest($16::timestamptz[]))sql"};
 
 constexpr pg::Statement kInsertNotes{"loyalty.insert_notes", R"sql(
-  INSERT INTO posting_note (tenant_id, contact_id, program_id, wallet_id, number, reason, actor)
+  INSERT INTO posting_note (tenant_id, contact_id, program_id, wallet_id, number, reason, actor,
+                            order_id)
   SELECT unnest($1::text[]), unnest($2::uuid[]), unnest($3::text[]), unnest($4::text[]),
-         unnest($5::bigint[]), unnest($6::text[]), unnest($7::text[]))sql"};
+         unnest($5::bigint[]), unnest($6::text[]), unnest($7::text[]), unnest($8::text[]))sql"};
 
 constexpr pg::Statement kForgetNotes{"loyalty.forget_notes", R"sql(
   DELETE FROM posting_note
@@ -193,6 +194,7 @@ absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(FlushExternals(tx));
   CLM_RETURN_IF_ERROR(rules_.Flush(tx));
   CLM_RETURN_IF_ERROR(referrals_.Flush(tx));
+  CLM_RETURN_IF_ERROR(orders_.Flush(tx));
   for (const MemberKey& member : forgotten_) {
     CLM_ASSIGN_OR_RETURN(pg::Args args, PersonArgs(tx, member));
     args.Add(member.program);
@@ -465,11 +467,11 @@ absl::Status LoyaltyWork::FlushPostings(pg::Tx& tx) {
 }
 
 absl::Status LoyaltyWork::FlushNotes(pg::Tx& tx) {
-  std::vector<std::string> tenants, programs, wallets, reasons, actors;
+  std::vector<std::string> tenants, programs, wallets, reasons, actors, orders;
   std::vector<Uuid> contacts;
   std::vector<int64_t> numbers;
   for (const StoredPosting& stored : postings_) {
-    if (stored.reason.empty()) continue;
+    if (stored.reason.empty() && stored.order.empty()) continue;
     tenants.push_back(stored.key.member.tenant);
     contacts.push_back(stored.key.member.contact);
     programs.push_back(stored.key.member.program);
@@ -477,12 +479,13 @@ absl::Status LoyaltyWork::FlushNotes(pg::Tx& tx) {
     numbers.push_back(stored.key.number);
     reasons.push_back(stored.reason);
     actors.push_back(stored.actor);
+    orders.push_back(stored.order);
   }
   if (numbers.empty()) return absl::OkStatus();
   pg::Args args;
   args.AddArray(std::move(tenants)).AddArray(std::move(contacts)).AddArray(std::move(programs));
   args.AddArray(std::move(wallets)).AddArray(std::move(numbers)).AddArray(std::move(reasons));
-  args.AddArray(std::move(actors));
+  args.AddArray(std::move(actors)).AddArray(std::move(orders));
   return tx.Exec(kInsertNotes, args).status();
 }
 

@@ -1,4 +1,4 @@
-// What programmes and members are known by.
+// What programmes, members and orders are known by.
 #ifndef CLM_SERVICES_LOYALTY_LOYALTY_KEYS_H_
 #define CLM_SERVICES_LOYALTY_LOYALTY_KEYS_H_
 
@@ -18,6 +18,14 @@ struct ProgramKey {
   friend H AbslHashValue(H h, const ProgramKey& key) {
     return H::combine(std::move(h), key.tenant, key.program);
   }
+};
+
+struct OrderKey {
+  std::string tenant;
+  std::string program;
+  std::string id;
+  friend auto operator<=>(const OrderKey&, const OrderKey&) = default;
+  friend bool operator==(const OrderKey&, const OrderKey&) = default;
 };
 
 struct MemberKey {

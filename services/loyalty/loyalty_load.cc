@@ -8,8 +8,10 @@
 #include "libs/base/status_macros.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
+#include "services/loyalty/order_earning.h"
 #include "services/loyalty/posting_row.h"
 #include "services/loyalty/program_rows.h"
+#include "services/loyalty/rule_earning.h"
 
 namespace clm::loyalty {
 namespace {
@@ -214,6 +216,8 @@ absl::Status LoyaltyWork::Load(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(LoadPrograms(tx));
   CLM_RETURN_IF_ERROR(LoadTenants(tx));
   CLM_RETURN_IF_ERROR(LoadEvents(tx));
+  CLM_RETURN_IF_ERROR(orders_.Load(tx));
+  NeedForOrders(*this, clock_->Now());
   for (const auto& [member, spend] : first_wallets_) {
     const Program* program = FindProgram({member.tenant, member.program});
     if (program == nullptr) continue;
@@ -274,20 +278,11 @@ absl::Status LoyaltyWork::LoadEvents(pg::Tx& tx) {
   const auto need = [this](const NeededEvent& event, const Program& program) {
     const MemberKey member{program.tenant, program.id, event.contact.id};
     bool wanted = program.tiers && program.tiers->event_type == event.type;
-    for (const ProgramRule& rule : program.earn_rules) {
-      if (rule.rule.event_type != event.type) continue;
-      wanted = true;
-      NeedWallet(
-          {program.tenant, program.id, (*FindWallet(program, rule.wallet))->id, event.contact.id});
-      for (const EarnCap& cap : rule.rule.caps) {
-        rules_.NeedCount({member, rule.rule.id, cap.period,
-                          CapPeriodStart(cap.period, event.occur_time, ZoneOf(program))});
-      }
-    }
     if (program.referrals && (event.refund_of || event.type == program.referrals->event_type)) {
       wanted = true;
       referrals_.NeedFriend(member);
     }
+    wanted |= NeedRules(*this, program, member, event.type, event.occur_time);
     if (event.refund_of) {
       wanted = true;
       rules_.NeedFact({{program.tenant, program.id}, *event.refund_of});
@@ -306,23 +301,11 @@ absl::Status LoyaltyWork::LoadEvents(pg::Tx& tx) {
     const Fact* fact = rules_.FindFact({{program.tenant, program.id}, *event.refund_of});
     if (fact == nullptr) {
       // It may have been earned in this very transaction.
-      for (const ProgramRule& rule : program.earn_rules) {
-        NeedWholeWallet({program.tenant, program.id, (*FindWallet(program, rule.wallet))->id,
-                         event.contact.id});
-      }
+      NeedWhatRulesMayEarn(*this, program, member);
       return;
     }
     for (const RuleEarning& earning : fact->earnings) {
-      NeedPosting({{program.tenant, program.id, fact->contact}, earning.wallet, earning.number},
-                  {program.tenant, program.id, earning.wallet, event.contact.id},
-                  /*take_back=*/true);
-      for (const ProgramRule& rule : program.earn_rules) {
-        if (rule.rule.id != earning.rule) continue;
-        for (const EarnCap& cap : rule.rule.caps) {
-          rules_.NeedCount({member, rule.rule.id, cap.period,
-                            CapPeriodStart(cap.period, fact->occur_time, ZoneOf(program))});
-        }
-      }
+      NeedTakeBack(*this, program, member, fact->contact, earning, fact->occur_time);
     }
     if (fact->contact != event.contact.id) {
       NeedMember({program.tenant, program.id, fact->contact});

@@ -137,6 +137,10 @@ std::string NameOf(const PostingKey& key) {
   return absl::StrCat(NameOf(key.member), "/postings/", key.wallet, "-", key.number);
 }
 
+std::string NameOf(const OrderKey& key) {
+  return absl::StrCat("tenants/", key.tenant, "/programs/", key.program, "/orders/", key.id);
+}
+
 std::string NameOf(const HoldName& name) {
   return absl::StrCat(NameOf(name.member), "/holds/", name.hold.ToString());
 }
@@ -157,8 +161,22 @@ Program FromProto(const v1::Program& program, error::FieldErrors& errors) {
     errors.AddStatus("", hold.status());
     if (hold.ok()) out.hold = *hold;
   }
-  for (const v1::EarnRule& rule : program.earn_rules()) out.earn_rules.push_back(FromProto(rule));
-  if (program.has_tier_scheme()) out.tiers = FromProto(program.tier_scheme());
+  for (int i = 0; i < program.earn_rules_size(); ++i) {
+    const v1::EarnRule& rule = program.earn_rules(i);
+    // One of the two: who forgets the type would otherwise get points for orders.
+    if (rule.event_type().empty() != rule.for_orders()) {
+      errors.Add(absl::StrCat("program.earn_rules[", i, "].event_type"),
+                 rule.for_orders() ? "must be empty: the rule is for orders" : "is required");
+    }
+    out.earn_rules.push_back(FromProto(rule));
+  }
+  if (program.has_tier_scheme()) {
+    const v1::TierScheme& scheme = program.tier_scheme();
+    if (scheme.for_orders() && !scheme.event_type().empty()) {
+      errors.Add("program.tier_scheme.event_type", "must be empty: orders are counted");
+    }
+    out.tiers = FromProto(scheme);
+  }
   if (program.has_referral_terms()) {
     out.referrals = FromProto("program.referral_terms", program.referral_terms(), errors);
   }
@@ -247,6 +265,10 @@ v1::Posting ToProto(const StoredPosting& posting) {
     MemberKey peer = posting.key.member;
     peer.contact = *posting.peer;
     out.set_peer(NameOf(peer));
+  }
+  if (!posting.order.empty()) {
+    const MemberKey& member = posting.key.member;
+    out.set_order(NameOf(OrderKey{member.tenant, member.program, posting.order}));
   }
   clm::ToProto(posting.posting.time, out.mutable_post_time());
   return out;

@@ -31,6 +31,7 @@ std::string NameOf(const ProgramKey& key);
 std::string NameOf(const MemberKey& key);
 std::string NameOf(const PostingKey& key);
 std::string NameOf(const HoldName& name);
+std::string NameOf(const OrderKey& key);
 
 // Adds what cannot be read to `errors`, with paths as "program.wallets[0].expiry". The name is the
 // caller's concern.

@@ -236,6 +236,7 @@ void LoyaltyWork::ForgetCoupons(const EntityKey& contact) {
 void LoyaltyWork::Keep() {
   rules_.Keep();
   referrals_.Keep();
+  orders_.Keep();
   undo_.clear();
   changing_.clear();
 }
@@ -244,6 +245,7 @@ void LoyaltyWork::Discard() {
   for (auto it = undo_.rbegin(); it != undo_.rend(); ++it) (*it)();
   rules_.Discard();
   referrals_.Discard();
+  orders_.Discard();
   Keep();
 }
 
@@ -280,6 +282,8 @@ std::vector<const pg::Statement*> LoyaltyWorkStatements() {
   statements.insert(statements.end(), of_rules.begin(), of_rules.end());
   const std::vector<const pg::Statement*> of_referrals = ReferralWorkStatements();
   statements.insert(statements.end(), of_referrals.begin(), of_referrals.end());
+  const std::vector<const pg::Statement*> of_orders = OrderWorkStatements();
+  statements.insert(statements.end(), of_orders.begin(), of_orders.end());
   const std::vector<const pg::Statement*> of_programs = ProgramRowsStatements();
   statements.insert(statements.end(), of_programs.begin(), of_programs.end());
   return statements;

@@ -26,6 +26,7 @@
 #include "libs/journal/mutation.h"
 #include "libs/pg/pg.h"
 #include "services/loyalty/loyalty_keys.h"
+#include "services/loyalty/order_work.h"
 #include "services/loyalty/program.h"
 #include "services/loyalty/referral_work.h"
 #include "services/loyalty/rule_work.h"
@@ -76,6 +77,7 @@ struct StoredPosting {
   // Kept apart: an erase takes them away.
   std::string reason;
   std::string actor;
+  std::string order;  // Its id.
   // The caller's own id.
   std::string source;
   std::string external_id;
@@ -199,6 +201,9 @@ class LoyaltyWork : public journal::Work {
   void SaveWarning(const WalletKey& key, const Uuid& lot, absl::Time next);
   // Takes away what people said about the member's postings, and the answers that repeat it.
   void ForgetNotes(const MemberKey& key);
+  // Orders, and what they earned.
+  OrderWork& orders() { return orders_; }
+  const OrderWork& orders() const { return orders_; }
   // Takes away whose coupons were the contact's, and who used any.
   void ForgetCoupons(const EntityKey& contact);
 
@@ -298,6 +303,7 @@ class LoyaltyWork : public journal::Work {
   const std::function<void(absl::Time)> on_due_;
   RuleWork rules_;
   ReferralWork referrals_;
+  OrderWork orders_;
   std::vector<std::pair<std::string, std::function<void(LoyaltyWork&)>>> tenants_;
   absl::flat_hash_map<std::string, std::vector<Program>> tenant_programs_;
   std::vector<NeededEvent> events_;

@@ -79,6 +79,7 @@ absl::Status MergeMembers(LoyaltyWork& work, journal::Recorder& recorder, const 
                      .payload = event.SerializeAsString()});
   }
   MergeReferrals(work, recorder, merged, survivor);
+  work.orders().Move(merged, survivor);
   work.AliasMoved(merged, survivor.id);
   return absl::OkStatus();
 }

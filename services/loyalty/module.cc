@@ -24,6 +24,7 @@
 #include "services/loyalty/ledger_handlers.h"
 #include "services/loyalty/loyalty_reader.h"
 #include "services/loyalty/loyalty_work.h"
+#include "services/loyalty/order_module_part.h"
 #include "services/loyalty/program_handlers.h"
 #include "services/loyalty/referral_module_part.h"
 #include "services/loyalty/schema.h"
@@ -130,6 +131,8 @@ class LoyaltyModule : public app::Module {
           obs::Warn("what is due of referrals is held up", {{"error", status}});
         });
     CLM_RETURN_IF_ERROR(runtime.Register(referrals_->Binding(runtime.host())));
+    orders_ = std::make_unique<OrderModulePart>(pool_.get(), lanes_.get(), tokens_.get());
+    CLM_RETURN_IF_ERROR(runtime.Register(orders_->Binding(runtime.host())));
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<ProgramBinding>(runtime.host(), *programs_)));
     dead_letters_ =
@@ -175,6 +178,7 @@ class LoyaltyModule : public app::Module {
     feed_.reset();
     referrals_.reset();
     coupons_.reset();
+    orders_.reset();
     lanes_.reset();
     due_.reset();
     reader_.reset();
@@ -201,6 +205,7 @@ class LoyaltyModule : public app::Module {
   std::unique_ptr<CouponModulePart> coupons_;
   std::unique_ptr<DeadLetterHandlers> dead_letters_;
   std::unique_ptr<ReferralModulePart> referrals_;
+  std::unique_ptr<OrderModulePart> orders_;
   std::unique_ptr<journal::ConsumerInModule> consumer_;
 };
 

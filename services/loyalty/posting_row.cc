@@ -48,6 +48,7 @@ absl::StatusOr<StoredPosting> ReadPosting(const pg::Row& row, int column) {
   stored.actor = std::string(row.Text(c + 17));
   stored.source = std::string(row.Text(c + 18));
   stored.external_id = std::string(row.Text(c + 19));
+  stored.order = std::string(row.Text(c + 20));
   return stored;
 }
 

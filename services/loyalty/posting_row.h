@@ -14,7 +14,7 @@
   "p.tenant_id, p.contact_id, p.program_id, p.wallet_id, p.number, p.id, p.kind, p.amount, " \
   "p.balance, p.accounts::text[], p.lots::text[], p.amounts::text[], p.refers_contact, "     \
   "p.refers_number, p.peer, p.post_time, coalesce(n.reason, ''), coalesce(n.actor, ''), "    \
-  "coalesce(e.source, ''), coalesce(e.external_id, '')"
+  "coalesce(e.source, ''), coalesce(e.external_id, ''), coalesce(n.order_id, '')"
 #define CLM_POSTING_DETAILS                                                                \
   "LEFT JOIN LATERAL (SELECT * FROM posting_note n WHERE n.tenant_id = p.tenant_id "       \
   "AND n.contact_id = p.contact_id AND n.program_id = p.program_id "                       \

@@ -43,9 +43,17 @@ void CheckRules(const Program& program, error::FieldErrors& errors) {
     }
     if (!compiled.ok()) continue;
     // Points are given by what this service knows.
+    const bool for_orders = rule.rule.event_type.empty();
     for (const filter::Field& field : filter::ReferencedFields(compiled->condition)) {
+      if (for_orders && (field.name == "type" || field.name == "properties")) {
+        errors.Add(path + ".condition", absl::StrCat("must not ask for ", field.name,
+                                                     " of orders: only events have it"));
+        break;
+      }
       if (field.name != "attributes") continue;
-      errors.Add(path + ".condition", "must not ask for attributes: send them as properties");
+      errors.Add(path + ".condition", for_orders
+                                          ? "must not ask for attributes"
+                                          : "must not ask for attributes: send them as properties");
       break;
     }
   }

@@ -42,7 +42,7 @@ struct WalletTerms {
   friend bool operator==(const WalletTerms&, const WalletTerms&) = default;
 };
 
-// A rule by which events earn points.
+// A rule by which events or, without an event type, closed orders earn points.
 struct ProgramRule {
   EarnRule rule;
   std::string wallet;  // Empty: the first.
@@ -52,9 +52,10 @@ struct ProgramRule {
 // The tiers of a programme.
 struct ProgramTiers {
   TierScheme scheme;
-  std::string event_type = "purchase";  // Which events are money spent, or are counted.
-  std::string wallet;                   // Empty: the first.
-  std::vector<int64_t> entry_points;    // For each tier.
+  // Which events are money spent, or are counted. Empty: closed orders.
+  std::string event_type = "purchase";
+  std::string wallet;                 // Empty: the first.
+  std::vector<int64_t> entry_points;  // For each tier.
   friend bool operator==(const ProgramTiers&, const ProgramTiers&) = default;
 };
 

@@ -41,6 +41,10 @@ ProgramRule FromProto(const v1::EarnRule& wire) {
   for (const v1::EarnCap& cap : wire.caps()) {
     rule.caps.push_back({FromWire(cap.period(), EarnCap::Period::kLifetime), cap.points()});
   }
+  rule.line_filter = wire.line_filter();
+  rule.before_discounts = wire.before_discounts();
+  rule.with_tax = wire.with_tax();
+  rule.round_each = FromWire(wire.round_each(), EarnRule::RoundEach::kOrder);
   out.wallet = wire.wallet();
   return out;
 }
@@ -67,6 +71,11 @@ v1::EarnRule ToProto(const ProgramRule& in) {
     out->set_points(cap.points);
   }
   wire.set_wallet(in.wallet);
+  wire.set_for_orders(rule.event_type.empty());
+  wire.set_line_filter(rule.line_filter);
+  wire.set_before_discounts(rule.before_discounts);
+  wire.set_with_tax(rule.with_tax);
+  wire.set_round_each(ToWire<v1::EarnRule::RoundEach>(rule.round_each));
   return wire;
 }
 
@@ -83,6 +92,7 @@ ProgramTiers FromProto(const v1::TierScheme& wire) {
   scheme.basis = FromWire(wire.basis(), TierBasis::kPointsEarned);
   scheme.currency = wire.currency();
   if (!wire.event_type().empty()) out.event_type = wire.event_type();
+  if (wire.for_orders()) out.event_type.clear();
   out.wallet = wire.wallet();
   scheme.period = FromWire(wire.period(), QualificationPeriod::kLifetime);
   scheme.rolling_days = Or(wire.rolling_days(), scheme.rolling_days);
@@ -112,6 +122,7 @@ v1::TierScheme ToProto(const ProgramTiers& in) {
   wire.set_basis(ToWire<v1::TierScheme::Basis>(scheme.basis));
   wire.set_currency(scheme.currency);
   wire.set_event_type(in.event_type);
+  wire.set_for_orders(in.event_type.empty());
   wire.set_wallet(in.wallet);
   wire.set_period(ToWire<v1::TierScheme::Period>(scheme.period));
   wire.set_rolling_days(scheme.rolling_days);

@@ -77,6 +77,7 @@ class RuleWork {
 
   const Fact* FindFact(const FactKey& key) const;
   int64_t CountOf(const CountKey& key) const;
+  bool HasCount(const CountKey& key) const { return counts_.contains(key); }
   // Empty for who was not needed.
   const TierBasisSums& BasisOf(const MemberKey& key) const;
 

@@ -127,6 +127,7 @@ StoredPosting WalletSession::Post(const Posting& posting, PostingNote note) {
   stored.actor = std::move(note.actor);
   stored.source = std::move(note.source);
   stored.external_id = std::move(note.external_id);
+  stored.order = std::move(note.order);
   stored.refers_to = std::move(note.refers_to);
   stored.peer = note.peer;
   if (note.earn_time && program_->tiers &&

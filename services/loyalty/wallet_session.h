@@ -43,6 +43,7 @@ struct PostingNote {
   std::string actor;
   std::string source;
   std::string external_id;
+  std::string order;  // Its id.
   std::optional<PostingKey> refers_to;
   std::optional<Uuid> peer;
   // Of points that are earned or taken back: when they were earned, which is when they count for

@@ -303,6 +303,13 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
           "display_name": "T-", "kind": "KIND_PERCENT", "basis_points": 1000}})");
       of("RedeemCoupon", R"({"parent": "%PROGRAM", "code": "SUMMER1", "external_id": "T-%M",
           "order": {"currency": "EUR", "amount_minor": "100"}})");
+      const std::string orderer =
+          absl::StrCat(program, "/members/", contacts[0].substr(contacts[0].rfind('/') + 1));
+      make("CreateOrder",
+           absl::StrReplaceAll(R"({"parent": "%PROGRAM", "order_id": "T-%M",
+          "order": {"member": "%MEMBER", "currency": "EUR",
+                    "lines": [{"id": "T-", "sku": "T-", "quantity": "1"}]}})",
+                               {{"%PROGRAM", program}, {"%M", number}, {"%MEMBER", orderer}}));
     }
   }
   std::string events;
