@@ -12,6 +12,7 @@
 #include "libs/base/error.h"
 #include "tools/clm/loyalty_coupons_command.h"
 #include "tools/clm/loyalty_names.h"
+#include "tools/clm/loyalty_orders_command.h"
 #include "tools/clm/loyalty_points_command.h"
 #include "tools/clm/loyalty_programs_command.h"
 #include "tools/clm/loyalty_referrals_command.h"
@@ -269,6 +270,7 @@ void AddLoyaltyCommands(Cli& cli) {
   AddLoyaltyPointsCommands(cli, group);
   AddLoyaltyCouponsCommands(cli, group);
   AddLoyaltyReferralsCommands(cli, group);
+  AddLoyaltyOrdersCommands(cli, group);
 
   auto liability = std::make_shared<Flags>();
   Command command = cli.AddCommand(
