@@ -281,7 +281,8 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
   for (const char* n : {"a", "b"}) {
     const std::string program = NameIn(*make("CreateProgram", absl::StrReplaceAll(R"({
         "parent": "PARENT", "program_id": "program_%N",
-        "program": {"display_name": "T-%N", "wallets": [{"id": "points", "unit": "T-"}]}})",
+        "program": {"display_name": "T-%N", "wallets": [{"id": "points", "unit": "T-"}],
+                    "referral_terms": {"friend_points": 1}}})",
                                                                                   {{"%N", n}})));
     for (int member : {0, 1}) {
       const std::string name = absl::StrCat(
@@ -292,6 +293,25 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
       of("EarnPoints", R"({"member": "%MEMBER", "amount": "100", "reason": "T-"})");
       of("RedeemPoints", R"({"member": "%MEMBER", "amount": "1", "reason": "T-"})");
       of("HoldPoints", R"({"member": "%MEMBER", "amount": "1", "duration": "1Y"})");
+    }
+    // One brings the other, who brings a third one.
+    for (int member : {0, 1}) {
+      const auto of = [&](const char* method, const std::string& json, const std::string& code) {
+        const auto name = [&](int contact) {
+          const std::string& of_contact = contacts[contact];
+          return absl::StrCat(program, "/members/", of_contact.substr(of_contact.rfind('/') + 1));
+        };
+        return make(method, absl::StrReplaceAll(json, {{"%PROGRAM", program},
+                                                       {"%ADVOCATE", name(member)},
+                                                       {"%FRIEND", name(member + 1)},
+                                                       {"%CODE", code}}));
+      };
+      const auto made = of("CreateReferralCode", R"({"parent": "%PROGRAM",
+          "referral_code": {"advocate": "%ADVOCATE"}})",
+                           "");
+      const std::string code =
+          made->GetReflection()->GetString(*made, made->GetDescriptor()->FindFieldByName("code"));
+      of("ClaimReferral", R"({"parent": "%PROGRAM", "friend": "%FRIEND", "code": "%CODE"})", code);
     }
     for (const char* number : {"1", "2"}) {
       const auto of = [&](const char* method, const std::string& json) {
