@@ -345,12 +345,14 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
   make("IngestEvents", absl::StrCat(R"({"parent": "PARENT", "events": [)", events, "]}"));
 
   // What is parked or takes a scan is put where it would come to stand.
-  suite_->Ask("lifecycle",
-              absl::StrReplaceAll(R"(WITH parked AS (INSERT INTO dead_letter SELECT 'TENANT',
+  for (const char* service : {"lifecycle", "loyalty"}) {
+    suite_->Ask(service,
+                absl::StrReplaceAll(R"(WITH parked AS (INSERT INTO dead_letter SELECT 'TENANT',
       'contact', 0, n + 1000000, gen_random_uuid(), '%CONTACT-' || n, '', 'UNREADABLE', 'it is not',
       1, false, now() FROM generate_series(1, 2) AS n RETURNING 1)
       SELECT count(*)::text FROM parked)",
-                                  {{"TENANT", tenant}, {"%CONTACT", contacts[0]}}));
+                                    {{"TENANT", tenant}, {"%CONTACT", contacts[0]}}));
+  }
   // Of contacts that no scan for duplicates will come upon.
   suite_->Ask("contact", absl::StrReplaceAll(R"(WITH found AS (INSERT INTO duplicate_candidate
       SELECT 'TENANT', gen_random_uuid(), gen_random_uuid(), 90, '{name}', now()
