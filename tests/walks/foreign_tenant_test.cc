@@ -309,8 +309,10 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
       const auto made = of("CreateReferralCode", R"({"parent": "%PROGRAM",
           "referral_code": {"advocate": "%ADVOCATE"}})",
                            "");
-      const std::string code =
-          made->GetReflection()->GetString(*made, made->GetDescriptor()->FindFieldByName("code"));
+      // Without dashes, which do not count: "T-" means the tenant here.
+      const std::string code = absl::StrReplaceAll(
+          made->GetReflection()->GetString(*made, made->GetDescriptor()->FindFieldByName("code")),
+          {{"-", ""}});
       of("ClaimReferral", R"({"parent": "%PROGRAM", "friend": "%FRIEND", "code": "%CODE"})", code);
     }
     for (const char* number : {"1", "2"}) {
