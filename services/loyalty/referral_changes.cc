@@ -14,7 +14,9 @@
 #include "services/loyalty/earn_terms.h"
 #include "services/loyalty/ledger.h"
 #include "services/loyalty/loyalty_proto.h"
+#include "services/loyalty/member_tier.h"
 #include "services/loyalty/referral_proto.h"
+#include "services/loyalty/rule_earning.h"
 #include "services/loyalty/wallet_session.h"
 
 namespace clm::loyalty {
@@ -55,30 +57,17 @@ absl::Status TakeBackReward(LoyaltyWork& work, journal::Recorder& recorder,
                             const StoredReferral& referral, const std::optional<Uuid>& contact,
                             ReferralReward& reward) {
   if (!contact || !reward.lot || !reward.member) return absl::OkStatus();
+  const MemberKey member = MemberIn(referral.key, *contact);
+  const Program& program = *work.FindProgram({member.tenant, member.program});
+  PostingNote note;
+  note.reason = absl::StrCat("referral ", referral.key.id.ToString());
   CLM_ASSIGN_OR_RETURN(
-      WalletSession session,
-      WalletSession::Open(work, recorder, MemberIn(referral.key, *contact),
-                          referral.course.terms.wallet, WalletSession::Admit::kMembers));
-  const auto lot = session.wallet().lots.find(*reward.lot);
-  if (lot == session.wallet().lots.end()) return error::Internal("a lot is not stored");
-  // Somebody may have taken points back by hand.
-  const int64_t points = std::min(reward.points, lot->second.earned - lot->second.returned);
-  if (points == 0) return absl::OkStatus();
-  const absl::Time earn_time = lot->second.earn_time;
-  CLM_ASSIGN_OR_RETURN(const Return taken, ReturnEarned(session.wallet(), *reward.lot, points,
-                                                        session.terms().return_policy,
-                                                        Uuid::V7(session.now()), session.now()));
-  reward.returned = points - taken.not_taken;
-  if (!taken.posting.entries.empty()) {
-    PostingNote note;
-    note.amount = reward.returned;
-    note.reason = absl::StrCat("referral ", referral.key.id.ToString());
-    note.refers_to =
-        PostingKey{MemberIn(referral.key, *reward.member), session.terms().id, reward.number};
-    note.earn_time = earn_time;
-    session.Post(taken.posting, std::move(note));
-  }
-  return session.Record();
+      const PointsTaken taken,
+      TakeBack(work, recorder, program, member, *reward.member,
+               {"", referral.course.terms.wallet, reward.number, *reward.lot, reward.points},
+               reward.points, std::nullopt, recorder.now(), std::move(note)));
+  reward.returned = taken.taken;
+  return UpdateTier(work, recorder, member, recorder.now());
 }
 
 absl::Status TakeBackBoth(LoyaltyWork& work, journal::Recorder& recorder,
