@@ -25,6 +25,13 @@ class KnownStandingsTest : public ::testing::Test {
     return known_.Find({ada_}, {{shard_, head}}, {{"acme", merge_count}})[0];
   }
 
+  static EntityKey SomebodyOf(int shard) {
+    while (true) {
+      const EntityKey key{"acme", Uuid::V7(absl::FromUnixSeconds(1'790'000'000))};
+      if (ShardOf(key.tenant, key.id) == shard) return key;
+    }
+  }
+
   const EntityKey ada_{"acme", Uuid::V7(absl::FromUnixSeconds(1'790'000'000))};
   const int shard_ = ShardOf(ada_.tenant, ada_.id);
   int64_t head_ = 10;
@@ -95,8 +102,8 @@ TEST_F(KnownStandingsTest, OtherTenantsAndContactsAreUnknown) {
 TEST_F(KnownStandingsTest, BeyondTheCapacityAllIsForgotten) {
   Pass(10, 11, {{ada_, kFirst}});
   for (int i = 1; i < 3; ++i) {
-    const EntityKey other{"acme", Uuid::V7(absl::FromUnixSeconds(1'790'000'000 + i))};
-    known_.Learn({{ShardOf(other.tenant, other.id), 1, 2}}, {{other, kFirst}}, {{"acme", 0}});
+    const int shard = (shard_ + i) % kShards;
+    known_.Learn({{shard, 1, 2}}, {{SomebodyOf(shard), kFirst}}, {{"acme", 0}});
   }
   EXPECT_THAT(Find(11), Eq(std::nullopt));
 }
