@@ -124,8 +124,11 @@ absl::StatusOr<int> SettleEach(const DuePoints::Options& options, const std::vec
   for (const Key& key : due) by_shard[ShardOfKey(key)].push_back(key);
   Mutations mutations(by_shard.size());
   const auto outcome = std::make_shared<Outcome>();
+  // Outcomes go by their addresses: none may be another's before all are in.
+  std::vector<std::shared_ptr<const std::vector<Key>>> kept;
   for (auto& [shard, own] : by_shard) {
     auto keys = std::make_shared<const std::vector<Key>>(std::move(own));
+    kept.push_back(keys);
     mutations.Submit(
         *options.lanes, journal::ShardSet().set(shard), static_cast<int>(keys->size()),
         [keys, need](LoyaltyWork& work) {
@@ -196,6 +199,27 @@ absl::StatusOr<int> DuePoints::UpdateTiers() {
   return SettleEach<MemberKey>(options_, due, NeedMemberOf, UpdateTierNow);
 }
 
+absl::StatusOr<int> DuePoints::SweepTiers() {
+  CLM_ASSIGN_OR_RETURN(const std::optional<TierSweep> sweep,
+                       options_.reader->NextTierSweep(options_.batch));
+  if (!sweep) return 0;
+  CLM_RETURN_IF_ERROR(
+      SettleEach<MemberKey>(options_, sweep->members, NeedMemberOf, UpdateTierNow).status());
+  std::optional<Uuid> after;
+  if (!sweep->last) after = sweep->members.back().contact;
+  Mutations mutation(1);
+  mutation.Submit(
+      *options_.lanes,
+      journal::ShardSet().set(ShardOf(sweep->program.tenant, NameOf(sweep->program))), 1,
+      [](LoyaltyWork&) {},
+      [&sweep, after](LoyaltyWork& work, journal::Recorder&) {
+        work.AdvanceTierSweep(sweep->program, sweep->version, after);
+        return absl::OkStatus();
+      });
+  CLM_RETURN_IF_ERROR(mutation.Wait());
+  return static_cast<int>(sweep->members.size()) + 1;
+}
+
 absl::StatusOr<int> DuePoints::MoveMerged() {
   CLM_ASSIGN_OR_RETURN(const auto pairs, options_.reader->ToMove(options_.batch));
   int moved = 0;
@@ -230,9 +254,11 @@ absl::StatusOr<int> DuePoints::RunOnce() {
     CLM_ASSIGN_OR_RETURN(const int moved, MoveMerged());
     CLM_ASSIGN_OR_RETURN(const int settled, SettleDue());
     CLM_ASSIGN_OR_RETURN(const int updated, UpdateTiers());
+    CLM_ASSIGN_OR_RETURN(const int swept, SweepTiers());
     CLM_ASSIGN_OR_RETURN(const int warned, WarnDue());
-    done += moved + settled + updated + warned;
-    if (moved + settled + updated + warned == 0) return done;
+    const int all = moved + settled + updated + swept + warned;
+    done += all;
+    if (all == 0) return done;
     if (loop_.stopping()) return done;
   }
 }

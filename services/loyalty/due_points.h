@@ -48,6 +48,8 @@ class DuePoints {
   absl::StatusOr<int> SettleDue();
   absl::StatusOr<int> WarnDue();
   absl::StatusOr<int> UpdateTiers();
+  // After changes of tiers.
+  absl::StatusOr<int> SweepTiers();
   absl::StatusOr<int> MoveMerged();
 
   const Options options_;

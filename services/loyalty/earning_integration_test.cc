@@ -330,6 +330,75 @@ TEST_F(EarningTest, RefundsLowerWhatWasSpent) {
   ExpectSound();
 }
 
+TEST_F(EarningTest, AnEventThatIsRefundedTwiceStopsCountingOnce) {
+  v1::Program program = Rules();
+  AddTiers(program);
+  program.mutable_tier_scheme()->set_basis(v1::TierScheme::BASIS_EVENT_COUNT);
+  program.mutable_tier_scheme()->set_event_type("review");
+  CLM_ASSERT_OK(Create(program));
+  CLM_ASSERT_OK(Tell(1, {EventOf(10, "review"), EventOf(11, "review"), EventOf(12, "review")}));
+  CLM_ASSERT_OK(Tell(1, {Refund(13, 10), Refund(14, 10)}));
+  EXPECT_EQ(StandingOf(1).value(), 2);
+  ExpectSound();
+}
+
+TEST_F(EarningTest, MembersFollowWhenTiersChange) {
+  v1::Program program = Rules();
+  CLM_ASSERT_OK(Create(program));
+  for (int member = 1; member <= 5; ++member) CLM_ASSERT_OK(Earn(member, 1000));
+  clock_.Advance(absl::Minutes(5));
+  AddTiers(program);
+  program.set_name(kProgram);
+  CLM_ASSERT_OK(Update(program));
+  // Before the programme had tiers nothing counted for them.
+  RunDue();
+  EXPECT_EQ(Count("SELECT count(*) FROM member WHERE tier = 'bronze'"), 5);
+  clock_.Advance(absl::Minutes(5));
+  for (int member = 1; member <= 5; ++member) CLM_ASSERT_OK(Earn(member, 900));
+  EXPECT_EQ(Count("SELECT count(*) FROM member WHERE tier = 'bronze'"), 5);
+  ExpectSound();
+  program.mutable_tier_scheme()->mutable_tiers(1)->set_threshold(900);
+  CLM_ASSERT_OK(Update(program));
+  // By pages, each of which may be the last before a crash.
+  DuePoints paged(
+      {.reader = &node_->reader, .lanes = &node_->lanes, .clock = &clock_, .batch = 2});
+  CLM_ASSERT_OK(paged.RunOnce());
+  EXPECT_EQ(Count("SELECT count(*) FROM member WHERE tier = 'silver'"), 5);
+  EXPECT_EQ(Count("SELECT count(*) FROM tier_sweep"), 0);
+  EXPECT_EQ(BalanceOf(3).active(), 2000);
+  EXPECT_EQ(RunDue(), 0);
+  ExpectSound();
+  // What counts stays.
+  program.mutable_tier_scheme()->set_basis(v1::TierScheme::BASIS_EVENT_COUNT);
+  EXPECT_THAT(Update(program), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(EarningTest, AnAuditFindsWhatIsWrongWithATier) {
+  v1::Program program = Rules();
+  AddTiers(program);
+  CLM_ASSERT_OK(Create(program));
+  CLM_ASSERT_OK(Tell(1, {Purchase(10, 1500'00)}));
+  ExpectSound();
+  const auto finding = [&](const std::string& sql, const std::string& undo) {
+    CLM_EXPECT_OK(pg::AdminExec(database_.admin_dsn, sql));
+    v1::AuditProgramRequest request;
+    request.set_name(kProgram);
+    const auto audit = Do(&Node::ledger, &LedgerHandlers::AuditProgram, request);
+    CLM_EXPECT_OK(audit);
+    std::string all;
+    if (audit.ok()) {
+      for (const auto& one : audit->findings()) absl::StrAppend(&all, one.finding(), "; ");
+    }
+    CLM_EXPECT_OK(pg::AdminExec(database_.admin_dsn, undo));
+    return all;
+  };
+  EXPECT_EQ(finding("UPDATE tier_basis SET value = 1400", "UPDATE tier_basis SET value = 1500"),
+            "tier: what counts of 2026-01-25 is 1400 and should be 1500; ");
+  EXPECT_EQ(finding("UPDATE member SET tier = 'bronze'", "UPDATE member SET tier = 'silver'"),
+            "tier: is 'bronze' and should be 'silver'; ");
+  ExpectSound();
+}
+
 TEST_F(EarningTest, TierByHandStaysUntilItsTime) {
   v1::Program program = Rules();
   AddTiers(program);

@@ -142,8 +142,9 @@ absl::Status RefundIn(LoyaltyWork& work, journal::Recorder& recorder, const Prog
   }
   if (fact.counted > 0 && program.tiers) {
     const bool money = program.tiers->scheme.basis == TierBasis::kMoneySpent;
-    CountForTier(work, program, member, fact.occur_time,
-                 money ? -part : (whole ? -fact.counted : 0));
+    const int64_t uncounted = whole ? fact.counted : (money ? part : 0);
+    CountForTier(work, program, member, fact.occur_time, -uncounted);
+    fact.counted -= uncounted;
   }
   fact.refunded_minor = after;
   work.rules().SaveFact(key, std::move(fact));

@@ -177,6 +177,8 @@ std::optional<absl::Time> FirstWarning(const Program* program, const std::string
 
 absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(FlushPrograms(tx));
+  if (!tier_sweeps_.empty()) next_due_ = clock_->Now();
+  CLM_RETURN_IF_ERROR(SaveTierSweeps(tx, tier_sweeps_));
   CLM_RETURN_IF_ERROR(FlushAliases(tx));
   CLM_RETURN_IF_ERROR(FlushMembers(tx));
   for (const auto& [from, into] : moved_) {

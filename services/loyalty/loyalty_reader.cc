@@ -17,6 +17,8 @@
 #include "services/loyalty/ledger.h"
 #include "services/loyalty/member_tier.h"
 #include "services/loyalty/posting_row.h"
+#include "services/loyalty/program_rows.h"
+#include "services/loyalty/tier_audit.h"
 
 namespace clm::loyalty {
 namespace {
@@ -85,6 +87,12 @@ constexpr pg::Statement kAuditWallets{"loyalty.audit_wallets", R"sql(
   WHERE t.tenant_id = $1::text AND t.program_id = $2::text
     AND ($3::uuid IS NULL OR (t.contact_id, t.wallet_id) > ($3::uuid, $4::text))
   ORDER BY t.contact_id, t.wallet_id LIMIT $5::int)sql"};
+
+constexpr pg::Statement kAuditMembers{"loyalty.audit_members", R"sql(
+  SELECT m.contact_id FROM member m
+  WHERE m.tenant_id = $1::text AND m.program_id = $2::text AND m.merged_into IS NULL
+    AND NOT m.erased AND ($3::uuid IS NULL OR m.contact_id > $3::uuid)
+  ORDER BY m.contact_id LIMIT $4::int)sql"};
 
 constexpr pg::Statement kMergedInto{"loyalty.merged_into", R"sql(
   SELECT m.contact_id FROM member m
@@ -454,11 +462,44 @@ class ProgramAudit {
         // Of who was merged the points are the survivor's, and audited there.
         if (!page[i].OptUuid(2)) CLM_RETURN_IF_ERROR(AuditWallet(*last));
       }
-      if (page.size() < kAuditPage) return response_;
+      if (page.size() < kAuditPage) break;
     }
+    CLM_RETURN_IF_ERROR(AuditTiers());
+    return response_;
   }
 
  private:
+  absl::Status AuditTiers() {
+    CLM_ASSIGN_OR_RETURN(const std::vector<Program> programs, LoadPrograms(tx_, {key_}));
+    if (programs.empty() || !programs[0].tiers) return absl::OkStatus();
+    CLM_ASSIGN_OR_RETURN(const bool sweeping, IsSweeping(tx_, key_));
+    std::optional<Uuid> last;
+    for (;;) {
+      pg::Args args;
+      args.Add(key_.tenant).Add(key_.program).Add(last).Add(kAuditPage);
+      CLM_ASSIGN_OR_RETURN(const pg::Result page, tx_.Exec(kAuditMembers, args));
+      for (int i = 0; i < page.size(); ++i) {
+        last = page[i].Uuid(0);
+        const MemberKey member{key_.tenant, key_.program, *last};
+        CLM_ASSIGN_OR_RETURN(const std::vector<Uuid> merged, MergedInto(*last));
+        CLM_ASSIGN_OR_RETURN(const std::vector<std::string> findings,
+                             AuditTier(tx_, *clock_, programs[0], member, merged, sweeping));
+        response_.set_tiers(response_.tiers() + 1);
+        for (const std::string& finding : findings) Tell(member, "", finding);
+      }
+      if (page.size() < kAuditPage) return absl::OkStatus();
+    }
+  }
+
+  absl::StatusOr<std::vector<Uuid>> MergedInto(const Uuid& contact) {
+    pg::Args args;
+    args.Add(key_.tenant).Add(key_.program).Add(contact);
+    CLM_ASSIGN_OR_RETURN(const pg::Result aliases, tx_.Exec(kMergedInto, args));
+    std::vector<Uuid> merged;
+    for (int i = 0; i < aliases.size(); ++i) merged.push_back(aliases[i].Uuid(0));
+    return merged;
+  }
+
   absl::Status AuditWallet(const WalletKey& key) {
     LoyaltyWork work(clock_, nullptr);
     work.NeedWholeWallet(key);
@@ -472,15 +513,13 @@ class ProgramAudit {
       const Lot lot = ReadLot(lots[i], 0);
       wallet.lots.emplace(lot.id, lot);
     }
-    pg::Args member;
-    member.Add(key.tenant).Add(key.program).Add(key.member);
-    CLM_ASSIGN_OR_RETURN(const pg::Result aliases, tx_.Exec(kMergedInto, member));
-    std::vector<Uuid> merged;
-    for (int i = 0; i < aliases.size(); ++i) merged.push_back(aliases[i].Uuid(0));
+    CLM_ASSIGN_OR_RETURN(const std::vector<Uuid> merged, MergedInto(key.member));
     CLM_ASSIGN_OR_RETURN(const std::vector<Posting> postings, PostingsOf(key, merged));
     response_.set_wallets(response_.wallets() + 1);
     response_.set_postings(response_.postings() + static_cast<int64_t>(postings.size()));
-    for (const std::string& finding : Audit(wallet, merged, postings)) Tell(key, finding);
+    for (const std::string& finding : Audit(wallet, merged, postings)) {
+      Tell(MemberOf(key), key.wallet, finding);
+    }
     return absl::OkStatus();
   }
 
@@ -501,17 +540,17 @@ class ProgramAudit {
     }
     for (const auto& [contact, of] : numbers) {
       if (of.first == of.second) continue;
-      Tell(key,
+      Tell(MemberOf(key), key.wallet,
            absl::StrCat("there are ", of.first, " postings, and the last is number ", of.second));
     }
     return postings;
   }
 
-  void Tell(const WalletKey& key, const std::string& what) {
+  void Tell(const MemberKey& member, const std::string& wallet, const std::string& what) {
     if (response_.findings_size() >= kMaxFindings) return;
     v1::AuditProgramResponse::Finding* finding = response_.add_findings();
-    finding->set_member(NameOf(MemberKey{key.tenant, key.program, key.member}));
-    finding->set_wallet(key.wallet);
+    finding->set_member(NameOf(member));
+    finding->set_wallet(wallet);
     finding->set_finding(what);
   }
 
@@ -534,6 +573,16 @@ absl::StatusOr<v1::AuditProgramResponse> LoyaltyReader::AuditProgram(const Progr
       },
       /*repeatable=*/true));
   return response;
+}
+
+absl::StatusOr<std::optional<TierSweep>> LoyaltyReader::NextTierSweep(int limit) {
+  std::optional<TierSweep> sweep;
+  CLM_RETURN_IF_ERROR(pool_.Read({pg::Scope::Suite(), absl::Now() + absl::Seconds(30)},
+                                 [&](pg::Tx& tx) -> absl::Status {
+                                   CLM_ASSIGN_OR_RETURN(sweep, loyalty::NextTierSweep(tx, limit));
+                                   return absl::OkStatus();
+                                 }));
+  return sweep;
 }
 
 absl::StatusOr<std::vector<WalletKey>> LoyaltyReader::Due(absl::Time now, int limit) {
@@ -604,9 +653,10 @@ absl::StatusOr<absl::Time> LoyaltyReader::NextDue() {
 }
 
 std::vector<const pg::Statement*> LoyaltyReaderStatements() {
-  return {&kGetProgram,  &kPrograms,     &kMembers,    &kNextExpiry, &kGetPosting,    &kPostings,
-          &kOutstanding, &kAuditWallets, &kMergedInto, &kAuditLots,  &kAuditPostings, &kDue,
-          &kDueWarnings, &kDueTiers,     &kToMove,     &kNextDue,    &kByKey};
+  return {&kGetProgram, &kPrograms,      &kMembers,      &kNextExpiry,   &kGetPosting,
+          &kPostings,   &kOutstanding,   &kAuditWallets, &kAuditMembers, &kMergedInto,
+          &kAuditLots,  &kAuditPostings, &kDue,          &kDueWarnings,  &kDueTiers,
+          &kToMove,     &kNextDue,       &kByKey};
 }
 
 }  // namespace clm::loyalty

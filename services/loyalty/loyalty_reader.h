@@ -73,10 +73,12 @@ class LoyaltyReader {
 
   // Wallets in which something is due by `now`, those first that have waited longest.
   absl::StatusOr<std::vector<WalletKey>> Due(absl::Time now, int limit);
-  // Members whose tier is to be looked at by `now`, likewise.
   // The wallets of up to `limit` lots of which a warning is due.
   absl::StatusOr<std::vector<DueWarning>> DueWarnings(absl::Time now, int limit);
+  // Members whose tier is to be looked at by `now`, likewise.
   absl::StatusOr<std::vector<MemberKey>> DueTiers(absl::Time now, int limit);
+  // Up to `limit` members of a programme whose tiers were changed; nullopt: there is none.
+  absl::StatusOr<std::optional<TierSweep>> NextTierSweep(int limit);
   // Contacts, and whom they were merged into, whose points have not followed yet.
   absl::StatusOr<std::vector<std::pair<EntityKey, Uuid>>> ToMove(int limit);
   // When the next thing is due; InfiniteFuture: never.

@@ -171,6 +171,17 @@ void LoyaltyWork::SaveProgram(const Program& program) {
   Put(programs_, ProgramKey{program.tenant, program.id}, ProgramSlot{program, true});
 }
 
+void LoyaltyWork::StartTierSweep(const ProgramKey& key, int64_t version) {
+  tier_sweeps_.push_back({key, version, TierSweepStep::Kind::kStart, std::nullopt});
+  undo_.emplace_back([this] { tier_sweeps_.pop_back(); });
+}
+
+void LoyaltyWork::AdvanceTierSweep(const ProgramKey& key, int64_t version,
+                                   std::optional<Uuid> after) {
+  tier_sweeps_.push_back({key, version, TierSweepStep::Kind::kAdvance, after});
+  undo_.emplace_back([this] { tier_sweeps_.pop_back(); });
+}
+
 void LoyaltyWork::SaveMember(const MemberKey& key, const Member& member) {
   Put(members_, key, MemberSlot{member, true});
 }
@@ -284,6 +295,8 @@ std::vector<const pg::Statement*> LoyaltyWorkStatements() {
   statements.insert(statements.end(), of_referrals.begin(), of_referrals.end());
   const std::vector<const pg::Statement*> of_orders = OrderWorkStatements();
   statements.insert(statements.end(), of_orders.begin(), of_orders.end());
+  const std::vector<const pg::Statement*> of_sweeps = TierSweepStatements();
+  statements.insert(statements.end(), of_sweeps.begin(), of_sweeps.end());
   const std::vector<const pg::Statement*> of_programs = ProgramRowsStatements();
   statements.insert(statements.end(), of_programs.begin(), of_programs.end());
   return statements;

@@ -30,6 +30,7 @@
 #include "services/loyalty/program.h"
 #include "services/loyalty/referral_work.h"
 #include "services/loyalty/rule_work.h"
+#include "services/loyalty/tier_sweep.h"
 #include "services/loyalty/wallet.h"
 
 namespace clm::loyalty {
@@ -183,6 +184,10 @@ class LoyaltyWork : public journal::Work {
 
   // ---- Staging.
   void SaveProgram(const Program& program);
+  // All members are to be looked at: the tiers are others from this version of the programme on.
+  void StartTierSweep(const ProgramKey& key, int64_t version);
+  // Those up to `after` have been; without one, all. Nothing when a later version has begun.
+  void AdvanceTierSweep(const ProgramKey& key, int64_t version, std::optional<Uuid> after);
   void SaveMember(const MemberKey& key, const Member& member);
   // To be changed by the rules, and then posted.
   Wallet& Change(const WalletKey& key);
@@ -326,6 +331,7 @@ class LoyaltyWork : public journal::Work {
   std::map<WalletKey, std::map<Uuid, absl::Time>> due_warnings_;  // InfiniteFuture: not loaded.
   std::vector<std::tuple<WalletKey, Uuid, absl::Time>> warnings_;
   std::vector<StoredPosting> postings_;
+  std::vector<TierSweepStep> tier_sweeps_;
   std::vector<MemberKey> forgotten_;
   std::vector<EntityKey> without_coupons_;
   std::vector<std::pair<WalletKey, WalletKey>> moved_;

@@ -238,6 +238,14 @@ absl::Status MoveTier(LoyaltyWork& work, journal::Recorder& recorder, const Memb
   return UpdateTier(work, recorder, into, recorder.now());
 }
 
+absl::StatusOr<TierChange> NextTierChange(const Program& program, const Member& member,
+                                          const TierBasisSums& sums, int64_t active,
+                                          absl::Time now) {
+  Member copy = member;
+  CLM_ASSIGN_OR_RETURN(Step step, Advance(program, copy, sums, active, now));
+  return std::move(step.change);
+}
+
 std::string TierOf(const ProgramTiers& tiers, const TierState& state) {
   std::string highest;
   for (const Tier& tier : tiers.scheme.tiers) {

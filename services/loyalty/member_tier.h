@@ -27,6 +27,12 @@ void CountForTier(LoyaltyWork& work, const Program& program, const MemberKey& ke
 absl::Status UpdateTier(LoyaltyWork& work, journal::Recorder& recorder, const MemberKey& key,
                         absl::Time now);
 
+// What happens first when the tier is looked at at `now`, by what is kept of the member. `program`
+// has tiers.
+absl::StatusOr<TierChange> NextTierChange(const Program& program, const Member& member,
+                                          const TierBasisSums& sums, int64_t active,
+                                          absl::Time now);
+
 // The tier that the member is in, by the programme's rules or by hand; empty: none. Nothing of it
 // is due.
 std::string TierOf(const ProgramTiers& tiers, const TierState& state);

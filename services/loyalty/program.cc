@@ -101,6 +101,30 @@ absl::Status ValidateProgram(const Program& program) {
   return errors.ToStatus();
 }
 
+namespace {
+
+// What members have collected so far is of this kind, and cannot be added to another.
+absl::Status CheckWhatCounts(const Program& before, const Program& after) {
+  const auto must_stay = [](absl::string_view field) {
+    return error::InvalidField(
+        absl::StrCat("program.tier_scheme.", field),
+        "must stay: members have collected by it; a new programme may differ");
+  };
+  const TierScheme& was = before.tiers->scheme;
+  const TierScheme& is = after.tiers->scheme;
+  if (is.basis != was.basis) return must_stay("basis");
+  if (is.currency != was.currency) return must_stay("currency");
+  if (after.tiers->event_type != before.tiers->event_type) {
+    return must_stay(before.tiers->event_type.empty() || after.tiers->event_type.empty()
+                         ? "for_orders"
+                         : "event_type");
+  }
+  if (TierWallet(after).id != TierWallet(before).id) return must_stay("wallet");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::Status CheckUpdate(const Program& before, const Program& after) {
   if (before.referrals && !after.referrals) {
     return error::InvalidField("program.referral_terms",
@@ -127,7 +151,7 @@ absl::Status CheckUpdate(const Program& before, const Program& after) {
     return error::InvalidField("program.tier_scheme.tiers",
                                absl::StrCat("'", tier.id, "' must stay: members may be in it"));
   }
-  return absl::OkStatus();
+  return CheckWhatCounts(before, after);
 }
 
 absl::StatusOr<const WalletTerms*> FindWallet(const Program& program, absl::string_view id) {

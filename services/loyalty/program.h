@@ -56,6 +56,8 @@ struct ProgramTiers {
   std::string event_type = "purchase";
   std::string wallet;                 // Empty: the first.
   std::vector<int64_t> entry_points;  // For each tier.
+  // Since when points count for them. Absent: not known.
+  std::optional<absl::Time> start_time;
   friend bool operator==(const ProgramTiers&, const ProgramTiers&) = default;
 };
 
@@ -80,7 +82,8 @@ struct Program {
 absl::Status ValidateProgram(const Program& program);
 
 // Whether `after` may take the place of `before`: wallets and tiers stay, for people are in them,
-// with tiers the time zone, and that there are referrals and what their purchases are.
+// with tiers the time zone and what counts for them, and that there are referrals and what their
+// purchases are.
 absl::Status CheckUpdate(const Program& before, const Program& after);
 
 // The wallet with that id, or the first one for an empty id. INVALID_ARGUMENT on `wallet`

@@ -80,6 +80,7 @@ void ProgramHandlers::CreateProgram(const rpc::Call& call, const v1::CreateProgr
         }
         Program created = program;
         created.create_time = created.update_time = recorder.now();
+        if (created.tiers) created.tiers->start_time = created.create_time;
         created.version = 1;
         return Save(work, recorder, created);
       },
@@ -133,12 +134,16 @@ void ProgramHandlers::UpdateProgram(const rpc::Call& call, const v1::UpdateProgr
         next.create_time = before->create_time;
         next.update_time = before->update_time;
         next.version = before->version;
+        if (next.tiers) {
+          next.tiers->start_time = before->tiers ? before->tiers->start_time : recorder.now();
+        }
         errors.AddStatus("", ValidateProgram(next));
         CLM_RETURN_IF_ERROR(errors.ToStatus());
         CLM_RETURN_IF_ERROR(CheckUpdate(*before, next));
         if (next == *before) return ToProto(next).SerializeAsString();
         ++next.version;
         next.update_time = recorder.now();
+        if (next.tiers && next.tiers != before->tiers) work.StartTierSweep(key, next.version);
         return Save(work, recorder, next);
       },
       std::move(reply));

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "libs/base/time_proto.h"
 namespace clm::loyalty {
 namespace {
 
@@ -104,6 +105,7 @@ ProgramTiers FromProto(const v1::TierScheme& wire) {
   scheme.after_days = Or(wire.after_days(), scheme.after_days);
   scheme.grace_days = wire.grace_days();
   scheme.warn_days = wire.warn_days();
+  if (wire.has_start_time()) out.start_time = clm::FromProto(wire.start_time());
   return out;
 }
 
@@ -134,6 +136,7 @@ v1::TierScheme ToProto(const ProgramTiers& in) {
   wire.set_after_days(scheme.after_days);
   wire.set_grace_days(scheme.grace_days);
   wire.set_warn_days(scheme.warn_days);
+  if (in.start_time) clm::ToProto(*in.start_time, wire.mutable_start_time());
   return wire;
 }
 

@@ -41,7 +41,8 @@ constexpr pg::Statement kSaveFacts{"loyalty.save_facts", R"sql(
          unnest($5::timestamptz[]), unnest($6::bigint[]), unnest($7::bigint[]),
          unnest($8::bigint[]), unnest($9::text[])::text[], unnest($10::text[])::text[],
          unnest($11::text[])::bigint[], unnest($12::text[])::uuid[], unnest($13::text[])::bigint[]
-  ON CONFLICT (tenant_id, program_id, id) DO UPDATE SET refunded_minor = excluded.refunded_minor
+  ON CONFLICT (tenant_id, program_id, id) DO UPDATE
+    SET counted = excluded.counted, refunded_minor = excluded.refunded_minor
 )sql"};
 
 constexpr pg::Statement kAddCounts{"loyalty.add_counts", R"sql(

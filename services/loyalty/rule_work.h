@@ -43,7 +43,7 @@ struct Fact {
   Uuid contact;  // As it was then.
   absl::Time occur_time;
   int64_t amount_minor = 0;
-  int64_t counted = 0;  // For the tier, as long as nothing was refunded.
+  int64_t counted = 0;  // For the tier, net of what was refunded.
   int64_t refunded_minor = 0;
   std::vector<RuleEarning> earnings;
 };

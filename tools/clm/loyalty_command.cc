@@ -196,8 +196,10 @@ absl::Status Audit(Cli& cli, const Flags& flags) {
   loyalty::v1::AuditProgramRequest request;
   CLM_ASSIGN_OR_RETURN(*request.mutable_name(), ProgramName(cli, flags.program));
   CLM_ASSIGN_OR_RETURN(const auto audit, cli.Call(&LedgerStub::AuditProgram, request, kReport));
-  const std::string sums = absl::StrCat(terminal::CountText(audit.wallets()), " wallets, ",
-                                        terminal::CountText(audit.postings()), " postings");
+  const std::string sums = absl::StrCat(
+      terminal::CountText(audit.wallets()), " wallets, ", terminal::CountText(audit.postings()),
+      " postings", audit.tiers() == 0 ? "" : ", ",
+      audit.tiers() == 0 ? "" : absl::StrCat(terminal::CountText(audit.tiers()), " tiers"));
   CLM_RETURN_IF_ERROR(cli.PrintReport(audit, [&] {
     terminal::Table table({{"name", "MEMBER"}, {"wallet"}, {"finding"}});
     table.set_empty_text(absl::StrCat("sound: ", sums));
