@@ -54,6 +54,8 @@ void LedgerHandlers::EarnPoints(const rpc::Call& call, const v1::EarnPointsReque
   if (!terms.ok()) return reply(terms.status());
   const auto external = ExternalOf(call, *member, PostingKind::kEarn, request);
   if (!external.ok()) return reply(external.status());
+  const auto velocity = VelocityUseOf(parts_.secret, *member, VelocityOperation::kEarn, request);
+  if (!velocity.ok()) return reply(velocity.status());
   const auto rehearsal = RehearsalOf(call, request);
   if (!rehearsal.ok()) return reply(rehearsal.status());
   WalletRequest<v1::PostingResponse> earn;
@@ -62,6 +64,7 @@ void LedgerHandlers::EarnPoints(const rpc::Call& call, const v1::EarnPointsReque
   earn.wallet = request.wallet();
   earn.admit = Admit::kNewcomers;
   earn.external = *external;
+  earn.velocity = *velocity;
   earn.rehearsal = *rehearsal;
   earn.apply = [call, request, terms = *terms](LoyaltyWork&, WalletSession& session) {
     return EarnIn(session, call, request, terms);
@@ -177,10 +180,11 @@ struct EarnItem {
   MemberKey member;
   EarnTerms terms;
   External external;
+  VelocityUse velocity;
 };
 
-EarnItem ItemOf(const rpc::Call& call, const ProgramKey& program, const v1::EarnPointsRequest& wire,
-                const std::string& prefix) {
+EarnItem ItemOf(const rpc::Call& call, const std::string& secret, const ProgramKey& program,
+                const v1::EarnPointsRequest& wire, const std::string& prefix) {
   EarnItem item{.request = wire};
   error::FieldErrors errors;
   if (!wire.request_id().empty()) errors.Add(prefix + "request_id", "is for EarnPoints only");
@@ -198,6 +202,9 @@ EarnItem ItemOf(const rpc::Call& call, const ProgramKey& program, const v1::Earn
   const auto external = ExternalOf(call, item.member, PostingKind::kEarn, wire);
   errors.AddStatus(prefix, external.status());
   if (external.ok()) item.external = *external;
+  const auto velocity = VelocityUseOf(secret, item.member, VelocityOperation::kEarn, wire);
+  errors.AddStatus(prefix.substr(0, prefix.size() - 1), velocity.status());
+  if (velocity.ok()) item.velocity = *velocity;
   item.status = errors.ToStatus();
   return item;
 }
@@ -211,7 +218,14 @@ absl::StatusOr<v1::PostingResponse> EarnItemNow(const rpc::Call& call, const Ear
     CLM_ASSIGN_OR_RETURN(
         WalletSession session,
         WalletSession::Open(work, recorder, item.member, item.request.wallet(), Admit::kNewcomers));
+    CLM_RETURN_IF_ERROR(
+        CheckVelocity(work, session.program(), item.member, item.velocity, session.now()));
     Earned earned = EarnIn(session, call, item.request, item.terms);
+    // One that fails does not undo the others, and must not count.
+    if (earned.ok()) {
+      CLM_RETURN_IF_ERROR(
+          CountVelocity(work, session.program(), item.member, item.velocity, session.now()));
+    }
     // What was due has happened, whatever became of the item.
     CLM_RETURN_IF_ERROR(session.Record());
     return earned;
@@ -229,9 +243,11 @@ void LedgerHandlers::BatchEarnPoints(const rpc::Call& call,
   journal::MutationInfo info = journal::InfoFor(call, program->tenant, request);
   info.weight = std::max(1, request.requests_size());
   for (int i = 0; i < request.requests_size(); ++i) {
-    const EarnItem& item = items->emplace_back(
-        ItemOf(call, *program, request.requests(i), absl::StrCat("requests[", i, "].")));
-    if (item.status.ok()) info.shards.set(ShardOf(item.member.tenant, item.member.contact));
+    const EarnItem& item = items->emplace_back(ItemOf(
+        call, parts_.secret, *program, request.requests(i), absl::StrCat("requests[", i, "].")));
+    if (!item.status.ok()) continue;
+    info.shards.set(ShardOf(item.member.tenant, item.member.contact));
+    AddShards(item.member, item.velocity, info.shards);
   }
   if (info.shards.none()) info.shards.set(ShardOf(program->tenant, NameOf(*program)));
   journal::Mutate<LoyaltyWork>(
@@ -242,6 +258,7 @@ void LedgerHandlers::BatchEarnPoints(const rpc::Call& call,
           DeclareMember(work, item.member);
           work.NeedWallet(WalletOf(item.member, item.request.wallet()));
           if (item.external.key) work.NeedExternal(*item.external.key);
+          NeedVelocity(work, item.member, item.velocity);
         }
       },
       [call, items](LoyaltyWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {

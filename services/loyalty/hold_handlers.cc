@@ -21,6 +21,8 @@ void LedgerHandlers::HoldPoints(const rpc::Call& call, const v1::HoldPointsReque
   if (!member.ok()) return reply(member.status());
   const auto external = ExternalOf(call, *member, PostingKind::kHold, request);
   if (!external.ok()) return reply(external.status());
+  const auto velocity = VelocityUseOf(parts_.secret, *member, VelocityOperation::kSpend, request);
+  if (!velocity.ok()) return reply(velocity.status());
   std::optional<DurationSpec> duration;
   if (!request.duration().empty()) {
     const auto parsed = ParseDurationSpec("duration", request.duration());
@@ -33,6 +35,7 @@ void LedgerHandlers::HoldPoints(const rpc::Call& call, const v1::HoldPointsReque
   place.wallet = request.wallet();
   place.spend = request.amount();
   place.external = *external;
+  place.velocity = *velocity;
   place.apply = [call, request, duration](
                     LoyaltyWork& work,
                     WalletSession& session) -> absl::StatusOr<Made<v1::HoldResponse>> {

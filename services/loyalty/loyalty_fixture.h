@@ -45,7 +45,7 @@ struct Node {
         programs(Parts()),
         ledger(Parts()) {}
 
-  LoyaltyParts Parts() { return {.lanes = &lanes, .reader = &reader, .tokens = &tokens}; }
+  LoyaltyParts Parts() { return {.lanes = &lanes, .reader = &reader, .tokens = &tokens, .secret = "secret"}; }
 
   std::unique_ptr<pg::Pool> pool;
   PageTokens tokens{"secret"};

@@ -233,6 +233,8 @@ absl::Status LoyaltyWork::Load(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(LoadMembers(tx));
   CLM_RETURN_IF_ERROR(referrals_.Load(tx, clock_->Now(),
                                       [this](const ProgramKey& key) { return FindProgram(key); }));
+  CLM_RETURN_IF_ERROR(
+      velocity_.Load(tx, [this](const ProgramKey& key) { return FindProgram(key); }));
   CLM_RETURN_IF_ERROR(rules_.LoadCounts(tx));
   CLM_RETURN_IF_ERROR(rules_.LoadBasis(tx));
   CLM_RETURN_IF_ERROR(LoadAliases(tx));

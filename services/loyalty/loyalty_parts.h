@@ -2,6 +2,8 @@
 #ifndef CLM_SERVICES_LOYALTY_LOYALTY_PARTS_H_
 #define CLM_SERVICES_LOYALTY_LOYALTY_PARTS_H_
 
+#include <string>
+
 #include "libs/base/clock.h"
 #include "libs/base/page_token.h"
 #include "libs/journal/lanes.h"
@@ -14,6 +16,8 @@ struct LoyaltyParts {
   journal::Lanes* lanes = nullptr;
   LoyaltyReader* reader = nullptr;
   const PageTokens* tokens = nullptr;
+  // Keys the hashes of identifiers.
+  std::string secret;
 };
 
 }  // namespace clm::loyalty

@@ -180,6 +180,13 @@ Program FromProto(const v1::Program& program, error::FieldErrors& errors) {
   if (program.has_referral_terms()) {
     out.referrals = FromProto("program.referral_terms", program.referral_terms(), errors);
   }
+  for (int i = 0; i < program.velocity_limits_size(); ++i) {
+    const v1::VelocityLimit& limit = program.velocity_limits(i);
+    if (limit.operation() == v1::VelocityLimit::OPERATION_UNSPECIFIED) {
+      errors.Add(absl::StrCat("program.velocity_limits[", i, "].operation"), "is required");
+    }
+    out.velocity_limits.push_back(FromProto(limit));
+  }
   return out;
 }
 
@@ -208,6 +215,9 @@ v1::Program ToProto(const Program& program) {
   for (const ProgramRule& rule : program.earn_rules) *out.add_earn_rules() = ToProto(rule);
   if (program.tiers) *out.mutable_tier_scheme() = ToProto(*program.tiers);
   if (program.referrals) *out.mutable_referral_terms() = ToProto(*program.referrals);
+  for (const VelocityLimit& limit : program.velocity_limits) {
+    *out.add_velocity_limits() = ToProto(limit);
+  }
   clm::ToProto(program.create_time, out.mutable_create_time());
   clm::ToProto(program.update_time, out.mutable_update_time());
   out.set_etag(Etag(program.version));

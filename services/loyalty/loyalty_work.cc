@@ -248,6 +248,7 @@ void LoyaltyWork::Keep() {
   rules_.Keep();
   referrals_.Keep();
   orders_.Keep();
+  velocity_.Keep();
   undo_.clear();
   changing_.clear();
 }
@@ -257,6 +258,7 @@ void LoyaltyWork::Discard() {
   rules_.Discard();
   referrals_.Discard();
   orders_.Discard();
+  velocity_.Discard();
   Keep();
 }
 
@@ -297,6 +299,8 @@ std::vector<const pg::Statement*> LoyaltyWorkStatements() {
   statements.insert(statements.end(), of_orders.begin(), of_orders.end());
   const std::vector<const pg::Statement*> of_sweeps = TierSweepStatements();
   statements.insert(statements.end(), of_sweeps.begin(), of_sweeps.end());
+  const std::vector<const pg::Statement*> of_velocity = VelocityWorkStatements();
+  statements.insert(statements.end(), of_velocity.begin(), of_velocity.end());
   const std::vector<const pg::Statement*> of_programs = ProgramRowsStatements();
   statements.insert(statements.end(), of_programs.begin(), of_programs.end());
   return statements;

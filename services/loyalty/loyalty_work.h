@@ -31,6 +31,7 @@
 #include "services/loyalty/referral_work.h"
 #include "services/loyalty/rule_work.h"
 #include "services/loyalty/tier_sweep.h"
+#include "services/loyalty/velocity_work.h"
 #include "services/loyalty/wallet.h"
 
 namespace clm::loyalty {
@@ -217,6 +218,10 @@ class LoyaltyWork : public journal::Work {
   RuleWork& rules() { return rules_; }
   const RuleWork& rules() const { return rules_; }
 
+  // What velocity limits have counted.
+  VelocityWork& velocity() { return velocity_; }
+  const VelocityWork& velocity() const { return velocity_; }
+
   // To be needed before Load, or by NeedEvent.
   ReferralWork& referrals() { return referrals_; }
   const ReferralWork& referrals() const { return referrals_; }
@@ -309,6 +314,7 @@ class LoyaltyWork : public journal::Work {
   RuleWork rules_;
   ReferralWork referrals_;
   OrderWork orders_;
+  VelocityWork velocity_;
   std::vector<std::pair<std::string, std::function<void(LoyaltyWork&)>>> tenants_;
   absl::flat_hash_map<std::string, std::vector<Program>> tenant_programs_;
   std::vector<NeededEvent> events_;

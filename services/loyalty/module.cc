@@ -119,6 +119,7 @@ class LoyaltyModule : public app::Module {
     parts.lanes = lanes_.get();
     parts.reader = reader_.get();
     parts.tokens = tokens_.get();
+    parts.secret = runtime.secret();
     programs_ = std::make_unique<ProgramHandlers>(parts);
     ledger_ = std::make_unique<LedgerHandlers>(parts);
     coupons_ = std::make_unique<CouponModulePart>(

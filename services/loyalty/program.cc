@@ -67,6 +67,20 @@ void CheckTiers(const Program& program, error::FieldErrors& errors) {
   }
 }
 
+void CheckVelocity(const Program& program, error::FieldErrors& errors) {
+  std::set<absl::string_view> ids;
+  for (size_t i = 0; i < program.velocity_limits.size(); ++i) {
+    const VelocityLimit& limit = program.velocity_limits[i];
+    const std::string path = absl::StrCat("program.velocity_limits[", i, "]");
+    if (!ids.insert(limit.id).second) {
+      errors.Add(path + ".id", absl::StrCat("'", limit.id, "' is there twice"));
+    }
+    if (limit.max_requests == 0 && limit.max_points == 0) {
+      errors.Add(path + ".max_requests", "or max_points is required");
+    }
+  }
+}
+
 }  // namespace
 
 absl::Status ValidateProgram(const Program& program) {
@@ -92,6 +106,7 @@ absl::Status ValidateProgram(const Program& program) {
   }
   CheckRules(program, errors);
   CheckTiers(program, errors);
+  CheckVelocity(program, errors);
   if (program.referrals) {
     errors.AddStatus("program.referral_terms", ValidateReferralTerms(*program.referrals));
     if (!FindWallet(program, program.referrals->wallet).ok()) {

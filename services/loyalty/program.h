@@ -18,6 +18,7 @@
 #include "services/loyalty/points_time.h"
 #include "services/loyalty/referrals.h"
 #include "services/loyalty/tiers.h"
+#include "services/loyalty/velocity.h"
 #include "services/loyalty/wallet.h"
 
 namespace clm::loyalty {
@@ -72,6 +73,7 @@ struct Program {
   std::vector<ProgramRule> earn_rules;
   std::optional<ProgramTiers> tiers;
   std::optional<ReferralTerms> referrals;
+  std::vector<VelocityLimit> velocity_limits;
   absl::Time create_time;
   absl::Time update_time;
   int64_t version = 0;

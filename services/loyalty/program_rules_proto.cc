@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "libs/base/time_proto.h"
+
 namespace clm::loyalty {
 namespace {
 
@@ -137,6 +138,28 @@ v1::TierScheme ToProto(const ProgramTiers& in) {
   wire.set_grace_days(scheme.grace_days);
   wire.set_warn_days(scheme.warn_days);
   if (in.start_time) clm::ToProto(*in.start_time, wire.mutable_start_time());
+  return wire;
+}
+
+VelocityLimit FromProto(const v1::VelocityLimit& wire) {
+  VelocityLimit out;
+  out.id = wire.id();
+  if (wire.operation() != 0) out.operation = static_cast<VelocityOperation>(wire.operation());
+  if (wire.subject() != 0) out.subject = static_cast<VelocitySubject>(wire.subject());
+  out.period = FromWire(wire.period(), EarnCap::Period::kLifetime);
+  out.max_requests = wire.max_requests();
+  out.max_points = wire.max_points();
+  return out;
+}
+
+v1::VelocityLimit ToProto(const VelocityLimit& in) {
+  v1::VelocityLimit wire;
+  wire.set_id(in.id);
+  wire.set_operation(static_cast<v1::VelocityLimit::Operation>(in.operation));
+  wire.set_subject(static_cast<v1::VelocityLimit::Subject>(in.subject));
+  wire.set_period(ToWire<v1::EarnCap::Period>(in.period));
+  wire.set_max_requests(in.max_requests);
+  wire.set_max_points(in.max_points);
   return wire;
 }
 

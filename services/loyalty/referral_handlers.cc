@@ -1,17 +1,13 @@
 #include "services/loyalty/referral_handlers.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "clm/loyalty/v1/referral_event.pb.h"
 #include "libs/base/error.h"
@@ -21,6 +17,7 @@
 #include "libs/journal/mutate.h"
 #include "services/loyalty/codes.h"
 #include "services/loyalty/coupon_proto.h"
+#include "services/loyalty/identifier_hash.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/member_mutation.h"
 #include "services/loyalty/referral_changes.h"
@@ -32,44 +29,20 @@ namespace {
 
 // Codes that are made beyond the one that is needed: some may be taken.
 constexpr int kCandidates = 4;
-constexpr size_t kHashBytes = 16;
 
 int ShardOfReferralCodes(const ProgramKey& key) {
   return ShardOf(key.tenant, absl::string_view(absl::StrCat(NameOf(key), "/referralCodes")));
 }
 
-int ShardOfHash(const ProgramKey& key, const std::string& hash) {
-  return ShardOf(key.tenant, absl::string_view(absl::StrCat(NameOf(key), "/identifiers/", hash)));
-}
-
-using Identifiers = google::protobuf::RepeatedPtrField<v1::ReferralIdentifier>;
-
-// Without duplicates.
-absl::StatusOr<std::vector<std::string>> HashesOf(const std::string& secret,
-                                                  const ProgramKey& program,
-                                                  const Identifiers& identifiers) {
-  std::set<std::string> hashes;
-  error::FieldErrors errors;
-  for (int i = 0; i < identifiers.size(); ++i) {
-    const std::string value =
-        absl::AsciiStrToLower(absl::StripAsciiWhitespace(identifiers[i].value()));
-    if (value.empty() || identifiers[i].kind() == v1::ReferralIdentifier::KIND_UNSPECIFIED) {
-      errors.Add(absl::StrCat("identifiers[", i, "]"), "must have a kind and a value");
-      continue;
-    }
-    const std::string text = absl::StrCat("referral\n", program.tenant, "\n", program.program, "\n",
-                                          static_cast<int>(identifiers[i].kind()), "\n", value);
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-    if (HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-             reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest,
-             &size) == nullptr) {
-      std::abort();
-    }
-    hashes.insert(std::string(reinterpret_cast<const char*>(digest), kHashBytes));
-  }
-  CLM_RETURN_IF_ERROR(errors.ToStatus());
-  return std::vector<std::string>(hashes.begin(), hashes.end());
+// Whatever they are.
+absl::StatusOr<std::vector<std::string>> HashesOf(
+    const std::string& secret, const ProgramKey& program,
+    const google::protobuf::RepeatedPtrField<v1::ReferralIdentifier>& identifiers) {
+  CLM_ASSIGN_OR_RETURN(std::vector<HashedIdentifier> hashed,
+                       HashIdentifiers(secret, program, identifiers));
+  std::vector<std::string> hashes;
+  for (HashedIdentifier& one : hashed) hashes.push_back(std::move(one.hash));
+  return hashes;
 }
 
 void CheckProgram(absl::string_view field, const ProgramKey& program, const MemberKey& member,
@@ -271,7 +244,7 @@ void RunClaim(journal::Lanes& lanes, Claim claim, rpc::Reply<v1::Referral> reply
     info.shards.set(ShardOf(key->tenant, key->contact));
   }
   for (const std::string& hash : shared->hashes) {
-    info.shards.set(ShardOfHash(shared->program(), hash));
+    info.shards.set(ShardOfIdentifier(shared->program(), hash));
   }
   info.aggregate = shared->who.contact;
   lanes.Submit(std::make_unique<journal::MutationOf<LoyaltyWork>>(

@@ -60,6 +60,8 @@ void LedgerHandlers::RedeemPoints(const rpc::Call& call, const v1::RedeemPointsR
   if (!member.ok()) return reply(member.status());
   const auto external = ExternalOf(call, *member, PostingKind::kRedeem, request);
   if (!external.ok()) return reply(external.status());
+  const auto velocity = VelocityUseOf(parts_.secret, *member, VelocityOperation::kSpend, request);
+  if (!velocity.ok()) return reply(velocity.status());
   const auto rehearsal = RehearsalOf(call, request);
   if (!rehearsal.ok()) return reply(rehearsal.status());
   WalletRequest<v1::PostingResponse> redeem;
@@ -68,6 +70,7 @@ void LedgerHandlers::RedeemPoints(const rpc::Call& call, const v1::RedeemPointsR
   redeem.wallet = request.wallet();
   redeem.spend = request.amount();
   redeem.external = *external;
+  redeem.velocity = *velocity;
   redeem.rehearsal = *rehearsal;
   redeem.apply = [call, request](
                      LoyaltyWork&,

@@ -27,6 +27,7 @@
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
 #include "services/loyalty/member_mutation.h"
+#include "services/loyalty/velocity_use.h"
 #include "services/loyalty/wallet_session.h"
 
 namespace clm::loyalty {
@@ -131,6 +132,7 @@ struct WalletRequest {
   WalletSession::Admit admit = WalletSession::Admit::kMembers;
   External external;
   Rehearsal rehearsal;
+  std::optional<VelocityUse> velocity;
   // Decides and posts.
   std::function<absl::StatusOr<Made<Resp>>(LoyaltyWork&, WalletSession&)> apply;
 };
@@ -141,11 +143,13 @@ void RunOnWallet(journal::Lanes& lanes, WalletRequest<Resp> request, rpc::Reply<
   mutation.info = std::move(request.info);
   mutation.member = request.member;
   mutation.rehearsal = request.rehearsal.dry_run;
+  if (request.velocity) AddShards(request.member, *request.velocity, mutation.info.shards);
   mutation.declare = [request](LoyaltyWork& work, const MemberKey& member) {
     DeclareMember(work, member);
     work.NeedWallet(WalletOf(member, request.wallet), request.spend);
     if (request.rehearsal.now) work.NeedDueBy(*request.rehearsal.now);
     if (request.external.key) work.NeedExternal(*request.external.key);
+    if (request.velocity) NeedVelocity(work, member, *request.velocity);
   };
   mutation.apply = [request](LoyaltyWork& work, journal::Recorder& recorder,
                              const MemberKey& member) -> absl::StatusOr<Resp> {
@@ -153,6 +157,10 @@ void RunOnWallet(journal::Lanes& lanes, WalletRequest<Resp> request, rpc::Reply<
       CLM_ASSIGN_OR_RETURN(WalletSession session,
                            WalletSession::Open(work, recorder, member, request.wallet,
                                                request.admit, request.rehearsal.now));
+      if (request.velocity) {
+        CLM_RETURN_IF_ERROR(
+            CountVelocity(work, session.program(), member, *request.velocity, session.now()));
+      }
       CLM_ASSIGN_OR_RETURN(Made<Resp> made, request.apply(work, session));
       CLM_RETURN_IF_ERROR(session.Record());
       return made;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "clm/loyalty/v1/ledger_service.grpc.pb.h"
+#include "tools/clm/loyalty_identifiers.h"
 #include "tools/clm/loyalty_names.h"
 #include "tools/clm/loyalty_values.h"
 #include "tools/clm/values.h"
@@ -25,6 +26,7 @@ constexpr int64_t kMostPoints = (int64_t{1} << 53) - 1;
 struct PointsFlags {
   std::string program, contact, to, name, wallet, reason, source, external_id, pending, expiry,
       duration, now, request_id;
+  std::vector<std::string> identifiers;
   int64_t amount = 0;
   bool dry_run = false;
 };
@@ -143,6 +145,7 @@ absl::Status Earn(Cli& cli, const PointsFlags& flags) {
   CLM_RETURN_IF_ERROR(FillMember(cli, flags, &request));
   FillNote(flags, &request);
   FillSource(flags, &request);
+  CLM_RETURN_IF_ERROR(AddIdentifiers(flags.identifiers, request.mutable_identifiers()));
   request.set_pending(flags.pending);
   request.set_expiry(flags.expiry);
   CLM_RETURN_IF_ERROR(FillRehearsal(cli, flags, &request));
@@ -154,6 +157,7 @@ absl::Status Redeem(Cli& cli, const PointsFlags& flags) {
   CLM_RETURN_IF_ERROR(FillMember(cli, flags, &request));
   FillNote(flags, &request);
   FillSource(flags, &request);
+  CLM_RETURN_IF_ERROR(AddIdentifiers(flags.identifiers, request.mutable_identifiers()));
   CLM_RETURN_IF_ERROR(FillRehearsal(cli, flags, &request));
   CLM_ASSIGN_OR_RETURN(const PostingResponse answer, cli.Call(&Stub::RedeemPoints, request));
   if (answer.shortfall() > 0) {
@@ -167,6 +171,7 @@ absl::Status Hold(Cli& cli, const PointsFlags& flags) {
   CLM_RETURN_IF_ERROR(FillMember(cli, flags, &request));
   FillNote(flags, &request);
   FillSource(flags, &request);
+  CLM_RETURN_IF_ERROR(AddIdentifiers(flags.identifiers, request.mutable_identifiers()));
   request.set_duration(flags.duration);
   return ShowHold(cli, cli.Call(&Stub::HoldPoints, request));
 }
@@ -254,6 +259,13 @@ struct PointsCommand {
                       "your own id for it, as an order number: never counts twice");
     command.AddOption("--source", flags->source, "where that id comes from, shop");
   }
+  void Identifiers() const {
+    command
+        .AddOption("--identifier", flags->identifiers,
+                   "device or card that it is done with, for the programme's velocity limits; may "
+                   "be repeated")
+        .TypeName("email|phone|device|card=VALUE");
+  }
   void Expiry() const {
     command.AddOption("--expiry", flags->expiry,
                       "how long they are good for, 12M; or never; default: as the wallet says");
@@ -324,6 +336,7 @@ void AddHoldCommands(Cli& cli, Command group) {
   made.command.AddOption("--duration", made.flags->duration,
                          "until when, 15m from now; default: as the programme says");
   made.Source();
+  made.Identifiers();
   made.Reason();
 
   made = AddOfHold(
@@ -377,15 +390,18 @@ void AddLoyaltyPointsCommands(Cli& cli, Command group) {
       "how long they wait, 14D; immediate; or on_action; default: as the wallet says");
   made.Expiry();
   made.Source();
+  made.Identifiers();
   made.Reason();
   made.DryRun();
 
-  made = AddOfMember(cli, group, "redeem", "Spend points, those first that expire first",
-                     {"clm loyalty redeem ada@example.com 100 --reason 'a mug'",
-                      "clm loyalty redeem ada@example.com 100 --dry-run --now 90d"},
-                     &Redeem);
+  made = AddOfMember(
+      cli, group, "redeem", "Spend points, those first that expire first",
+      {"clm loyalty redeem ada@example.com 100 --reason 'a mug' --identifier device=8f2c",
+       "clm loyalty redeem ada@example.com 100 --dry-run --now 90d"},
+      &Redeem);
   AddAmount(made, 1);
   made.Source();
+  made.Identifiers();
   made.Reason();
   made.DryRun();
 

@@ -7,10 +7,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "clm/loyalty/v1/referral_service.grpc.pb.h"
 #include "libs/base/error.h"
+#include "tools/clm/loyalty_identifiers.h"
 #include "tools/clm/loyalty_names.h"
 #include "tools/clm/loyalty_values.h"
 #include "tools/clm/values.h"
@@ -106,29 +106,6 @@ absl::Status ShowReferrals(const Cli& cli, bool list, const std::vector<Referral
 absl::Status ShowReferral(const Cli& cli, const absl::StatusOr<Referral>& referral) {
   CLM_RETURN_IF_ERROR(referral.status());
   return ShowReferrals(cli, false, {*referral});
-}
-
-// "email=ada@example.com", "device=8f2c".
-absl::Status AddIdentifiers(const std::vector<std::string>& texts,
-                            google::protobuf::RepeatedPtrField<ReferralIdentifier>* identifiers) {
-  const std::vector<std::pair<absl::string_view, ReferralIdentifier::Kind>> kinds = {
-      {"email", ReferralIdentifier::KIND_EMAIL},
-      {"phone", ReferralIdentifier::KIND_PHONE},
-      {"device", ReferralIdentifier::KIND_DEVICE},
-      {"card", ReferralIdentifier::KIND_CARD}};
-  for (const std::string& text : texts) {
-    const std::pair<std::string, std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
-    ReferralIdentifier* identifier = identifiers->Add();
-    for (const auto& [word, kind] : kinds) {
-      if (parts.first == word) identifier->set_kind(kind);
-    }
-    identifier->set_value(parts.second);
-    if (identifier->kind() == ReferralIdentifier::KIND_UNSPECIFIED || parts.second.empty()) {
-      return error::InvalidField("--identifier",
-                                 "must be email=, phone=, device= or card= and a value");
-    }
-  }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> BelowProgram(Cli& cli, const ReferralFlags& flags,
