@@ -7,6 +7,7 @@
 #include "tests/chaos/crash_points.h"
 #include "tests/chaos/feed_follower.h"
 #include "tests/chaos/harness.h"
+#include "tests/chaos/purchase_points.h"
 
 namespace clm::chaos {
 namespace {
@@ -20,7 +21,8 @@ TEST_P(ContactCrashTest, LosesNothingAndRepeatsNothing) {
   for (int round = 0; round < Rounds(1); ++round) {
     const std::string failpoint = absl::StrCat(GetParam(), ":kill@", 6 + 7 * round);
     SCOPED_TRACE(failpoint);
-    World world({.redis = true, .contact_failpoint = failpoint});
+    World world({.redis = true, .loyalty = 1, .contact_failpoint = failpoint});
+    PurchasePoints points(&world);
     FeedFollower follower(&world.caller());
     ContactLoad load(&world.caller(), {});
     load.Finish();
@@ -29,6 +31,7 @@ TEST_P(ContactCrashTest, LosesNothingAndRepeatsNothing) {
     load.ExpectExactlyOnce(world.contact_database());
     World::ExpectDenseJournal(world.contact_database());
     follower.ExpectWholeJournal(world.contact_database());
+    points.ExpectEachPurchaseEarnedOnce();
   }
 }
 

@@ -9,6 +9,7 @@
 #include "tests/chaos/contact_load.h"
 #include "tests/chaos/crash_points.h"
 #include "tests/chaos/harness.h"
+#include "tests/chaos/purchase_points.h"
 
 namespace clm::chaos {
 namespace {
@@ -37,7 +38,7 @@ std::string Stages(const clm::testing::Database& database, const std::string& te
 class LifecycleCrashTest : public ::testing::TestWithParam<const char*> {
  protected:
   static void SetUpTestSuite() {
-    if (world_ == nullptr) world_ = new World({.redis = true, .lifecycle = true});
+    if (world_ == nullptr) world_ = new World({.redis = true, .lifecycle = true, .loyalty = 1});
     if (calm_.empty()) {
       Prepare("calm");
       ContactLoad load(&world_->caller(), LoadOf("calm"));
@@ -61,6 +62,7 @@ class LifecycleCrashTest : public ::testing::TestWithParam<const char*> {
 
   static void Prepare(const std::string& tenant) {
     world_->AddTenant(tenant);
+    PurchasePoints(world_, {tenant});
     const std::string parent = absl::StrCat("tenants/", tenant);
     lifecycle::v1::InstallPresetRequest preset;
     preset.set_parent(parent);
@@ -136,6 +138,8 @@ class LifecycleCrashTest : public ::testing::TestWithParam<const char*> {
     load.ExpectExactlyOnce(world_->contact_database());
     World::ExpectDenseJournal(world_->contact_database());
     world_->ExpectFactsAreEvents();
+    // The same request again: the programme is there.
+    PurchasePoints(world_, {tenant}).ExpectEachPurchaseEarnedOnce();
     EXPECT_EQ(SettledStages(tenant), calm_);
     EXPECT_NE(calm_.find("pulse: cool"), std::string::npos);
     EXPECT_NE(calm_.find("non-contractual: lapsed"), std::string::npos);
@@ -181,6 +185,7 @@ TEST_F(LifecycleOutageTest, AnybodyKilledWhileEventsFlowChangesNothing) {
     world_->contact().Kill();
     load.AwaitAnswers(load.expected_answers() / 2);
     world_->lifecycle().Kill();
+    world_->loyalty().Kill();
     load.AwaitAnswers(load.expected_answers() * 3 / 4);
     DurablePostgres().server().Kill();
     CLM_ASSERT_OK(DurablePostgres().server().Restart());

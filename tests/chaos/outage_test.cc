@@ -7,6 +7,7 @@
 #include "tests/chaos/contact_load.h"
 #include "tests/chaos/feed_follower.h"
 #include "tests/chaos/harness.h"
+#include "tests/chaos/purchase_points.h"
 
 namespace clm::chaos {
 namespace {
@@ -19,7 +20,8 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 TEST(PostgresOutageTest, KilledUnderLoadLosesNothingAndServersLive) {
-  World world({.contacts = 2});
+  World world({.contacts = 2, .loyalty = 1});
+  PurchasePoints points(&world);
   FeedFollower follower(&world.caller());
   const int kills = Rounds(2);
   ContactLoad load(&world.caller(), {.contacts = 10 * kills});
@@ -36,10 +38,12 @@ TEST(PostgresOutageTest, KilledUnderLoadLosesNothingAndServersLive) {
   load.ExpectExactlyOnce(world.contact_database());
   World::ExpectDenseJournal(world.contact_database());
   follower.ExpectWholeJournal(world.contact_database());
+  points.ExpectEachPurchaseEarnedOnce();
 }
 
 TEST(ReplicaOutageTest, KilledInTurnUnderLoadLoseNothing) {
-  World world({.redis = true, .contacts = 2});
+  World world({.redis = true, .contacts = 2, .loyalty = 1});
+  PurchasePoints points(&world);
   FeedFollower follower(&world.caller());
   const int kills = Rounds(4);
   ContactLoad load(&world.caller(), {.contacts = 6 * kills});
@@ -55,6 +59,7 @@ TEST(ReplicaOutageTest, KilledInTurnUnderLoadLoseNothing) {
   load.ExpectExactlyOnce(world.contact_database());
   World::ExpectDenseJournal(world.contact_database());
   follower.ExpectWholeJournal(world.contact_database());
+  points.ExpectEachPurchaseEarnedOnce();
 }
 
 // Reads that may come from the cache, against reads that may not.
