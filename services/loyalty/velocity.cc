@@ -64,8 +64,8 @@ absl::StatusOr<VelocityCount> CountRequest(const VelocityLimit& limit, const Vel
     const std::string when = again == absl::InfiniteFuture()
                                  ? std::string("for good")
                                  : absl::StrCat("until ", clm::FormatTime(again));
-    return error::Make(
-        absl::StatusCode::kResourceExhausted, "VELOCITY_LIMIT",
+    return error::Precondition(
+        "VELOCITY_LIMIT",
         absl::StrCat("the limit '", limit.id, "' on ", what, " by one ",
                      NameOfSubject(limit.subject), " is reached ", when, ": ",
                      requests ? absl::StrCat(limit.max_requests, " requests")

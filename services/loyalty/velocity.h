@@ -36,9 +36,9 @@ struct VelocityCount {
   friend bool operator==(const VelocityCount&, const VelocityCount&) = default;
 };
 
-// The count with one more request of `points`. RESOURCE_EXHAUSTED, reason VELOCITY_LIMIT, when that
-// is more than the limit allows, with the limit's id, what is left of it, and from when on there is
-// more.
+// The count with one more request of `points`. FAILED_PRECONDITION, reason VELOCITY_LIMIT, when
+// that is more than the limit allows, with the limit's id, what is left of it, and from when on
+// there is more.
 absl::StatusOr<VelocityCount> CountRequest(const VelocityLimit& limit, const VelocityCount& before,
                                            int64_t points, absl::Time now,
                                            const absl::TimeZone& zone);

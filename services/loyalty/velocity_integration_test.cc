@@ -67,10 +67,10 @@ TEST_F(LoyaltyVelocityTest, AMemberSpendsSoOftenADay) {
   CLM_ASSERT_OK(Do(&Node::ledger, &LedgerHandlers::RedeemPoints, last));
   CLM_ASSERT_OK(Do(&Node::ledger, &LedgerHandlers::RedeemPoints, last));
   const auto refused = Redeem(1, 10);
-  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(error::Reason(refused.status()), "VELOCITY_LIMIT");
   EXPECT_EQ(error::MetadataValue(refused.status(), "again_time"), "2026-01-25T23:00:00.000000Z");
-  EXPECT_THAT(Hold(1, 10), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(Hold(1, 10), StatusIs(absl::StatusCode::kFailedPrecondition));
   CLM_ASSERT_OK(Redeem(2, 10));
   CLM_ASSERT_OK(Earn(1, 10));
   clock_.Set(At("2026-01-26 00:00"));
@@ -83,7 +83,7 @@ TEST_F(LoyaltyVelocityTest, OneCardEarnsSoMuchForAllItsMembersTogether) {
       Create({Limit(v1::VelocityLimit::OPERATION_EARN, v1::VelocityLimit::SUBJECT_CARD, 0, 100)}));
   CLM_ASSERT_OK(EarnWith(1, 60, " Card-1 "));
   const auto refused = EarnWith(2, 50, "card-1");
-  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(error::MetadataValue(refused.status(), "points_left"), "40");
   CLM_ASSERT_OK(EarnWith(2, 40, "card-1"));
   CLM_ASSERT_OK(EarnWith(2, 100, "card-2"));
@@ -116,7 +116,7 @@ TEST_F(LoyaltyVelocityTest, InABatchEachCountsForItself) {
   EXPECT_TRUE(done.results(1).posting().empty());
   EXPECT_FALSE(done.results(2).posting().empty());
   EXPECT_EQ(done.results(3).status().code(),
-            static_cast<int>(absl::StatusCode::kResourceExhausted));
+            static_cast<int>(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(Count("SELECT count(*) FROM posting"), 2);
 }
 
@@ -140,7 +140,7 @@ TEST_F(LoyaltyVelocityTest, ManyAtOnceThroughTwoProcessesAreCountedExactly) {
     if (outcome.ok()) {
       ++earned;
     } else {
-      EXPECT_TRUE(absl::IsResourceExhausted(outcome)) << outcome;
+      EXPECT_TRUE(absl::IsFailedPrecondition(outcome)) << outcome;
     }
   }
   EXPECT_EQ(earned, 5);

@@ -32,7 +32,7 @@ TEST_F(VelocityTest, RequestsAreCountedInDaysOfTheProgramme) {
   EXPECT_TRUE(Request("2026-03-28 00:00", 10).ok());
   EXPECT_TRUE(Request("2026-03-28 23:59", 10).ok());
   const absl::Status refused = Request("2026-03-28 23:59", 10);
-  EXPECT_TRUE(absl::IsResourceExhausted(refused));
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused));
   EXPECT_EQ(error::Reason(refused), "VELOCITY_LIMIT");
   EXPECT_EQ(error::MetadataValue(refused, "limit"), "daily");
   // Clocks go forward in the night of the next day.

@@ -42,7 +42,7 @@ void NeedVelocity(LoyaltyWork& work, const MemberKey& member, const VelocityUse&
 absl::Status CheckVelocity(const LoyaltyWork& work, const Program& program, const MemberKey& member,
                            const VelocityUse& use, absl::Time now);
 
-// Counts the request for the member and for each identifier. RESOURCE_EXHAUSTED, reason
+// Counts the request for the member and for each identifier. FAILED_PRECONDITION, reason
 // VELOCITY_LIMIT, when one of the limits is reached; then nothing has counted.
 absl::Status CountVelocity(LoyaltyWork& work, const Program& program, const MemberKey& member,
                            const VelocityUse& use, absl::Time now);
