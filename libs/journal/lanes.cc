@@ -122,7 +122,11 @@ Lanes::Batch Lanes::Take(ShardSet& taken) {
     const MutationInfo& info = (*it)->info();
     const bool narrow = info.shards.count() == 1;
     const bool blocked = (info.shards & (busy_ | passed)).any();
-    const bool beyond_quota = narrow && (info.shards & ~taken).any() && taken.count() >= quota;
+    // Of mutations over several shards, those that share nothing with what is taken can run beside
+    // it.
+    const bool for_others =
+        narrow ? (info.shards & ~taken).any() : idle > 1 && (info.shards & taken).none();
+    const bool beyond_quota = for_others && taken.count() >= quota;
     const bool beyond_size = !batch.empty() && weight + info.weight > options_.max_batch;
     if (blocked || beyond_quota || beyond_size) {
       passed |= info.shards;

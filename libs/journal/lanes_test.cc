@@ -383,6 +383,33 @@ TEST_F(LanesTest, AMutationOverSeveralShardsLocksThemAll) {
   });
 }
 
+TEST_F(LanesTest, MutationsOverDifferentShardsRunAtTheSameTime) {
+  auto lanes = NewLanes();
+  absl::Notification first_runs, second_runs;
+  std::latch done(2);
+  const auto wide = [&](int from, absl::Notification& own, absl::Notification& other) {
+    MutationInfo info = InfoOf({});
+    info.shards.reset();
+    info.shards.set(from).set(from + 1);
+    return std::make_unique<MutationOf<CounterWork>>(
+        info, [](CounterWork&) {},
+        [&own, &other](CounterWork&, Recorder&) -> absl::StatusOr<std::string> {
+          if (!own.HasBeenNotified()) own.Notify();
+          EXPECT_TRUE(other.WaitForNotificationWithTimeout(absl::Seconds(30)));
+          return std::string();
+        },
+        [&](absl::StatusOr<Answer> answer) {
+          EXPECT_THAT(answer, IsOk());
+          done.count_down();
+        });
+  };
+  std::vector<std::unique_ptr<Mutation>> both;
+  both.push_back(wide(0, first_runs, second_runs));
+  both.push_back(wide(2, second_runs, first_runs));
+  lanes->Submit(std::move(both));
+  done.wait();
+}
+
 TEST_F(LanesTest, WhoseDeadlineHasPassedIsNotBegun) {
   auto lanes = NewLanes();
   MutationInfo info = InfoOf({});

@@ -1,12 +1,15 @@
 // The RPCs of LedgerService by which points come, and by which they are taken back.
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
@@ -232,6 +235,131 @@ absl::StatusOr<v1::PostingResponse> EarnItemNow(const rpc::Call& call, const Ear
   });
 }
 
+// A large batch is carried out in parts that share no members' shards, so that two of them run at
+// the same time; a small one gains nothing by it.
+constexpr int kParts = 2;
+constexpr size_t kLeastToSplit = 16;
+
+int PartOf(const EarnItem& item) {
+  return ShardOf(item.member.tenant, item.member.contact) * kParts / kShards;
+}
+
+using EarnItems = std::vector<const EarnItem*>;
+
+// One mutation for those items, which `all` keeps; the answer has their results alone.
+std::unique_ptr<journal::Mutation> MutationFor(
+    const rpc::Call& call, std::shared_ptr<const std::vector<EarnItem>> all, EarnItems items,
+    journal::MutationInfo info, absl::AnyInvocable<void(absl::StatusOr<journal::Answer>)> done) {
+  info.weight = std::max(1, static_cast<int>(items.size()));
+  for (const EarnItem* item : items) {
+    if (!item->status.ok()) continue;
+    info.shards.set(ShardOf(item->member.tenant, item->member.contact));
+    AddShards(item->member, item->velocity, info.shards);
+  }
+  auto shared = std::make_shared<const EarnItems>(std::move(items));
+  return std::make_unique<journal::MutationOf<LoyaltyWork>>(
+      std::move(info),
+      [shared](LoyaltyWork& work) {
+        for (const EarnItem* item : *shared) {
+          if (!item->status.ok()) continue;
+          DeclareMember(work, item->member);
+          work.NeedWallet(WalletOf(item->member, item->request.wallet()));
+          if (item->external.key) work.NeedExternal(*item->external.key);
+          NeedVelocity(work, item->member, item->velocity);
+        }
+      },
+      [call, all = std::move(all), shared](
+          LoyaltyWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        v1::BatchEarnPointsResponse response;
+        for (const EarnItem* item : *shared) {
+          v1::BatchEarnPointsResponse::Result* result = response.add_results();
+          if (!item->status.ok()) {
+            *result->mutable_status() = rpc::ToRpcStatus(item->status);
+            continue;
+          }
+          const auto earned = EarnItemNow(call, *item, work, recorder);
+          *result->mutable_status() = rpc::ToRpcStatus(earned.status());
+          if (earned.ok()) result->set_posting(earned->posting().name());
+        }
+        return response.SerializeAsString();
+      },
+      std::move(done));
+}
+
+// The parts of a batch on their way to one answer.
+class EarnParts {
+ public:
+  EarnParts(int parts, int results, bool replayed, rpc::Reply<v1::BatchEarnPointsResponse> reply)
+      : left_(parts), replayed_(replayed), reply_(std::move(reply)) {
+    for (int i = 0; i < results; ++i) response_.add_results();
+  }
+
+  v1::BatchEarnPointsResponse::Result* result(int i) { return response_.mutable_results(i); }
+
+  // What became of the items in those places. The last part answers the call.
+  void Done(const std::vector<int>& places, absl::StatusOr<journal::Answer> answer) {
+    absl::MutexLock lock(&mu_);
+    v1::BatchEarnPointsResponse part;
+    if (!answer.ok()) {
+      status_.Update(answer.status());
+    } else if (!part.ParseFromString(answer->response) ||
+               part.results_size() != static_cast<int>(places.size())) {
+      status_.Update(error::Internal("the stored answer cannot be read"));
+    } else {
+      replayed_ &= answer->replayed;
+      for (size_t i = 0; i < places.size(); ++i) {
+        result(places[i])->Swap(part.mutable_results(static_cast<int>(i)));
+      }
+    }
+    if (--left_ > 0) return;
+    if (!status_.ok()) return reply_(status_);
+    if (replayed_) reply_.MarkReplay();
+    reply_(std::move(response_));
+  }
+
+ private:
+  absl::Mutex mu_;
+  int left_;
+  bool replayed_;
+  absl::Status status_;
+  v1::BatchEarnPointsResponse response_;
+  rpc::Reply<v1::BatchEarnPointsResponse> reply_;
+};
+
+void RunParts(journal::Lanes& lanes, const rpc::Call& call,
+              const std::shared_ptr<const std::vector<EarnItem>>& items,
+              const journal::MutationInfo& info, bool replayed,
+              rpc::Reply<v1::BatchEarnPointsResponse> reply) {
+  std::map<int, std::vector<int>> places;
+  for (size_t i = 0; i < items->size(); ++i) {
+    const EarnItem& item = (*items)[i];
+    if (item.status.ok()) places[PartOf(item)].push_back(static_cast<int>(i));
+  }
+  auto parts = std::make_shared<EarnParts>(
+      static_cast<int>(places.size()), static_cast<int>(items->size()), replayed, std::move(reply));
+  for (size_t i = 0; i < items->size(); ++i) {
+    if ((*items)[i].status.ok()) continue;
+    *parts->result(static_cast<int>(i))->mutable_status() = rpc::ToRpcStatus((*items)[i].status);
+  }
+  std::vector<std::unique_ptr<journal::Mutation>> mutations;
+  for (auto& [part, own] : places) {
+    journal::MutationInfo its = info;
+    its.shards.reset();
+    // A part is repeated by itself: the others may have taken effect.
+    if (const auto id = Uuid::Parse(info.request_id)) {
+      its.request_id = Uuid::V5(*id, absl::StrCat("part ", part)).ToString();
+    }
+    EarnItems chosen;
+    for (const int place : own) chosen.push_back(&(*items)[place]);
+    mutations.push_back(
+        MutationFor(call, items, std::move(chosen), std::move(its),
+                    [parts, own = std::move(own)](absl::StatusOr<journal::Answer> answer) {
+                      parts->Done(own, std::move(answer));
+                    }));
+  }
+  lanes.Submit(std::move(mutations));
+}
+
 }  // namespace
 
 void LedgerHandlers::BatchEarnPoints(const rpc::Call& call,
@@ -240,42 +368,43 @@ void LedgerHandlers::BatchEarnPoints(const rpc::Call& call,
   const auto program = ParseProgramName("parent", request.parent());
   if (!program.ok()) return reply(program.status());
   auto items = std::make_shared<std::vector<EarnItem>>();
-  journal::MutationInfo info = journal::InfoFor(call, program->tenant, request);
-  info.weight = std::max(1, request.requests_size());
+  items->reserve(request.requests_size());
+  size_t valid = 0;
   for (int i = 0; i < request.requests_size(); ++i) {
     const EarnItem& item = items->emplace_back(ItemOf(
         call, parts_.secret, *program, request.requests(i), absl::StrCat("requests[", i, "].")));
-    if (!item.status.ok()) continue;
-    info.shards.set(ShardOf(item.member.tenant, item.member.contact));
-    AddShards(item.member, item.velocity, info.shards);
+    valid += item.status.ok() ? 1 : 0;
   }
-  if (info.shards.none()) info.shards.set(ShardOf(program->tenant, NameOf(*program)));
-  journal::Mutate<LoyaltyWork>(
-      *parts_.lanes, std::move(info),
-      [items](LoyaltyWork& work) {
-        for (const EarnItem& item : *items) {
-          if (!item.status.ok()) continue;
-          DeclareMember(work, item.member);
-          work.NeedWallet(WalletOf(item.member, item.request.wallet()));
-          if (item.external.key) work.NeedExternal(*item.external.key);
-          NeedVelocity(work, item.member, item.velocity);
-        }
-      },
-      [call, items](LoyaltyWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
-        v1::BatchEarnPointsResponse response;
-        for (const EarnItem& item : *items) {
-          v1::BatchEarnPointsResponse::Result* result = response.add_results();
-          if (!item.status.ok()) {
-            *result->mutable_status() = rpc::ToRpcStatus(item.status);
-            continue;
-          }
-          const auto earned = EarnItemNow(call, item, work, recorder);
-          *result->mutable_status() = rpc::ToRpcStatus(earned.status());
-          if (earned.ok()) result->set_posting(earned->posting().name());
-        }
-        return response.SerializeAsString();
-      },
-      std::move(reply));
+  journal::MutationInfo info = journal::InfoFor(call, program->tenant, request);
+  journal::Lanes& lanes = *parts_.lanes;
+  // Where a part or the claim of the whole has no shard by its members.
+  const int shard = ShardOf(program->tenant, NameOf(*program));
+  if (valid < kLeastToSplit) {
+    if (valid == 0) info.shards.set(shard);
+    EarnItems all;
+    for (const EarnItem& item : *items) all.push_back(&item);
+    lanes.Submit(
+        MutationFor(call, items, std::move(all), std::move(info),
+                    [reply = std::move(reply)](absl::StatusOr<journal::Answer> answer) mutable {
+                      if (!answer.ok()) return reply(answer.status());
+                      if (answer->replayed) reply.MarkReplay();
+                      reply.Bytes(std::move(answer->response));
+                    }));
+    return;
+  }
+  if (info.request_id.empty()) return RunParts(lanes, call, items, info, false, std::move(reply));
+  // First of all the request is claimed as a whole, so that another body is refused before any part
+  // of it takes effect.
+  journal::MutationInfo claim = info;
+  claim.shards.set(shard);
+  lanes.Submit(std::make_unique<journal::MutationOf<LoyaltyWork>>(
+      std::move(claim), [](LoyaltyWork&) {},
+      [](LoyaltyWork&, journal::Recorder&) -> absl::StatusOr<std::string> { return std::string(); },
+      [&lanes, call, items, info,
+       reply = std::move(reply)](absl::StatusOr<journal::Answer> answer) mutable {
+        if (!answer.ok()) return reply(answer.status());
+        RunParts(lanes, call, items, info, answer->replayed, std::move(reply));
+      }));
 }
 
 }  // namespace clm::loyalty

@@ -521,6 +521,49 @@ TEST_F(LoyaltyTest, NobodyReceivesForSomebodyTheyWereMergedInto) {
   EXPECT_THAT(results.results(0).status().message(), HasSubstr("was merged into"));
 }
 
+TEST_F(LoyaltyTest, ALargeBatchIsCarriedOutOnceThoughAPartOfItFailed) {
+  CLM_ASSERT_OK(CreateProgram());
+  v1::BatchEarnPointsRequest batch;
+  batch.set_parent(kProgram);
+  batch.set_request_id(Id(1000).ToString());
+  for (int i = 0; i < 60; ++i) *batch.add_requests() = EarnRequest(i, 10);
+  batch.mutable_requests(7)->set_wallet("miles");
+  // One part fails as a whole, whichever it is.
+  CLM_ASSERT_OK(pg::AdminExec(database_.admin_dsn,
+                              absl::StrCat(R"sql(
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE 'not now'; END $$;
+      CREATE TRIGGER refuse BEFORE INSERT ON posting FOR EACH ROW
+        WHEN (NEW.contact_id = ')sql",
+                                           Id(0).ToString(), "') EXECUTE FUNCTION refuse()")));
+  EXPECT_FALSE(Do(&Node::ledger, &LedgerHandlers::BatchEarnPoints, batch).ok());
+  const int64_t given = Count("SELECT count(*) FROM posting");
+  EXPECT_GT(given, 0);
+  EXPECT_LT(given, 59);
+  // Another body does nothing, also not what is missing.
+  v1::BatchEarnPointsRequest other = batch;
+  other.mutable_requests(3)->set_amount(20);
+  CLM_ASSERT_OK(pg::AdminExec(database_.admin_dsn, "DROP TRIGGER refuse ON posting"));
+  EXPECT_THAT(Do(&Node::ledger, &LedgerHandlers::BatchEarnPoints, other),
+              ReasonIs("REQUEST_ID_REUSED"));
+  EXPECT_EQ(Count("SELECT count(*) FROM posting"), given);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto done,
+                           Do(&Node::ledger, &LedgerHandlers::BatchEarnPoints, batch));
+  CLM_ASSERT_OK_AND_ASSIGN(const auto again,
+                           Do(&Node::ledger, &LedgerHandlers::BatchEarnPoints, batch));
+  EXPECT_EQ(done.SerializeAsString(), again.SerializeAsString());
+  ASSERT_EQ(done.results_size(), 60);
+  for (int i = 0; i < 60; ++i) {
+    if (i == 7) {
+      EXPECT_THAT(done.results(i).status().message(), HasSubstr("wallet"));
+    } else {
+      EXPECT_EQ(done.results(i).posting(), MemberName(i) + "/postings/points-1");
+    }
+  }
+  EXPECT_EQ(Count("SELECT count(*) FROM posting"), 59);
+  ExpectSound();
+}
+
 TEST_F(LoyaltyTest, EachHoldIsEndedByItsOwnPosting) {
   CLM_ASSERT_OK(CreateProgram());
   CLM_ASSERT_OK(Earn(1, 100));
