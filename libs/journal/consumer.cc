@@ -216,7 +216,8 @@ Consumer::Stats Consumer::stats() const {
 
 void Consumer::Loop() {
   for (;;) {
-    const absl::Duration pause = Round();
+    absl::Duration pause = Round();
+    if (!backlog_) pause = std::max(pause, options_.pace);
     absl::MutexLock lock(&mu_);
     const auto stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stop_; };
     if (mu_.AwaitWithTimeout(absl::Condition(&stopped), pause)) return;

@@ -56,6 +56,9 @@ class Consumer {
     int max_ahead = 2048;
     // Longest wait for new events in one fetch.
     absl::Duration wait = absl::Seconds(1);
+    // After a fetch, so long before the next one unless there is a backlog: what comes meanwhile is
+    // applied together. For journals of which little concerns the service.
+    absl::Duration pace = absl::ZeroDuration();
     // Told once per event that was parked.
     std::function<void(const event::v1::Event&, const absl::Status&)> on_parked;
     // Told when something keeps the consumer from working; it goes on trying.
