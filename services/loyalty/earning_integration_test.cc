@@ -111,6 +111,7 @@ class EarningTest : public LoyaltyTest {
   }
   // Types and tiers of what was recorded of tiers, in their order.
   std::vector<std::string> TierEvents() {
+    ranks_.clear();
     auto pool = pg::NewPool({.dsn = database_.admin_dsn, .size = 1});
     std::vector<std::string> told;
     CLM_EXPECT_OK(pool->Read({pg::Scope::Suite()}, [&](pg::Tx& tx) -> absl::Status {
@@ -125,7 +126,12 @@ class EarningTest : public LoyaltyTest {
         v1::TierDropWarned warned;
         if (rows[i].Text(0) == v1::TierChanged::descriptor()->full_name()) {
           changed.ParseFromString(event.payload());
+          EXPECT_EQ(changed.direction() == v1::TierChanged::DIRECTION_UP,
+                    changed.from_rank() < changed.to_rank());
+          EXPECT_NE(changed.direction(), v1::TierChanged::DIRECTION_UNSPECIFIED);
           told.push_back(absl::StrCat(changed.from_tier(), ">", changed.to_tier()));
+          ranks_.push_back(absl::StrCat(changed.from_rank(), changed.by_hand() ? " by hand " : ">",
+                                        changed.to_rank()));
         } else {
           warned.ParseFromString(event.payload());
           told.push_back(absl::StrCat("warned ", warned.standing().tier()));
@@ -135,6 +141,8 @@ class EarningTest : public LoyaltyTest {
     }));
     return told;
   }
+
+  std::vector<std::string> ranks_;  // Of the changes that TierEvents has told.
 };
 
 TEST_F(EarningTest, PurchaseEarnsOnceForEver) {
@@ -417,6 +425,8 @@ TEST_F(EarningTest, TierByHandStaysUntilItsTime) {
   EXPECT_EQ(RunDue(), 1);
   EXPECT_EQ(StandingOf(1).tier(), "bronze");
   EXPECT_THAT(TierEvents(), ElementsAre(">bronze", "bronze>gold", "gold>bronze"));
+  // Its end is nobody's hand.
+  EXPECT_THAT(ranks_, ElementsAre("0>1", "1 by hand 3", "3>1"));
 }
 
 TEST_F(EarningTest, MergedMembersCountTogether) {

@@ -113,27 +113,41 @@ absl::Status GiveEntryPoints(LoyaltyWork& work, journal::Recorder& recorder, con
   return absl::OkStatus();
 }
 
-void PutTierByHand(LoyaltyWork& work, journal::Recorder& recorder, const ProgramTiers& tiers,
-                   const MemberKey& key, const std::string& tier, std::optional<absl::Time> until) {
-  Member member = *work.FindMember(key);
-  v1::TierChanged changed;
-  changed.set_from_tier(TierOf(tiers, member.tier));
-  member.tier.manual_tier = tier;
-  member.tier.manual_until = until;
-  changed.set_to_tier(TierOf(tiers, member.tier));
-  work.SaveMember(key, member);
-  if (changed.from_tier() == changed.to_tier()) return;
-  changed.set_member(NameOf(key));
-  clm::ToProto(recorder.now(), changed.mutable_since_time());
-  RecordTier(recorder, key, changed);
-}
-
 int RankOf(const ProgramTiers& tiers, const std::string& tier) {
   const std::vector<Tier>& all = tiers.scheme.tiers;
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i].id == tier) return static_cast<int>(i);
   }
   return -1;
+}
+
+v1::TierChanged TierChangeOf(const ProgramTiers& tiers, const MemberKey& key,
+                             const std::string& from, const std::string& to, absl::Time since) {
+  v1::TierChanged changed;
+  changed.set_member(NameOf(key));
+  changed.set_from_tier(from);
+  changed.set_to_tier(to);
+  clm::ToProto(since, changed.mutable_since_time());
+  // Ranks are told from 1 on.
+  changed.set_from_rank(RankOf(tiers, from) + 1);
+  changed.set_to_rank(RankOf(tiers, to) + 1);
+  changed.set_direction(changed.to_rank() > changed.from_rank() ? v1::TierChanged::DIRECTION_UP
+                                                                : v1::TierChanged::DIRECTION_DOWN);
+  return changed;
+}
+
+void PutTierByHand(LoyaltyWork& work, journal::Recorder& recorder, const ProgramTiers& tiers,
+                   const MemberKey& key, const std::string& tier, std::optional<absl::Time> until) {
+  Member member = *work.FindMember(key);
+  const std::string from = TierOf(tiers, member.tier);
+  member.tier.manual_tier = tier;
+  member.tier.manual_until = until;
+  const std::string to = TierOf(tiers, member.tier);
+  work.SaveMember(key, member);
+  if (from == to) return;
+  v1::TierChanged changed = TierChangeOf(tiers, key, from, to, recorder.now());
+  changed.set_by_hand(true);
+  RecordTier(recorder, key, changed);
 }
 
 struct Step {
@@ -191,11 +205,8 @@ absl::Status UpdateTier(LoyaltyWork& work, journal::Recorder& recorder, const Me
     }
     if (*work.FindMember(key) != member) work.SaveMember(key, member);
     if (change.kind == TierChange::Kind::kUpgraded || change.kind == TierChange::Kind::kDropped) {
-      v1::TierChanged changed;
-      changed.set_member(NameOf(key));
-      changed.set_from_tier(change.from);
-      changed.set_to_tier(change.to);
-      clm::ToProto(change.at, changed.mutable_since_time());
+      v1::TierChanged changed =
+          TierChangeOf(*program->tiers, key, change.from, change.to, change.at);
       changed.mutable_entered_tiers()->Add(change.entered.begin(), change.entered.end());
       changed.mutable_entry_rewards()->Add(change.rewards.begin(), change.rewards.end());
       RecordTier(recorder, key, changed);
