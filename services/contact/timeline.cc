@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "libs/base/error.h"
 #include "services/contact/text.h"
@@ -126,6 +127,10 @@ absl::Status ValidateEvent(const BehaviorEvent& event, absl::Time now) {
   error::FieldErrors errors;
   if (!ValidEventType(event.type)) {
     errors.Add("event.type", "must match [a-z][a-z0-9_.]{0,62}");
+  }
+  // Who could record them could climb a tier, and be paid for a stage, without either.
+  if (absl::StartsWith(event.type, "loyalty.") || absl::StartsWith(event.type, "lifecycle.")) {
+    errors.Add("event.type", "is told by the suite itself");
   }
   if (event.occur_time > now + kEventClockTolerance) {
     errors.Add("event.occur_time", "lies more than 10 minutes in the future");

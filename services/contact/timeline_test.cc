@@ -71,6 +71,16 @@ TEST(EventTest, EveryBadFieldIsNamedAtOnce) {
                            "event.properties.1st", "event.properties.text"));
 }
 
+TEST(EventTest, WhatTheSuiteTellsItselfNobodyElseRecords) {
+  BehaviorEvent event = Purchase();
+  for (const char* type : {"loyalty.tier_changed", "lifecycle.stage_entered", "loyalty."}) {
+    event.type = type;
+    EXPECT_THAT(BadFields(event), UnorderedElementsAre("event.type")) << type;
+  }
+  event.type = "loyalty_card.shown";
+  EXPECT_THAT(BadFields(event), IsEmpty());
+}
+
 TEST(EventTest, TenMinutesOfClockSkewAreTolerated) {
   BehaviorEvent event = Purchase();
   event.occur_time = kNow + absl::Minutes(10);
