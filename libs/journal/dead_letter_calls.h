@@ -3,6 +3,7 @@
 #ifndef CLM_LIBS_JOURNAL_DEAD_LETTER_CALLS_H_
 #define CLM_LIBS_JOURNAL_DEAD_LETTER_CALLS_H_
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -64,13 +65,28 @@ absl::StatusOr<Response> ListDeadLetters(pg::Pool& pool, const PageTokens& token
   return response;
 }
 
+// A journal that a service consumes, and its handler.
+struct ConsumedSource {
+  std::string source;
+  EventHandler* handler = nullptr;
+};
+
 // Applies what is parked of a subject again, or gives its first event up and says so in the journal
-// by a `GivenUpEvent`. `pool`, `lanes` and `handler` are those of the consumer of `source`.
+// by a `GivenUpEvent`. `pool` and `lanes` are those of the consumers of `sources`; a request that
+// names none of those means the first one.
 template <class GivenUpEvent, class Response, class Request>
-absl::StatusOr<Response> ReplayDeadLetter(pg::Pool& pool, Lanes& lanes, EventHandler& handler,
-                                          const std::string& source, const rpc::Call& call,
-                                          const Request& request) {
+absl::StatusOr<Response> ReplayDeadLetter(pg::Pool& pool, Lanes& lanes,
+                                          const std::vector<ConsumedSource>& sources,
+                                          const rpc::Call& call, const Request& request) {
   CLM_ASSIGN_OR_RETURN(const std::string tenant, ParseTenantName("parent", request.parent()));
+  const auto named = std::find_if(sources.begin(), sources.end(), [&](const auto& consumed) {
+    return request.source().empty() || consumed.source == request.source();
+  });
+  if (named == sources.end()) {
+    return error::InvalidField("source", "is no journal that this service follows");
+  }
+  const std::string& source = named->source;
+  EventHandler& handler = *named->handler;
   if (request.skip() && request.reason().empty()) {
     return error::InvalidField("reason", "is required to give an event up");
   }

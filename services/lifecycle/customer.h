@@ -31,6 +31,12 @@ using DynamicValues = std::map<std::string, DynamicValue>;
 // its create_time, and not stored; its id is the contact's.
 inline constexpr char kCreatedFact[] = "contact.created";
 
+// The type of the fact that a member's tier changed, which callers cannot record themselves. Its id
+// is that of the TierChanged, its time the one since when the tier is held; its properties are the
+// texts "program", "from_tier", "to_tier" (empty: none) and "direction" ("up", "down"; missing
+// where it was not told).
+inline constexpr char kTierChangedFact[] = "loyalty.tier_changed";
+
 // A fact with what conditions may ask of it. Immutable once shared.
 struct StoredFact : FactDetails {
   Fact fact;  // fact.details == this, fact.id == id.ToString()

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "clm/contact/v1/contact.pb.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/payload.h"
@@ -116,6 +117,7 @@ void RecordSuperseded(LifecycleWork& work, journal::Recorder& recorder, const En
 void CommitFold(LifecycleWork& work, journal::Recorder& recorder, const FoldDecision& decision,
                 const std::string& cause) {
   const EntityKey& key = decision.customer;
+  const bool erased = work.CustomerOf(key).status == contact::v1::Contact::STATUS_ERASED;
   for (const FactPtr& fact : decision.facts) work.AddFact(key, fact);
   for (const PlaceChange& change : decision.changes) {
     work.SavePlace(key, change);
@@ -123,6 +125,7 @@ void CommitFold(LifecycleWork& work, journal::Recorder& recorder, const FoldDeci
     for (const RecordedTransition& line : change.appended) {
       v1::StageChanged changed;
       *changed.mutable_transition() = ToProto(key, change.model_id, line);
+      changed.set_contact_erased(erased);
       Record(work, recorder, key, line.logged.at, cause, changed);
     }
     const CompiledModel* model = work.Models(key.tenant).Find(change.model_id);

@@ -1104,7 +1104,9 @@ absl::StatusOr<v1::ListDeadLettersResponse> LifecycleHandlers::ListDeadLetters(
 absl::StatusOr<v1::ReplayDeadLetterResponse> LifecycleHandlers::ReplayDeadLetter(
     const rpc::Call& call, const v1::ReplayDeadLetterRequest& request) {
   return journal::ReplayDeadLetter<v1::EventGivenUp, v1::ReplayDeadLetterResponse>(
-      *parts_.pool, *parts_.lanes, *parts_.contact_feed, kContactSource, call, request);
+      *parts_.pool, *parts_.lanes,
+      {{kContactSource, parts_.contact_feed}, {kLoyaltySource, parts_.loyalty_feed}}, call,
+      request);
 }
 
 }  // namespace clm::lifecycle

@@ -20,8 +20,9 @@ namespace clm::lifecycle {
 
 // The scope that permits a move backwards by hand.
 inline constexpr char kRegressScope[] = "lifecycle.regress";
-// The journal that the service consumes.
+// The journals that the service consumes.
 inline constexpr char kContactSource[] = "contact";
+inline constexpr char kLoyaltySource[] = "loyalty";
 
 // Everything handlers share; all of it outlives them.
 struct LifecycleParts {
@@ -29,6 +30,7 @@ struct LifecycleParts {
   journal::Lanes* lanes = nullptr;
   LifecycleReader* reader = nullptr;
   journal::EventHandler* contact_feed = nullptr;
+  journal::EventHandler* loyalty_feed = nullptr;
   const PageTokens* tokens = nullptr;
 };
 

@@ -22,6 +22,7 @@
 #include "services/lifecycle/lifecycle_handlers.h"
 #include "services/lifecycle/lifecycle_proto.h"
 #include "services/lifecycle/lifecycle_service.h"
+#include "services/lifecycle/loyalty_feed_handler.h"
 #include "services/lifecycle/pg_lifecycle_store.h"
 #include "services/lifecycle/totals_check.h"
 
@@ -31,6 +32,8 @@ namespace {
 constexpr char kName[] = "lifecycle";
 // Lane transactions at a time; the other connections of the pool read.
 constexpr int kExecutors = 2;
+// Between two looks at the loyalty service's journal.
+constexpr absl::Duration kLoyaltyPace = absl::Milliseconds(100);
 
 // Writes the field "stages" of the customer hash, in the form in which the contact service reads
 // it: a clm.contact.v1.CustomerContext with `stages` only.
@@ -138,6 +141,7 @@ class LifecycleModule : public app::Module {
     parts.lanes = lanes_.get();
     parts.reader = reader_.get();
     parts.contact_feed = &contact_feed_;
+    parts.loyalty_feed = &loyalty_feed_;
     parts.tokens = tokens_.get();
     handlers_ = std::make_unique<LifecycleHandlers>(parts);
     CLM_RETURN_IF_ERROR(
@@ -160,6 +164,21 @@ class LifecycleModule : public app::Module {
     CLM_ASSIGN_OR_RETURN(consumer_,
                          journal::ConsumerInModule::New(runtime, kName, std::move(options)));
     consumer_->Start();
+    // Without loyalty there are no tiers, and nothing to follow.
+    if (runtime.Channel(kLoyaltySource).ok()) {
+      journal::Consumer::Options loyalty;
+      loyalty.source = kLoyaltySource;
+      loyalty.pool = pool_.get();
+      loyalty.lanes = lanes_.get();
+      loyalty.handler = &loyalty_feed_;
+      // Nearly all of it are points, which move nobody.
+      loyalty.pace = kLoyaltyPace;
+      loyalty.max_records = 32;
+      loyalty.max_ahead = 32;
+      CLM_ASSIGN_OR_RETURN(loyalty_consumer_,
+                           journal::ConsumerInModule::New(runtime, kName, std::move(loyalty)));
+      loyalty_consumer_->Start();
+    }
     timers_->Start();
     expiry_->Start();
     if (runtime.totals_check_interval() > absl::ZeroDuration()) {
@@ -211,12 +230,14 @@ class LifecycleModule : public app::Module {
     if (timers_ != nullptr) timers_->Stop();
     if (expiry_ != nullptr) expiry_->Stop();
     if (totals_ != nullptr) totals_->Stop();
+    if (loyalty_consumer_ != nullptr) loyalty_consumer_->Stop();
     if (consumer_ != nullptr) consumer_->Stop();
   }
 
   void Stop() override {
     Drain();
     totals_differ_.reset();
+    loyalty_consumer_.reset();
     consumer_.reset();
     expiry_.reset();
     totals_.reset();
@@ -240,6 +261,7 @@ class LifecycleModule : public app::Module {
   ModelCache models_;
   KnownCustomers known_;
   ContactFeedHandler contact_feed_;
+  LoyaltyFeedHandler loyalty_feed_;
   LifecycleWork::Context context_;
   std::unique_ptr<pg::Pool> pool_;
   std::unique_ptr<redis::Client> redis_;
@@ -256,6 +278,7 @@ class LifecycleModule : public app::Module {
   std::unique_ptr<LifecycleHandlers> handlers_;
   std::unique_ptr<InsightsModulePart> insights_;
   std::unique_ptr<journal::ConsumerInModule> consumer_;
+  std::unique_ptr<journal::ConsumerInModule> loyalty_consumer_;
   std::unique_ptr<TotalsCheck> totals_;
   std::shared_ptr<void> totals_differ_;
 };

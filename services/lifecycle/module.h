@@ -9,7 +9,8 @@
 
 namespace clm::lifecycle {
 
-// Serves its journal through `feeds`, and consumes that of the contact service.
+// Serves its journal through `feeds`, and consumes that of the contact service, and of the loyalty
+// service where there is one.
 std::unique_ptr<app::Module> NewModule(std::shared_ptr<journal::FeedHandlers> feeds);
 
 }  // namespace clm::lifecycle

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "clm/contact/v1/contact.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
@@ -254,6 +255,10 @@ constexpr pg::Statement kDropPlaces{"lifecycle.drop_places", R"sql(
 
 constexpr pg::Statement kSurvivor{"lifecycle.survivor", R"sql(
   SELECT merged_into FROM customer WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
+
+constexpr pg::Statement kIsErased{"lifecycle.is_erased", R"sql(
+  SELECT status = $3::smallint FROM customer
+  WHERE tenant_id = $1::text AND contact_id = $2::uuid)sql"};
 
 constexpr pg::Statement kMarkRefold{"lifecycle.mark_refold", R"sql(
   INSERT INTO refold (tenant_id, contact_id, token) VALUES ($1::text, $2::uuid, gen_random_uuid())
@@ -1335,6 +1340,12 @@ absl::Status LifecycleWork::FlushFacts(pg::Tx& tx) {
       at.id = row[0].Uuid(0);
     }
   };
+  const auto is_erased = [&](const EntityKey& key) -> absl::StatusOr<bool> {
+    pg::Args args;
+    args.Add(key.tenant).Add(key.id).Add(int64_t{contact::v1::Contact::STATUS_ERASED});
+    CLM_ASSIGN_OR_RETURN(const pg::Result row, tx.Exec(kIsErased, args));
+    return !row.empty() && row[0].Bool(0);
+  };
   const auto mark = [&](const EntityKey& key) {
     pg::Args args;
     args.Add(key.tenant).Add(key.id);
@@ -1357,7 +1368,10 @@ absl::Status LifecycleWork::FlushFacts(pg::Tx& tx) {
   }
   for (const auto& [alias, fact] : pending_.redirected) {
     CLM_ASSIGN_OR_RETURN(const EntityKey survivor, find_survivor(alias));
-    CLM_RETURN_IF_ERROR(InsertFacts(tx, kRedirectFacts, {{survivor, fact}}));
+    CLM_ASSIGN_OR_RETURN(const bool erased, is_erased(survivor));
+    if (erased && fact->fact.type == kTierChangedFact) continue;
+    const FactPtr kept = erased ? ShareFact(Bare(*fact)) : fact;
+    CLM_RETURN_IF_ERROR(InsertFacts(tx, kRedirectFacts, {{survivor, kept}}));
     CLM_RETURN_IF_ERROR(mark(survivor));
   }
   for (const EntityKey& key : pending_.erased) {
@@ -1883,6 +1897,7 @@ std::vector<const pg::Statement*> LifecycleStatements() {
           &kMoveFacts,
           &kDropPlaces,
           &kSurvivor,
+          &kIsErased,
           &kMarkRefold,
           &kRefoldDone,
           &kSavePlaces,

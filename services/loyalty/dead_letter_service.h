@@ -1,8 +1,9 @@
-// DeadLetterService of the loyalty module: what its consumer has parked.
+// DeadLetterService of the loyalty module: what its consumers have parked.
 #ifndef CLM_SERVICES_LOYALTY_DEAD_LETTER_SERVICE_H_
 #define CLM_SERVICES_LOYALTY_DEAD_LETTER_SERVICE_H_
 
-#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "clm/loyalty/v1/dead_letter_service.grpc.pb.h"
@@ -19,8 +20,8 @@ class DeadLetterHandlers {
   struct Options {
     pg::Pool* pool = nullptr;
     journal::Lanes* lanes = nullptr;
-    journal::EventHandler* handler = nullptr;
-    std::string source;
+    // The first one is meant where none is named.
+    std::vector<journal::ConsumedSource> sources;
     const PageTokens* tokens = nullptr;
   };
   explicit DeadLetterHandlers(Options options) : options_(std::move(options)) {}
@@ -33,7 +34,7 @@ class DeadLetterHandlers {
   absl::StatusOr<v1::ReplayDeadLetterResponse> ReplayDeadLetter(
       const rpc::Call& call, const v1::ReplayDeadLetterRequest& request) {
     return journal::ReplayDeadLetter<v1::EventGivenUp, v1::ReplayDeadLetterResponse>(
-        *options_.pool, *options_.lanes, *options_.handler, options_.source, call, request);
+        *options_.pool, *options_.lanes, options_.sources, call, request);
   }
 
  private:

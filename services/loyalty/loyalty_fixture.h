@@ -28,6 +28,7 @@
 #include "services/loyalty/contact_feed_handler.h"
 #include "services/loyalty/due_points.h"
 #include "services/loyalty/ledger_handlers.h"
+#include "services/loyalty/lifecycle_feed_handler.h"
 #include "services/loyalty/module.h"
 #include "services/loyalty/program_handlers.h"
 
@@ -53,6 +54,7 @@ struct Node {
   journal::Lanes lanes;
   DuePoints due;
   ContactFeedHandler contact_feed;
+  LifecycleFeedHandler lifecycle_feed;
   ProgramHandlers programs;
   LedgerHandlers ledger;
 };

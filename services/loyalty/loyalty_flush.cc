@@ -198,6 +198,7 @@ absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(referrals_.Flush(tx));
   CLM_RETURN_IF_ERROR(orders_.Flush(tx));
   CLM_RETURN_IF_ERROR(velocity_.Flush(tx));
+  CLM_RETURN_IF_ERROR(stage_entries_.Flush(tx));
   for (const MemberKey& member : forgotten_) {
     CLM_ASSIGN_OR_RETURN(pg::Args args, PersonArgs(tx, member));
     args.Add(member.program);

@@ -215,6 +215,7 @@ absl::Status LoyaltyWork::Load(pg::Tx& tx) {
       referrals_.LoadContacts(tx, [this](const ProgramKey& key) { NeedProgram(key); }));
   CLM_RETURN_IF_ERROR(LoadPrograms(tx));
   CLM_RETURN_IF_ERROR(LoadTenants(tx));
+  CLM_RETURN_IF_ERROR(stage_entries_.Load(tx));
   CLM_RETURN_IF_ERROR(LoadEvents(tx));
   CLM_RETURN_IF_ERROR(orders_.Load(tx));
   NeedForOrders(*this, clock_->Now());

@@ -249,6 +249,7 @@ void LoyaltyWork::Keep() {
   referrals_.Keep();
   orders_.Keep();
   velocity_.Keep();
+  stage_entries_.Keep();
   undo_.clear();
   changing_.clear();
 }
@@ -259,6 +260,7 @@ void LoyaltyWork::Discard() {
   referrals_.Discard();
   orders_.Discard();
   velocity_.Discard();
+  stage_entries_.Discard();
   Keep();
 }
 
@@ -301,6 +303,8 @@ std::vector<const pg::Statement*> LoyaltyWorkStatements() {
   statements.insert(statements.end(), of_sweeps.begin(), of_sweeps.end());
   const std::vector<const pg::Statement*> of_velocity = VelocityWorkStatements();
   statements.insert(statements.end(), of_velocity.begin(), of_velocity.end());
+  const std::vector<const pg::Statement*> of_stages = StageEntryWorkStatements();
+  statements.insert(statements.end(), of_stages.begin(), of_stages.end());
   const std::vector<const pg::Statement*> of_programs = ProgramRowsStatements();
   statements.insert(statements.end(), of_programs.begin(), of_programs.end());
   return statements;

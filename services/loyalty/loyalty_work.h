@@ -30,6 +30,7 @@
 #include "services/loyalty/program.h"
 #include "services/loyalty/referral_work.h"
 #include "services/loyalty/rule_work.h"
+#include "services/loyalty/stage_entry_work.h"
 #include "services/loyalty/tier_sweep.h"
 #include "services/loyalty/velocity_work.h"
 #include "services/loyalty/wallet.h"
@@ -226,6 +227,10 @@ class LoyaltyWork : public journal::Work {
   ReferralWork& referrals() { return referrals_; }
   const ReferralWork& referrals() const { return referrals_; }
 
+  // To be needed before Load, or by NeedProgramsOf.
+  StageEntryWork& stage_entries() { return stage_entries_; }
+  const StageEntryWork& stage_entries() const { return stage_entries_; }
+
   // ---- journal::Work.
   absl::Status Load(pg::Tx& tx) override;
   void Keep() override;
@@ -315,6 +320,7 @@ class LoyaltyWork : public journal::Work {
   ReferralWork referrals_;
   OrderWork orders_;
   VelocityWork velocity_;
+  StageEntryWork stage_entries_;
   std::vector<std::pair<std::string, std::function<void(LoyaltyWork&)>>> tenants_;
   absl::flat_hash_map<std::string, std::vector<Program>> tenant_programs_;
   std::vector<NeededEvent> events_;

@@ -22,6 +22,7 @@
 #include "services/loyalty/dead_letter_service.h"
 #include "services/loyalty/due_points.h"
 #include "services/loyalty/ledger_handlers.h"
+#include "services/loyalty/lifecycle_feed_handler.h"
 #include "services/loyalty/loyalty_reader.h"
 #include "services/loyalty/loyalty_work.h"
 #include "services/loyalty/order_module_part.h"
@@ -34,6 +35,9 @@ namespace {
 
 constexpr char kName[] = "loyalty";
 constexpr char kContactSource[] = "contact";
+constexpr char kLifecycleSource[] = "lifecycle";
+// Between two looks at the lifecycle service's journal.
+constexpr absl::Duration kLifecyclePace = absl::Milliseconds(100);
 // Lane transactions at a time; the other connections of the pool read.
 constexpr int kExecutors = 2;
 
@@ -136,12 +140,11 @@ class LoyaltyModule : public app::Module {
     CLM_RETURN_IF_ERROR(runtime.Register(orders_->Binding(runtime.host())));
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<ProgramBinding>(runtime.host(), *programs_)));
-    dead_letters_ =
-        std::make_unique<DeadLetterHandlers>(DeadLetterHandlers::Options{.pool = pool_.get(),
-                                                                         .lanes = lanes_.get(),
-                                                                         .handler = &contact_feed_,
-                                                                         .source = kContactSource,
-                                                                         .tokens = tokens_.get()});
+    dead_letters_ = std::make_unique<DeadLetterHandlers>(DeadLetterHandlers::Options{
+        .pool = pool_.get(),
+        .lanes = lanes_.get(),
+        .sources = {{kContactSource, &contact_feed_}, {kLifecycleSource, &lifecycle_feed_}},
+        .tokens = tokens_.get()});
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<DeadLetterBinding>(runtime.host(), *dead_letters_)));
     return runtime.Register(std::make_unique<LedgerBinding>(runtime.host(), *ledger_));
@@ -156,6 +159,21 @@ class LoyaltyModule : public app::Module {
     CLM_ASSIGN_OR_RETURN(consumer_,
                          journal::ConsumerInModule::New(runtime, kName, std::move(options)));
     consumer_->Start();
+    // Without it there are no stages, and nothing to follow.
+    if (runtime.Channel(kLifecycleSource).ok()) {
+      journal::Consumer::Options lifecycle;
+      lifecycle.source = kLifecycleSource;
+      lifecycle.pool = pool_.get();
+      lifecycle.lanes = lanes_.get();
+      lifecycle.handler = &lifecycle_feed_;
+      // Most stages bring nothing.
+      lifecycle.pace = kLifecyclePace;
+      lifecycle.max_records = 128;
+      lifecycle.max_ahead = 256;
+      CLM_ASSIGN_OR_RETURN(lifecycle_consumer_,
+                           journal::ConsumerInModule::New(runtime, kName, std::move(lifecycle)));
+      lifecycle_consumer_->Start();
+    }
     due_->Start();
     referrals_->due().Start();
     expiry_->Start();
@@ -166,11 +184,13 @@ class LoyaltyModule : public app::Module {
     if (due_ != nullptr) due_->Stop();
     if (referrals_ != nullptr) referrals_->due().Stop();
     if (expiry_ != nullptr) expiry_->Stop();
+    if (lifecycle_consumer_ != nullptr) lifecycle_consumer_->Stop();
     if (consumer_ != nullptr) consumer_->Stop();
   }
 
   void Stop() override {
     Drain();
+    lifecycle_consumer_.reset();
     consumer_.reset();
     expiry_.reset();
     if (coupons_ != nullptr) coupons_->Drain();
@@ -192,6 +212,7 @@ class LoyaltyModule : public app::Module {
   const std::shared_ptr<journal::FeedHandlers> feeds_;
   journal::Heads heads_;
   ContactFeedHandler contact_feed_;
+  LifecycleFeedHandler lifecycle_feed_;
   std::unique_ptr<pg::Pool> pool_;
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<journal::Doorbell> doorbell_;
@@ -208,6 +229,7 @@ class LoyaltyModule : public app::Module {
   std::unique_ptr<ReferralModulePart> referrals_;
   std::unique_ptr<OrderModulePart> orders_;
   std::unique_ptr<journal::ConsumerInModule> consumer_;
+  std::unique_ptr<journal::ConsumerInModule> lifecycle_consumer_;
 };
 
 }  // namespace

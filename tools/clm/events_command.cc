@@ -118,7 +118,7 @@ constexpr char kLoyalty[] = "loyalty";
 
 struct LetterFlags {
   std::string service = "lifecycle";
-  std::string subject, reason, request_id;
+  std::string subject, reason, request_id, source;
   int64_t limit = 50;
 };
 
@@ -190,6 +190,7 @@ absl::Status ReplayLetters(Cli& cli, const LetterFlags& flags, bool skip) {
   CLM_ASSIGN_OR_RETURN(*request.mutable_subject(), SubjectOf(cli, flags.subject));
   request.set_skip(skip);
   request.set_reason(flags.reason);
+  request.set_source(flags.source);
   request.set_request_id(flags.request_id.empty() ? Uuid::V7(absl::Now()).ToString()
                                                   : flags.request_id);
   CLM_ASSIGN_OR_RETURN(const auto response, cli.Call(&Of::Stub::ReplayDeadLetter, request));
@@ -241,12 +242,16 @@ void AddDeadLetterCommands(Cli& cli, Command events) {
   add_subject(command);
 
   const auto add_request_id = [flags](Command to) {
+    to.AddOption("--source", flags->source, "in whose journal it was; default: contact")
+        .OneOf({"contact", "lifecycle", kLoyalty});
     to.AddOption("--request-id", flags->request_id, "UUID; the same again is the same request");
   };
   command = cli.AddCommand(group, "replay",
                            "Apply the parked events of a subject again, in order, up to the first "
                            "that fails",
-                           {"clm events dead-letters replay ada@example.com"},
+                           {"clm events dead-letters replay ada@example.com",
+                            "clm events dead-letters replay ada@example.com --service loyalty "
+                            "--source lifecycle"},
                            [&cli, flags] { return Replay(cli, *flags, false); });
   add_subject(command);
   add_request_id(command);
