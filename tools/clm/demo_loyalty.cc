@@ -12,6 +12,7 @@
 #include "clm/loyalty/v1/referral_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/uuid.h"
+#include "tools/clm/demo_fill.h"
 #include "tools/clm/sender.h"
 #include "tools/clm/values.h"
 #include "tools/demo/shop.h"
@@ -51,7 +52,7 @@ std::string RequestId(const Cli& cli, absl::string_view what) {
 }
 
 // A bean for every euro, more in the higher tiers, and some for those who write to the shop's
-// offers; good for a year.
+// offers or become loyal; good for a year.
 loyalty::v1::Program BeanProgram() {
   using loyalty::v1::EarnCap;
   using loyalty::v1::EarnRule;
@@ -90,6 +91,12 @@ loyalty::v1::Program BeanProgram() {
   EarnCap* cap = answers->add_caps();
   cap->set_period(EarnCap::PERIOD_MONTH);
   cap->set_points(10);
+  EarnRule* loyal = program.add_earn_rules();
+  loyal->set_id("loyal");
+  loyal->set_event_type("lifecycle.stage_entered");
+  loyal->set_condition(
+      absl::StrCat("properties.model = \"", kDemoModel, "\" AND properties.stage = \"loyal\""));
+  loyal->set_points(20);
   loyalty::v1::ReferralTerms* referrals = program.mutable_referral_terms();
   referrals->set_advocate_points(50);
   referrals->set_friend_points(25);

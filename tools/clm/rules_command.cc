@@ -153,7 +153,8 @@ void AddRuleFlags(Command command, RuleFlags& flags) {
   command.AddOption("--to", flags.to, "stage to move to");
   command.AddOption("--from-stage", flags.from,
                     "stage it applies in, - for none; may be repeated; default: any");
-  command.AddOption("--on", flags.on_event, "type of event");
+  command.AddOption("--on", flags.on_event,
+                    "type of event; loyalty.tier_changed when a member's tier changes");
   command.AddOption("--count", flags.count, "only from so many of them on");
   command.AddOption("--sum", flags.sum, "only from this sum of amounts on, in minor units");
   command.AddOption("--window", flags.window, "of --count and --sum, 90d; default: all time");
@@ -237,7 +238,9 @@ void AddRulesCommands(Cli& cli) {
       group, "create", "Make a rule, switched off; dry-run it, then enable it",
       {"clm rules create subscription big-spender --to loyal --from-stage repeat_buyer --on "
        "purchase --sum 50000 --window 365d",
-       "clm rules create shop quiet --to at_risk --on purchase --silence 90d"},
+       "clm rules create shop quiet --to at_risk --on purchase --silence 90d",
+       "clm rules create subscription gold --to loyal --on loyalty.tier_changed --condition "
+       "'properties.to_tier = \"gold\" AND properties.direction = \"up\"'"},
       [&cli, create]() -> absl::Status {
         lifecycle::v1::CreateRuleRequest request;
         request.set_parent(cli.Name("stageModels", create->model));
