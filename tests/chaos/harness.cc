@@ -211,6 +211,9 @@ World::World(const Options& options)
     loyalty_flags.push_back(absl::StrCat("--loyalty-dsn=", loyalty_database_.app_dsn));
     loyalty_flags.push_back(absl::StrCat("--contact-peer=", socket("contact0")));
     loyalty_flags.push_back(absl::StrCat("--access-peer=", socket("contact0")));
+    if (options.lifecycle) {
+      loyalty_flags.push_back(absl::StrCat("--lifecycle-peer=", socket("lifecycle")));
+    }
     std::vector<std::string> loyalties;
     for (int i = 0; i < options.loyalty; ++i) {
       loyalties_.push_back(std::make_unique<ServerProcess>(
@@ -228,6 +231,9 @@ World::World(const Options& options)
   std::vector<std::string> lifecycle_flags = flags;
   lifecycle_flags.push_back(absl::StrCat("--lifecycle-dsn=", lifecycle_database_.app_dsn));
   lifecycle_flags.push_back(absl::StrCat("--contact-peer=", socket("contact0")));
+  if (options.loyalty > 0) {
+    lifecycle_flags.push_back(absl::StrCat("--loyalty-peer=", socket("loyalty0")));
+  }
   lifecycle_ = std::make_unique<ServerProcess>(
       ServerProcess::Options{.binary = CLM_BIN_DIR "/clm-lifecycle",
                              .name = "lifecycle",

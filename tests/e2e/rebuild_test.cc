@@ -1,5 +1,5 @@
-// A lifecycle service with an empty database that follows the contact service's journal from its
-// beginning: whatever the one that lived through it answers, it answers too.
+// A lifecycle service with an empty database that follows the journals of the contact and loyalty
+// services from their beginning: whatever the one that lived through them answers, it answers too.
 #include <csignal>
 #include <functional>
 
@@ -22,6 +22,7 @@ class RebuildTest : public TenantTest {
                   "--pg-admin-dsn=" + postgres_.admin_dsn(), "--migrate",
                   "--secret-file=" + suite().data() + "/suite/secret",
                   "--contact-peer=" + targets.value("contact", ""),
+                  "--loyalty-peer=" + targets.value("loyalty", ""),
                   "--access-peer=" + targets.value("access", ""), "--drain-delay=0s"},
          .log_file = folder_.File("another.log"),
          .signal_on_parent_death = SIGKILL});
@@ -97,8 +98,24 @@ TEST_F(RebuildTest, EveryFigureCanBeComputedAgainFromTheContactJournal) {
   cost.mutable_acquisition_cost()->set_currency("EUR");
   CLM_ASSERT_OK(api().Call(&contact::v1::TimelineService::Stub::CreateAcquisitionCost, cost));
 
+  // A tier, which only the loyalty service's journal tells.
+  const std::vector<std::vector<std::string>> rule = {
+      {"rules", "create", "non-contractual", "gold", "--to", "won_back", "--from-stage", "lapsed",
+       "--on", "loyalty.tier_changed", "--condition", "properties.to_tier = \"gold\""},
+      {"rules", "enable", "non-contractual", "gold", "--include-history"}};
+  for (const auto& step : rule) EXPECT_THAT(Clm(step), Succeeded());
+  Json({"loyalty", "create-program", "club"});
+  Json(
+      {"loyalty", "update-program", "club", "--from", "-"},
+      R"json({"tierScheme": {"tiers": [{"id": "silver"}, {"id": "gold", "threshold": 1000}]}})json");
+  ASSERT_TRUE(Reaches("p5@example.com", "lapsed"));
+  Json({"loyalty", "earn", "p5@example.com", "1"});
+  Json({"loyalty", "set-tier", "p5@example.com", "gold"});
+  ASSERT_TRUE(Reaches("p5@example.com", "won_back"));
+
   StartAnother();
   EXPECT_THAT(Another({"models", "install", "non-contractual"}), Succeeded());
+  for (const auto& step : rule) EXPECT_THAT(Another(step), Succeeded());
   const std::vector<std::vector<std::string>> kpis = {
       {"revenue", "--metric", "revenue"},
       {"cost", "--metric", "acquisition-cost"},
