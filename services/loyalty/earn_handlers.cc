@@ -145,35 +145,6 @@ void LedgerHandlers::ReturnPoints(const rpc::Call& call, const v1::ReturnPointsR
   RunOnPosting(*parts_.lanes, std::move(take), std::move(reply));
 }
 
-void LedgerHandlers::AdjustPoints(const rpc::Call& call, const v1::AdjustPointsRequest& request,
-                                  rpc::Reply<v1::PostingResponse> reply) {
-  const auto member = ParseMemberName("member", request.member());
-  if (!member.ok()) return reply(member.status());
-  if (request.amount() == 0) return reply(error::InvalidField("amount", "must not be 0"));
-  // A correction counts at once.
-  const auto terms = ParseEarnTerms("", ToString(PendingRule()), request.expiry());
-  if (!terms.ok()) return reply(terms.status());
-  WalletRequest<v1::PostingResponse> adjust;
-  adjust.info = journal::InfoFor(call, member->tenant, request);
-  adjust.member = *member;
-  adjust.wallet = request.wallet();
-  adjust.spend = std::max<int64_t>(0, -request.amount());
-  adjust.admit = request.amount() > 0 ? Admit::kNewcomers : Admit::kMembers;
-  adjust.apply = [call, request, terms = *terms](
-                     LoyaltyWork&,
-                     WalletSession& session) -> absl::StatusOr<Made<v1::PostingResponse>> {
-    const absl::Time now = session.now();
-    CLM_ASSIGN_OR_RETURN(
-        const Posting posting,
-        request.amount() > 0
-            ? AdjustUp(session.wallet(), LotOf(session, request.amount(), terms, now),
-                       Uuid::V7(now), now)
-            : AdjustDown(session.wallet(), -request.amount(), Uuid::V7(now), now));
-    return AnswerOf(session.Post(posting, NoteOf(call, request, request.amount())), session);
-  };
-  RunOnWallet(*parts_.lanes, std::move(adjust), std::move(reply));
-}
-
 namespace {
 
 // One of a batch on its way.

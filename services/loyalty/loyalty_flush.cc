@@ -199,6 +199,7 @@ absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(orders_.Flush(tx));
   CLM_RETURN_IF_ERROR(velocity_.Flush(tx));
   CLM_RETURN_IF_ERROR(stage_entries_.Flush(tx));
+  CLM_RETURN_IF_ERROR(adjustments_.Flush(tx));
   for (const MemberKey& member : forgotten_) {
     CLM_ASSIGN_OR_RETURN(pg::Args args, PersonArgs(tx, member));
     args.Add(member.program);
@@ -528,7 +529,7 @@ absl::Status LoyaltyWork::Sweep(pg::Tx& tx) {
     CLM_ASSIGN_OR_RETURN(const pg::Args args, PersonArgs(tx, member));
     CLM_RETURN_IF_ERROR(tx.Exec(kForgetRequests, args).status());
   }
-  return absl::OkStatus();
+  return adjustments_.Sweep(tx);
 }
 
 absl::StatusOr<pg::Args> LoyaltyWork::PersonArgs(pg::Tx& tx, const MemberKey& member) {

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
+#include "services/loyalty/adjusting.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
 #include "services/loyalty/order_earning.h"
@@ -219,6 +220,8 @@ absl::Status LoyaltyWork::Load(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(LoadEvents(tx));
   CLM_RETURN_IF_ERROR(orders_.Load(tx));
   NeedForOrders(*this, clock_->Now());
+  CLM_RETURN_IF_ERROR(adjustments_.Load(tx));
+  NeedForAdjustments(*this);
   for (const auto& [member, spend] : first_wallets_) {
     const Program* program = FindProgram({member.tenant, member.program});
     if (program == nullptr) continue;

@@ -82,6 +82,7 @@ WalletTerms FromProto(const std::string& path, const v1::Wallet& wallet,
   const std::set<int, std::greater<>> days(wallet.expiry_warning_days().begin(),
                                            wallet.expiry_warning_days().end());
   terms.warning_days.assign(days.begin(), days.end());
+  terms.adjustment_limit = wallet.adjustment_limit();
   return terms;
 }
 
@@ -209,6 +210,7 @@ v1::Program ToProto(const Program& program) {
     wallet->set_breakage_basis_points(terms.breakage_basis_points);
     wallet->mutable_expiry_warning_days()->Add(terms.warning_days.begin(),
                                                terms.warning_days.end());
+    wallet->set_adjustment_limit(terms.adjustment_limit);
   }
   out.set_join_policy(static_cast<v1::Program::JoinPolicy>(program.join_policy));
   out.set_hold_duration(ToString(program.hold));

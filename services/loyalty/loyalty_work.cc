@@ -250,6 +250,7 @@ void LoyaltyWork::Keep() {
   orders_.Keep();
   velocity_.Keep();
   stage_entries_.Keep();
+  adjustments_.Keep();
   undo_.clear();
   changing_.clear();
 }
@@ -261,6 +262,7 @@ void LoyaltyWork::Discard() {
   orders_.Discard();
   velocity_.Discard();
   stage_entries_.Discard();
+  adjustments_.Discard();
   Keep();
 }
 
@@ -299,6 +301,8 @@ std::vector<const pg::Statement*> LoyaltyWorkStatements() {
   statements.insert(statements.end(), of_referrals.begin(), of_referrals.end());
   const std::vector<const pg::Statement*> of_orders = OrderWorkStatements();
   statements.insert(statements.end(), of_orders.begin(), of_orders.end());
+  const std::vector<const pg::Statement*> of_adjustments = AdjustmentWorkStatements();
+  statements.insert(statements.end(), of_adjustments.begin(), of_adjustments.end());
   const std::vector<const pg::Statement*> of_sweeps = TierSweepStatements();
   statements.insert(statements.end(), of_sweeps.begin(), of_sweeps.end());
   const std::vector<const pg::Statement*> of_velocity = VelocityWorkStatements();

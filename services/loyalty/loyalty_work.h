@@ -25,6 +25,7 @@
 #include "libs/base/uuid.h"
 #include "libs/journal/mutation.h"
 #include "libs/pg/pg.h"
+#include "services/loyalty/adjustment_work.h"
 #include "services/loyalty/loyalty_keys.h"
 #include "services/loyalty/order_work.h"
 #include "services/loyalty/program.h"
@@ -211,6 +212,9 @@ class LoyaltyWork : public journal::Work {
   // Orders, and what they earned.
   OrderWork& orders() { return orders_; }
   const OrderWork& orders() const { return orders_; }
+  // Corrections by hand.
+  AdjustmentWork& adjustments() { return adjustments_; }
+  const AdjustmentWork& adjustments() const { return adjustments_; }
   // Takes away whose coupons were the contact's, and who used any.
   void ForgetCoupons(const EntityKey& contact);
 
@@ -321,6 +325,7 @@ class LoyaltyWork : public journal::Work {
   OrderWork orders_;
   VelocityWork velocity_;
   StageEntryWork stage_entries_;
+  AdjustmentWork adjustments_;
   std::vector<std::pair<std::string, std::function<void(LoyaltyWork&)>>> tenants_;
   absl::flat_hash_map<std::string, std::vector<Program>> tenant_programs_;
   std::vector<NeededEvent> events_;

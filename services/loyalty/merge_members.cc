@@ -80,6 +80,7 @@ absl::Status MergeMembers(LoyaltyWork& work, journal::Recorder& recorder, const 
   }
   MergeReferrals(work, recorder, merged, survivor);
   work.orders().Move(merged, survivor);
+  work.adjustments().Move(merged, survivor);
   work.AliasMoved(merged, survivor.id);
   return absl::OkStatus();
 }

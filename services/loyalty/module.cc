@@ -17,6 +17,7 @@
 #include "libs/obs/log.h"
 #include "libs/redis/redis.h"
 #include "libs/rpc/service.h"
+#include "services/loyalty/adjustment_module_part.h"
 #include "services/loyalty/contact_feed_handler.h"
 #include "services/loyalty/coupon_module_part.h"
 #include "services/loyalty/dead_letter_service.h"
@@ -138,6 +139,8 @@ class LoyaltyModule : public app::Module {
     CLM_RETURN_IF_ERROR(runtime.Register(referrals_->Binding(runtime.host())));
     orders_ = std::make_unique<OrderModulePart>(pool_.get(), lanes_.get(), tokens_.get());
     CLM_RETURN_IF_ERROR(runtime.Register(orders_->Binding(runtime.host())));
+    adjustments_ = std::make_unique<AdjustmentModulePart>(pool_.get(), lanes_.get(), tokens_.get());
+    CLM_RETURN_IF_ERROR(runtime.Register(adjustments_->Binding(runtime.host())));
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<ProgramBinding>(runtime.host(), *programs_)));
     dead_letters_ = std::make_unique<DeadLetterHandlers>(DeadLetterHandlers::Options{
@@ -200,6 +203,7 @@ class LoyaltyModule : public app::Module {
     referrals_.reset();
     coupons_.reset();
     orders_.reset();
+    adjustments_.reset();
     lanes_.reset();
     due_.reset();
     reader_.reset();
@@ -228,6 +232,7 @@ class LoyaltyModule : public app::Module {
   std::unique_ptr<DeadLetterHandlers> dead_letters_;
   std::unique_ptr<ReferralModulePart> referrals_;
   std::unique_ptr<OrderModulePart> orders_;
+  std::unique_ptr<AdjustmentModulePart> adjustments_;
   std::unique_ptr<journal::ConsumerInModule> consumer_;
   std::unique_ptr<journal::ConsumerInModule> lifecycle_consumer_;
 };

@@ -40,6 +40,8 @@ struct WalletTerms {
   int breakage_basis_points = 0;
   // Days before points expire, the most first: when their member is warned.
   std::vector<int> warning_days;
+  // Most points by which one person may correct one balance in a day; 0: no limit.
+  int64_t adjustment_limit = 0;
   friend bool operator==(const WalletTerms&, const WalletTerms&) = default;
 };
 

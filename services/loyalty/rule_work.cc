@@ -1,5 +1,7 @@
 #include "services/loyalty/rule_work.h"
 
+#include <algorithm>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -160,6 +162,11 @@ const Fact* RuleWork::FindFact(const FactKey& key) const {
 int64_t RuleWork::CountOf(const CountKey& key) const {
   const auto it = counts_.find(key);
   return it == counts_.end() ? 0 : it->second.points;
+}
+
+bool RuleWork::HasReceived(const MemberKey& into) const {
+  return std::any_of(moved_.begin(), moved_.end(),
+                     [&](const auto& moved) { return moved.second == into; });
 }
 
 const TierBasisSums& RuleWork::BasisOf(const MemberKey& key) const {

@@ -78,6 +78,9 @@ class RuleWork {
   const Fact* FindFact(const FactKey& key) const;
   int64_t CountOf(const CountKey& key) const;
   bool HasCount(const CountKey& key) const { return counts_.contains(key); }
+  // Whether counts of somebody else have become the member's in this transaction: they are in none
+  // that was loaded.
+  bool HasReceived(const MemberKey& into) const;
   // Empty for who was not needed.
   const TierBasisSums& BasisOf(const MemberKey& key) const;
 
