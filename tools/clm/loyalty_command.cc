@@ -10,6 +10,7 @@
 #include "clm/loyalty/v1/ledger_service.grpc.pb.h"
 #include "clm/loyalty/v1/program_service.grpc.pb.h"
 #include "libs/base/error.h"
+#include "tools/clm/loyalty_adjustments_command.h"
 #include "tools/clm/loyalty_coupons_command.h"
 #include "tools/clm/loyalty_names.h"
 #include "tools/clm/loyalty_orders_command.h"
@@ -270,6 +271,7 @@ void AddLoyaltyCommands(Cli& cli) {
   AddLoyaltyProgramsCommands(cli, group);
   AddMemberCommands(cli, group);
   AddLoyaltyPointsCommands(cli, group);
+  AddLoyaltyAdjustmentsCommands(cli, group);
   AddLoyaltyCouponsCommands(cli, group);
   AddLoyaltyReferralsCommands(cli, group);
   AddLoyaltyOrdersCommands(cli, group);

@@ -98,6 +98,8 @@ absl::Status PrintProgram(const Cli& cli, const Program& program) {
               : absl::StrCat(absl::StrJoin(wallet.expiry_warning_days(), ", "), " days before"));
       add("return_policy", ReturnPolicyWord(wallet.return_policy()));
       add("value", PointsValueText(wallet));
+      add("adjustment_limit",
+          wallet.adjustment_limit() == 0 ? "" : absl::StrCat(wallet.adjustment_limit(), " a day"));
       constexpr double kWhole = 10'000;
       table.Add({absl::StrCat(wallet.id(), ".breakage"),
                  terminal::Share{wallet.breakage_basis_points() / kWhole}});
@@ -259,6 +261,10 @@ void AddProgramFlags(Command command, ProgramFlags& flags) {
       .AddOption("--breakage", flags.wallets.breakage,
                  "share that is expected never to be redeemed")
       .TypeName("PERCENT");
+  command
+      .AddOption("--adjustment-limit", flags.wallets.adjustment_limit,
+                 "most by which one person may correct one balance in a day; or none")
+      .TypeName("POINTS");
   AddRequestIdOption(command, flags.request_id);
 }
 

@@ -126,6 +126,14 @@ absl::Status ChangeTerms(const WalletFlags& flags, Wallet* wallet) {
     CLM_ASSIGN_OR_RETURN(const int32_t breakage, ParseBasisPoints("--breakage", flags.breakage));
     wallet->set_breakage_basis_points(breakage);
   }
+  if (!flags.adjustment_limit.empty()) {
+    int64_t limit = 0;
+    if (flags.adjustment_limit != "none" &&
+        (!absl::SimpleAtoi(flags.adjustment_limit, &limit) || limit < 1)) {
+      return error::InvalidField("--adjustment-limit", "must be a number of points, or none");
+    }
+    wallet->set_adjustment_limit(limit);
+  }
   return absl::OkStatus();
 }
 
@@ -185,7 +193,7 @@ absl::StatusOr<absl::Time> ParseMomentAhead(absl::string_view flag, absl::string
 
 bool WalletFlags::AnyTerm() const {
   return !absl::StrCat(unit, pending, expiry, expiry_rounding, expiry_warning, return_policy, value,
-                       breakage)
+                       breakage, adjustment_limit)
               .empty();
 }
 

@@ -36,7 +36,7 @@ absl::StatusOr<absl::Time> ParseMomentAhead(absl::string_view flag, absl::string
 struct WalletFlags {
   std::vector<std::string> wallets;  // Ids. None: the programme's only one.
   std::string unit, pending, expiry, expiry_rounding, expiry_warning, return_policy, value,
-      breakage;
+      breakage, adjustment_limit;
 
   bool AnyTerm() const;
 };

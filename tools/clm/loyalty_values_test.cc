@@ -89,6 +89,7 @@ TEST(ChangeWalletsTest, WhatIsNotSaidStays) {
   later.expiry_warning = "30,7";
   later.return_policy = "unlimited";
   later.breakage = "15";
+  later.adjustment_limit = "500";
   ASSERT_TRUE(ChangeWallets(later, &program).ok());
   ASSERT_EQ(program.wallets_size(), 1);
   const Wallet& wallet = program.wallets(0);
@@ -101,6 +102,15 @@ TEST(ChangeWalletsTest, WhatIsNotSaidStays) {
   EXPECT_THAT(wallet.expiry_warning_days(), testing::ElementsAre(30, 7));
   EXPECT_EQ(wallet.return_policy(), Wallet::RETURN_POLICY_UNLIMITED);
   EXPECT_EQ(wallet.breakage_basis_points(), 1500);
+  EXPECT_EQ(wallet.adjustment_limit(), 500);
+  WalletFlags last;
+  last.adjustment_limit = "none";
+  ASSERT_TRUE(ChangeWallets(last, &program).ok());
+  EXPECT_EQ(wallet.adjustment_limit(), 0);
+  for (const char* text : {"0", "-1", "some"}) {
+    last.adjustment_limit = text;
+    EXPECT_EQ(FieldOf(ChangeWallets(last, &program)), "--adjustment-limit") << text;
+  }
 }
 
 TEST(ChangeWalletsTest, OfSeveralOneMustBeNamed) {

@@ -26,6 +26,10 @@ std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
 std::string Hint(const absl::Status& status) {
   const std::string reason = error::Reason(status);
   if (reason == "ETAG_MISMATCH") return "somebody changed it meanwhile; get it again, then repeat";
+  if (reason == "SECOND_PERSON_NEEDED") {
+    return "clm loyalty adjustments propose takes the same words; somebody else approves it then";
+  }
+  if (reason == "SAME_PERSON") return "somebody else approves it, with a token of their own";
   if (reason == "REQUEST_ID_REUSED") return "take a new request id for a new request";
   switch (status.code()) {
     case absl::StatusCode::kNotFound:

@@ -54,6 +54,13 @@ TEST(ErrorTextTest, SaysWhatToDoNext) {
                                       "refused", {{"scope", "contacts.write"}})),
             "error: refused (SCOPE_MISSING)\n"
             "hint: the token needs the scope contacts.write\n");
+  EXPECT_EQ(ErrorText({}, error::Precondition("SECOND_PERSON_NEEDED", "amount: too much")),
+            "error: amount: too much (SECOND_PERSON_NEEDED)\n"
+            "hint: clm loyalty adjustments propose takes the same words; somebody else approves it "
+            "then\n");
+  EXPECT_EQ(ErrorText({}, error::Make(absl::StatusCode::kPermissionDenied, "SAME_PERSON", "no")),
+            "error: no (SAME_PERSON)\n"
+            "hint: somebody else approves it, with a token of their own\n");
   EXPECT_EQ(ErrorText({}, error::Precondition("MODEL_IN_USE", "model: in use")),
             "error: model: in use (MODEL_IN_USE)\n");
   EXPECT_EQ(ErrorText({}, absl::OkStatus()), "");
