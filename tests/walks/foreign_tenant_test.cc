@@ -292,6 +292,7 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
       };
       of("EarnPoints", R"({"member": "%MEMBER", "amount": "100", "reason": "T-"})");
       of("RedeemPoints", R"({"member": "%MEMBER", "amount": "1", "reason": "T-"})");
+      of("ProposeAdjustment", R"({"member": "%MEMBER", "amount": "5", "reason": "T-"})");
       of("HoldPoints", R"({"member": "%MEMBER", "amount": "1", "duration": "1Y"})");
     }
     // One brings the other, who brings a third one.
