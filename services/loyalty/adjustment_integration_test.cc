@@ -9,6 +9,7 @@
 #include "libs/testing/at_once.h"
 #include "services/loyalty/adjusting.h"
 #include "services/loyalty/adjustment_module_part.h"
+#include "services/loyalty/adjustment_proto.h"
 #include "services/loyalty/loyalty_fixture.h"
 #include "services/loyalty/merge_members.h"
 
@@ -580,6 +581,31 @@ TEST_F(AdjustmentTest, AnErasureReachesOlderNamesAndWhoWasNoMember) {
   EXPECT_THAT(Approve(old.name()), ReasonIs("MEMBER_ERASED"));
   EXPECT_THAT(Approve(own.name()), ReasonIs("MEMBER_ERASED"));
   EXPECT_EQ(Postings(), 0);
+}
+
+// By who has read it before, under the shard of an older name.
+TEST_F(AdjustmentTest, WhatAnErasureTookIsNotWrittenAgain) {
+  CLM_ASSERT_OK(Create(0));
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Adjustment proposed, Propose(1, 500));
+  CLM_ASSERT_OK_AND_ASSIGN(const AdjustmentKey key, ParseAdjustmentName("name", proposed.name()));
+  journal::MutationInfo info;
+  info.shards.set(ShardOf("acme", Id(1)));
+  CLM_ASSERT_OK(node_->lanes.Run<LoyaltyWork>(
+      std::move(info), [&](LoyaltyWork& work) { work.adjustments().Need(key); },
+      [&](LoyaltyWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        CLM_RETURN_IF_ERROR(pg::AdminExec(database_.admin_dsn,
+                                          "UPDATE adjustment SET (contact_id, member_erased, "
+                                          "reason) = (NULL, true, '')"));
+        CLM_ASSIGN_OR_RETURN(const Adjustment rejected,
+                             clm::loyalty::Reject(*work.adjustments().Find(key), kBob,
+                                                  "Ada L. has her card", recorder.now()));
+        work.adjustments().Save(rejected);
+        return std::string();
+      }));
+  CLM_ASSERT_OK_AND_ASSIGN(const v1::Adjustment left, Get(proposed.name()));
+  EXPECT_TRUE(left.member_erased());
+  EXPECT_EQ(left.member(), "");
+  EXPECT_EQ(left.reject_reason(), "");
 }
 
 TEST_F(AdjustmentTest, EventsTellWhatHappenedAndNotWhatWasSaid) {
