@@ -109,6 +109,37 @@ class EarningTest : public LoyaltyTest {
     if (until) clm::ToProto(*until, request.mutable_until_time());
     return Do(&Node::programs, &ProgramHandlers::SetMemberTier, request);
   }
+  // How far the journal goes on the member's shard.
+  int64_t HeadOf(int member) {
+    return Count(absl::StrCat("SELECT coalesce((SELECT off FROM journal_head WHERE shard = ",
+                              ShardOf("acme", Id(member)), "), 0)::bigint"));
+  }
+  // What was recorded as counting for the member's tier.
+  std::vector<int64_t> Progress(int member) {
+    std::vector<int64_t> changes;
+    for (const event::v1::Event& event :
+         EventsOfType(v1::TierProgressed::descriptor()->full_name())) {
+      v1::TierProgressed progressed;
+      progressed.ParseFromString(event.payload());
+      if (progressed.member() == MemberName(member)) changes.push_back(progressed.change());
+    }
+    return changes;
+  }
+  std::vector<event::v1::Event> EventsOfType(const std::string& type) {
+    auto pool = pg::NewPool({.dsn = database_.admin_dsn, .size = 1});
+    std::vector<event::v1::Event> events;
+    CLM_EXPECT_OK(pool->Read({pg::Scope::Suite()}, [&](pg::Tx& tx) -> absl::Status {
+      CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                           tx.ExecDynamic(absl::StrCat("SELECT event FROM journal WHERE type = '",
+                                                       type, "' ORDER BY shard, off")));
+      events.clear();
+      for (int i = 0; i < rows.size(); ++i) {
+        events.emplace_back().ParseFromString(rows[i].Bytes(0));
+      }
+      return absl::OkStatus();
+    }));
+    return events;
+  }
   // Types and tiers of what was recorded of tiers, in their order.
   std::vector<std::string> TierEvents() {
     ranks_.clear();
@@ -132,7 +163,7 @@ class EarningTest : public LoyaltyTest {
           told.push_back(absl::StrCat(changed.from_tier(), ">", changed.to_tier()));
           ranks_.push_back(absl::StrCat(changed.from_rank(), changed.by_hand() ? " by hand " : ">",
                                         changed.to_rank()));
-        } else {
+        } else if (rows[i].Text(0) == v1::TierDropWarned::descriptor()->full_name()) {
           warned.ParseFromString(event.payload());
           told.push_back(absl::StrCat("warned ", warned.standing().tier()));
         }
@@ -405,6 +436,56 @@ TEST_F(EarningTest, AnAuditFindsWhatIsWrongWithATier) {
   EXPECT_EQ(finding("UPDATE member SET tier = 'bronze'", "UPDATE member SET tier = 'silver'"),
             "tier: is 'bronze' and should be 'silver'; ");
   ExpectSound();
+}
+
+// Whoever keeps what a member has knows by the head that it is old.
+TEST_F(EarningTest, WhatCountsForATierIsRecordedAlsoWhereNoPointsMove) {
+  v1::Program program = Rules();
+  AddTiers(program);
+  program.mutable_tier_scheme()->set_basis(v1::TierScheme::BASIS_MONEY_SPENT);
+  program.mutable_tier_scheme()->set_currency("EUR");
+  CLM_ASSERT_OK(Create(program));
+  CLM_ASSERT_OK(Tell(1, {Purchase(10, 10'00)}));
+  EXPECT_EQ(StandingOf(1).value(), 1000);
+  int64_t head = HeadOf(1);
+  // Less than a point.
+  CLM_ASSERT_OK(Tell(1, {Purchase(11, 90)}));
+  EXPECT_EQ(StandingOf(1).value(), 1090);
+  EXPECT_GT(HeadOf(1), std::exchange(head, HeadOf(1)));
+  CLM_ASSERT_OK(Tell(1, {Refund(12, 11)}));
+  EXPECT_EQ(StandingOf(1).value(), 1000);
+  EXPECT_GT(HeadOf(1), std::exchange(head, HeadOf(1)));
+  EXPECT_EQ(BalanceOf(1).active(), 110);
+  EXPECT_THAT(Progress(1), ElementsAre(1000, 90, -90));
+  // What counts for nothing is no progress.
+  CLM_ASSERT_OK(Tell(1, {Refund(13, 11), EventOf(14, "review")}));
+  EXPECT_THAT(Progress(1), ElementsAre(1000, 90, -90));
+}
+
+TEST_F(EarningTest, ATierByHandIsRecordedAlsoWhereTheMemberIsInItAlready) {
+  v1::Program program = Rules();
+  AddTiers(program);
+  CLM_ASSERT_OK(Create(program));
+  CLM_ASSERT_OK(Earn(1, 10));
+  CLM_ASSERT_OK(SetTier(1, "gold", At("2026-03-01 12:00")));
+  int64_t head = HeadOf(1);
+  CLM_ASSERT_OK(SetTier(1, "gold", At("2026-04-01 12:00")));
+  EXPECT_GT(HeadOf(1), std::exchange(head, HeadOf(1)));
+  // The same once more is no change.
+  CLM_ASSERT_OK(SetTier(1, "gold", At("2026-04-01 12:00")));
+  EXPECT_EQ(HeadOf(1), head);
+  CLM_ASSERT_OK(SetTier(1, ""));
+  const auto set = EventsOfType(v1::TierSetByHand::descriptor()->full_name());
+  ASSERT_EQ(set.size(), 3);
+  v1::TierSetByHand second, last;
+  second.ParseFromString(set[1].payload());
+  last.ParseFromString(set[2].payload());
+  EXPECT_EQ(second.member(), MemberName(1));
+  EXPECT_EQ(second.tier(), "gold");
+  EXPECT_EQ(clm::FromProto(second.until_time()), At("2026-04-01 12:00"));
+  EXPECT_EQ(last.tier(), "");
+  EXPECT_FALSE(last.has_until_time());
+  EXPECT_THAT(TierEvents(), ElementsAre(">bronze", "bronze>gold", "gold>bronze"));
 }
 
 TEST_F(EarningTest, TierByHandStaysUntilItsTime) {

@@ -106,9 +106,8 @@ absl::Status EarnIn(LoyaltyWork& work, journal::Recorder& recorder, const Progra
     return absl::OkStatus();
   }
   join();
-  CountForTier(work, program, member, event.occur_time, counted);
   work.rules().SaveFact(key, std::move(fact));
-  return UpdateTier(work, recorder, member, recorder.now());
+  return ProgressTier(work, recorder, program, member, event.occur_time, counted);
 }
 
 absl::Status RefundIn(LoyaltyWork& work, journal::Recorder& recorder, const Program& program,
@@ -140,15 +139,16 @@ absl::Status RefundIn(LoyaltyWork& work, journal::Recorder& recorder, const Prog
                                  std::nullopt, fact.occur_time, note)
                             .status());
   }
+  int64_t uncounted = 0;
   if (fact.counted > 0 && program.tiers) {
     const bool money = program.tiers->scheme.basis == TierBasis::kMoneySpent;
-    const int64_t uncounted = whole ? fact.counted : (money ? part : 0);
-    CountForTier(work, program, member, fact.occur_time, -uncounted);
+    uncounted = whole ? fact.counted : (money ? part : 0);
     fact.counted -= uncounted;
   }
+  const absl::Time counted_at = fact.occur_time;
   fact.refunded_minor = after;
   work.rules().SaveFact(key, std::move(fact));
-  return UpdateTier(work, recorder, member, recorder.now());
+  return ProgressTier(work, recorder, program, member, counted_at, -uncounted);
 }
 
 }  // namespace

@@ -139,11 +139,17 @@ v1::TierChanged TierChangeOf(const ProgramTiers& tiers, const MemberKey& key,
 void PutTierByHand(LoyaltyWork& work, journal::Recorder& recorder, const ProgramTiers& tiers,
                    const MemberKey& key, const std::string& tier, std::optional<absl::Time> until) {
   Member member = *work.FindMember(key);
+  if (member.tier.manual_tier == tier && member.tier.manual_until == until) return;
   const std::string from = TierOf(tiers, member.tier);
   member.tier.manual_tier = tier;
   member.tier.manual_until = until;
   const std::string to = TierOf(tiers, member.tier);
   work.SaveMember(key, member);
+  v1::TierSetByHand set;
+  set.set_member(NameOf(key));
+  set.set_tier(tier);
+  if (until) clm::ToProto(*until, set.mutable_until_time());
+  RecordTier(recorder, key, set);
   if (from == to) return;
   v1::TierChanged changed = TierChangeOf(tiers, key, from, to, recorder.now());
   changed.set_by_hand(true);
@@ -178,6 +184,19 @@ void CountForTier(LoyaltyWork& work, const Program& program, const MemberKey& ke
   const Member* member = work.FindMember(key);
   if (member == nullptr || value == 0) return;
   work.rules().AddToBasis(key, PlaceOf(at, member->tier, ZoneOf(program)), value);
+}
+
+absl::Status ProgressTier(LoyaltyWork& work, journal::Recorder& recorder, const Program& program,
+                          const MemberKey& key, absl::Time at, int64_t value) {
+  if (value != 0 && work.FindMember(key) != nullptr) {
+    CountForTier(work, program, key, at, value);
+    v1::TierProgressed progressed;
+    progressed.set_member(NameOf(key));
+    progressed.set_change(value);
+    clm::ToProto(at, progressed.mutable_occur_time());
+    RecordTier(recorder, key, progressed);
+  }
+  return UpdateTier(work, recorder, key, recorder.now());
 }
 
 absl::Status UpdateTier(LoyaltyWork& work, journal::Recorder& recorder, const MemberKey& key,

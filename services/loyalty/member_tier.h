@@ -21,6 +21,11 @@ namespace clm::loyalty {
 void CountForTier(LoyaltyWork& work, const Program& program, const MemberKey& key, absl::Time at,
                   int64_t value);
 
+// The same for what no posting tells of, money and events, and records it; a value of 0 is none.
+// The tier is updated, also by what else has counted in this mutation.
+absl::Status ProgressTier(LoyaltyWork& work, journal::Recorder& recorder, const Program& program,
+                          const MemberKey& key, absl::Time at, int64_t value);
+
 // Lets everything happen that is due of the member's tier: climbs, drops, warnings; records them,
 // and gives points for tiers that are entered. Nothing for who is no member, or in no programme
 // with tiers.

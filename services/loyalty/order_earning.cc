@@ -73,8 +73,8 @@ absl::StatusOr<std::vector<EarnOutcome>> CloseOrder(LoyaltyWork& work, journal::
   // As with events: who is no member, and does not become one, has no tier to count for.
   if (work.FindMember(member) != nullptr) {
     CountForTier(program, order);
-    loyalty::CountForTier(work, program, member, *order.close_time, order.counted);
-    CLM_RETURN_IF_ERROR(UpdateTier(work, recorder, member, recorder.now()));
+    CLM_RETURN_IF_ERROR(
+        ProgressTier(work, recorder, program, member, *order.close_time, order.counted));
   }
   return std::move(earned.outcomes);
 }
@@ -101,14 +101,12 @@ absl::StatusOr<PointsTaken> TakeBackUnits(LoyaltyWork& work, journal::Recorder& 
       return back.line == left.line && back.after == left.after;
     });
   }
-  const int64_t uncounted =
+  int64_t uncounted =
       order.counted_money ? std::min(order.counted, MoneyBack(order, units)) : order.counted;
   const TierBasis basis = order.counted_money ? TierBasis::kMoneySpent : TierBasis::kEventCount;
-  if ((order.counted_money || all) && uncounted > 0 && CountsOrders(program, basis)) {
-    loyalty::CountForTier(work, program, member, *order.close_time, -uncounted);
-    order.counted -= uncounted;
-  }
-  CLM_RETURN_IF_ERROR(UpdateTier(work, recorder, member, recorder.now()));
+  if (!((order.counted_money || all) && CountsOrders(program, basis))) uncounted = 0;
+  order.counted -= uncounted;
+  CLM_RETURN_IF_ERROR(ProgressTier(work, recorder, program, member, *order.close_time, -uncounted));
   return sum;
 }
 
