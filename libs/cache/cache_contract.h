@@ -682,6 +682,62 @@ TEST_P(CustomerHashContract, AFieldEndsWithItsOwnTtlWhileOthersAreWritten) {
   EXPECT_THAT(ReadAll(*hash_), ElementsAre(Pair("loyalty", PartAt(1))));
 }
 
+TEST_P(CustomerHashContract, APartEndsWhenItMayBeUntrueByItself) {
+  const auto load = [&](const std::vector<std::string>&) -> absl::StatusOr<Parts> {
+    ++loads_;
+    Part part = PartAt(loads_);
+    part.hold_until = clock_.Now() + absl::Seconds(10);
+    return Parts{{"loyalty", part}};
+  };
+  EXPECT_TRUE(hash_->ReadThrough(ada_, {"loyalty"}, load).ok());
+  clock_.Advance(absl::Seconds(10) - absl::Microseconds(1));
+  EXPECT_THAT(ReadAll(*other_), ElementsAre(Pair("loyalty", PartAt(1))));
+  clock_.Advance(absl::Microseconds(1));
+  EXPECT_THAT(ReadAll(*other_), ::testing::IsEmpty());
+  // Without anybody's change, so with the same version.
+  loads_ = 0;
+  EXPECT_TRUE(other_->ReadThrough(ada_, {"loyalty"}, load).ok());
+  EXPECT_THAT(ReadAll(*hash_), ElementsAre(Pair("loyalty", PartAt(1))));
+  PartChange change{ada_, "core", 3, absl::FromUnixMicros(1003), "part 3"};
+  change.hold_until = clock_.Now() + absl::Seconds(1);
+  EXPECT_TRUE(hash_->Apply({change}).ok());
+  EXPECT_EQ(ReadAll(*other_).count("core"), 1);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(ReadAll(*other_).count("core"), 0);
+}
+
+TEST_P(CustomerHashContract, APartWhoseTimeIsOverIsAnsweredAndNotKept) {
+  const auto load = [&](const std::vector<std::string>&) -> absl::StatusOr<Parts> {
+    Part part = PartAt(1);
+    part.hold_until = clock_.Now();
+    return Parts{{"loyalty", part}};
+  };
+  EXPECT_EQ(hash_->ReadThrough(ada_, {"loyalty"}, load)->size(), 1);
+  EXPECT_THAT(ReadAll(*hash_), ::testing::IsEmpty());
+  PartChange change{ada_, "core", 3, absl::FromUnixMicros(1003), "part 3"};
+  change.hold_until = clock_.Now();
+  EXPECT_TRUE(hash_->Apply({change}).ok());
+  EXPECT_THAT(ReadAll(*hash_), ::testing::IsEmpty());
+}
+
+TEST_P(CustomerHashContract, APayloadThatGoesOverAnotherOnlyBringsNothingBack) {
+  const auto over = [&](int64_t version, const std::string& payload) {
+    EXPECT_TRUE(
+        hash_->Apply({{ada_, "loyalty", version, absl::FromUnixMicros(1), payload, true}}).ok());
+    const Parts parts = ReadAll(*other_);
+    const auto it = parts.find("loyalty");
+    return it == parts.end() ? "" : it->second.payload;
+  };
+  EXPECT_EQ(over(5, "a"), "");
+  ThroughAt(*hash_, {"loyalty"}, 5);
+  EXPECT_EQ(over(5, "b"), "b");
+  EXPECT_EQ(over(4, "c"), "b");
+  EXPECT_EQ(over(6, "d"), "d");
+  EXPECT_TRUE(other_->Invalidate(ada_, "loyalty", 7).ok());
+  EXPECT_EQ(over(6, "e"), "");
+  EXPECT_EQ(over(8, "f"), "");
+}
+
 TEST_P(CustomerHashContract, ASlowFillAfterAWriteIsRefused) {
   const auto slow = hash_->ReadThrough(
       ada_, {"core"}, [&](const std::vector<std::string>&) -> absl::StatusOr<Parts> {

@@ -22,7 +22,9 @@ Slot SlotOf(const EntityKey& customer, const std::string& field) {
 }
 
 Part PartIn(Entry entry) {
-  return {entry.version, absl::FromUnixMicros(entry.note), std::move(entry.payload)};
+  return {.version = entry.version,
+          .as_of = absl::FromUnixMicros(entry.note),
+          .payload = std::move(entry.payload)};
 }
 
 bool HasAll(const Parts& parts, const std::vector<std::string>& fields) {
@@ -71,6 +73,7 @@ class SlottedCustomerHash final : public CustomerHash {
     std::vector<Slots::Write> writes;
     writes.reserve(changes.size());
     for (const PartChange& change : changes) {
+      if (change.payload && change.hold_until <= slots_.Now()) continue;
       writes.push_back(
           {SlotOf(change.customer, change.field), EntryOf(change), change.only_filled});
     }
@@ -99,10 +102,15 @@ class SlottedCustomerHash final : public CustomerHash {
 
   Entry EntryOf(const PartChange& change) const {
     if (!change.payload) return slots_.Tombstone(change.version);
-    return EntryOf(Part{change.version, change.as_of, *change.payload});
+    return EntryOf(Part{.version = change.version,
+                        .as_of = change.as_of,
+                        .payload = *change.payload,
+                        .hold_until = change.hold_until});
   }
   Entry EntryOf(const Part& part) const {
-    return slots_.Payload(part.version, absl::ToUnixMicros(part.as_of), part.payload);
+    Entry entry = slots_.Payload(part.version, absl::ToUnixMicros(part.as_of), part.payload);
+    entry.expiry = std::min(entry.expiry, part.hold_until);
+    return entry;
   }
 
   absl::StatusOr<Parts> Complete(const EntityKey& customer, const std::vector<std::string>& fields,
@@ -119,7 +127,7 @@ class SlottedCustomerHash final : public CustomerHash {
     std::vector<Slots::Filling> fillings;
     for (const auto& [field, lease] : leases) {
       const auto it = loaded.find(field);
-      if (it == loaded.end()) continue;
+      if (it == loaded.end() || it->second.hold_until <= slots_.Now()) continue;
       fillings.push_back({SlotOf(customer, field), lease, EntryOf(it->second)});
     }
     slots_.Fill(fillings);

@@ -30,6 +30,9 @@ struct Part {
   int64_t version = 0;
   absl::Time as_of;  // The state of the owner that it reflects; whole microseconds.
   std::string payload;
+  // From then on it may be untrue though nobody changes anything: it is kept no longer than that,
+  // and not at all when that has passed. Of what is filled in; what is read back does not tell it.
+  absl::Time hold_until = absl::InfiniteFuture();
   friend bool operator==(const Part&, const Part&) = default;
 };
 
@@ -43,9 +46,11 @@ struct PartChange {
   absl::Time as_of;
   // Empty: the field becomes a tombstone of this version.
   std::optional<std::string> payload;
-  // Of a tombstone in a field to which nobody ever applies a payload: where there is no entry none
-  // is left either, as a fill needs a token, and that is taken away.
+  // Goes over a live payload only. Of a tombstone in a field to which nobody ever applies a payload
+  // otherwise: where there is no entry none is left either, as a fill needs a token, and that is
+  // taken away. Of a payload: nothing that was told to be old meanwhile comes back by it.
   bool only_filled = false;
+  absl::Time hold_until = absl::InfiniteFuture();  // Of a payload: as a Part's.
 };
 
 // Thread-safe.
