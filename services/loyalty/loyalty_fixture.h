@@ -23,12 +23,14 @@
 #include "libs/base/time_proto.h"
 #include "libs/journal/lanes.h"
 #include "libs/pg/admin.h"
+#include "libs/rpc/workers.h"
 #include "libs/testing/servers.h"
 #include "libs/testing/status_matchers.h"
 #include "services/loyalty/contact_feed_handler.h"
 #include "services/loyalty/due_points.h"
 #include "services/loyalty/ledger_handlers.h"
 #include "services/loyalty/lifecycle_feed_handler.h"
+#include "services/loyalty/membership_cache.h"
 #include "services/loyalty/module.h"
 #include "services/loyalty/program_handlers.h"
 
@@ -36,21 +38,34 @@ namespace clm::loyalty {
 
 // One service on a database; several may share one, as processes do.
 struct Node {
-  Node(const std::string& dsn, const Clock* clock)
+  // Without a hash members are read from the database alone.
+  Node(const std::string& dsn, const Clock* clock, cache::CustomerHash* hash = nullptr)
       : pool(pg::NewPool({.dsn = dsn})),
         reader(pool.get(), clock),
+        memberships(&reader, hash, &workers, clock),
         lanes({.pool = pool.get(),
                .clock = clock,
-               .new_work = [clock] { return std::make_unique<LoyaltyWork>(clock, nullptr); }}),
+               .new_work =
+                   [this, clock] {
+                     return std::make_unique<LoyaltyWork>(clock, nullptr, &memberships);
+                   }}),
         due({.reader = &reader, .lanes = &lanes, .clock = clock}),
         programs(Parts()),
         ledger(Parts()) {}
 
-  LoyaltyParts Parts() { return {.lanes = &lanes, .reader = &reader, .tokens = &tokens, .secret = "secret"}; }
+  LoyaltyParts Parts() {
+    return {.lanes = &lanes,
+            .reader = &reader,
+            .memberships = &memberships,
+            .tokens = &tokens,
+            .secret = "secret"};
+  }
 
   std::unique_ptr<pg::Pool> pool;
   PageTokens tokens{"secret"};
   LoyaltyReader reader;
+  rpc::Workers workers{"clm-workers", 2, 100};
+  MembershipCache memberships;
   journal::Lanes lanes;
   DuePoints due;
   ContactFeedHandler contact_feed;

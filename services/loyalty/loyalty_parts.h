@@ -8,6 +8,7 @@
 #include "libs/base/page_token.h"
 #include "libs/journal/lanes.h"
 #include "services/loyalty/loyalty_reader.h"
+#include "services/loyalty/membership_cache.h"
 
 namespace clm::loyalty {
 
@@ -15,6 +16,7 @@ namespace clm::loyalty {
 struct LoyaltyParts {
   journal::Lanes* lanes = nullptr;
   LoyaltyReader* reader = nullptr;
+  MembershipCache* memberships = nullptr;
   const PageTokens* tokens = nullptr;
   // Keys the hashes of identifiers.
   std::string secret;

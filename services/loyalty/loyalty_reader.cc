@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "libs/base/error.h"
 #include "libs/base/resource_name.h"
+#include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/base/time_proto.h"
 #include "services/loyalty/audit.h"
@@ -58,6 +59,34 @@ constexpr pg::Statement kNextExpiry{"loyalty.next_expiry", R"sql(
           AND f.due_time > $5::timestamptz AND f.due_time < 'infinity'
         ORDER BY f.due_time LIMIT 1)
     GROUP BY l.due_time) n)sql"};
+
+// When something happens by itself in each wallet after $5.
+constexpr pg::Statement kHoldsUntil{"loyalty.holds_until", R"sql(
+  SELECT w.place, least(
+    (SELECT l.due_time FROM lot l
+     WHERE l.contact_id = w.contact_id AND l.program_id = w.program_id
+       AND l.wallet_id = w.wallet_id AND l.tenant_id = w.tenant_id AND l.remaining > 0
+       AND l.pending = false AND l.due_time > $5::timestamptz AND l.due_time < 'infinity'
+     ORDER BY l.due_time LIMIT 1),
+    (SELECT l.due_time FROM lot l
+     WHERE l.contact_id = w.contact_id AND l.program_id = w.program_id
+       AND l.wallet_id = w.wallet_id AND l.tenant_id = w.tenant_id AND l.remaining > 0
+       AND l.pending = true AND l.due_time > $5::timestamptz AND l.due_time < 'infinity'
+     ORDER BY l.due_time LIMIT 1),
+    (SELECT min(h.expire_time) FROM hold h
+     WHERE h.contact_id = w.contact_id AND h.program_id = w.program_id
+       AND h.wallet_id = w.wallet_id AND h.tenant_id = w.tenant_id AND h.state = 1
+       AND h.expire_time > $5::timestamptz))
+  FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS contact_id,
+               unnest($3::text[]) AS program_id, unnest($4::text[]) AS wallet_id,
+               generate_subscripts($2::uuid[], 1) AS place) AS w)sql"};
+
+constexpr pg::Statement kContactPrograms{"loyalty.contact_programs", R"sql(
+  SELECT m.program_id FROM member m
+  WHERE m.contact_id = $2::uuid AND m.tenant_id = $1::text ORDER BY m.program_id)sql"};
+
+constexpr pg::Statement kHeadOfShard{"loyalty.head_of_shard", R"sql(
+  SELECT h.off FROM journal_head h WHERE h.shard = $1::smallint)sql"};
 
 constexpr pg::Statement kGetPosting{"loyalty.get_posting",
                                     "SELECT " CLM_POSTING_COLUMNS
@@ -211,6 +240,25 @@ int64_t ActiveIn(const Lot& lot, absl::Time now) {
   return !lot.pending && lot.expire_time > now ? lot.remaining : 0;
 }
 
+// When the settled wallet changes by itself, as far as what was due is concerned.
+absl::Time NextDueIn(const Wallet& settled, absl::Time now) {
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& [id, lot] : settled.lots) {
+    if (lot.remaining > 0 && DueTime(lot) > now) next = std::min(next, DueTime(lot));
+  }
+  return next;
+}
+
+// When the member's standing changes by itself: windows and terms end with days.
+absl::Time NextDueOfTier(const Program& program, const Member& member, absl::Time now) {
+  const absl::TimeZone zone = ZoneOf(program);
+  absl::Time next = StartOfDay(DayOf(now, zone) + 1, zone);
+  if (member.tier_due > now) next = std::min(next, member.tier_due);
+  const auto& manual_until = member.tier.manual_until;
+  if (manual_until && *manual_until > now) next = std::min(next, *manual_until);
+  return next;
+}
+
 // With what has become active since it was stored, which is in the settled wallet alone.
 void AddSettled(const Wallet& stored, const Wallet& settled, absl::Time now, NextExpiry& next) {
   for (const auto& [id, lot] : settled.lots) {
@@ -223,7 +271,7 @@ void AddSettled(const Wallet& stored, const Wallet& settled, absl::Time now, Nex
 
 absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
     pg::Tx& tx, const Program& program, const std::vector<std::pair<MemberKey, Member>>& members,
-    absl::Time now) {
+    absl::Time now, std::vector<absl::Time>* hold_until) {
   std::vector<v1::Member> views;
   if (members.empty()) return views;
   LoyaltyWork work(&clock_, nullptr);
@@ -252,6 +300,13 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
   for (int i = 0; i < rows.size(); ++i) {
     next[rows[i].Int(0) - 1] = {rows[i].Time(1), rows[i].Int(2)};
   }
+  std::vector<absl::Time> due(keys.size(), absl::InfiniteFuture());
+  if (hold_until != nullptr) {
+    CLM_ASSIGN_OR_RETURN(const pg::Result until, tx.Exec(kHoldsUntil, args));
+    for (int i = 0; i < until.size(); ++i) {
+      due[until[i].Int(0) - 1] = until[i].OptTime(1).value_or(absl::InfiniteFuture());
+    }
+  }
   size_t at = 0;
   const Program* tiered = work.FindProgram({program.tenant, program.id});
   for (const auto& [key, member] : members) {
@@ -259,11 +314,14 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
     view.set_name(NameOf(key));
     if (!member.erased) view.set_contact(EntityName(kContacts, {key.tenant, key.contact}));
     clm::ToProto(member.enrol_time, view.mutable_enrol_time());
+    absl::Time until = absl::InfiniteFuture();
+    if (program.tiers) until = NextDueOfTier(program, member, now);
     for (const WalletTerms& terms : program.wallets) {
       const Wallet& stored = work.WalletOf(keys[at]);
       Wallet settled = stored;
       CLM_RETURN_IF_ERROR(Settle(settled, now).status());
       AddSettled(stored, settled, now, next[at]);
+      until = std::min({until, due[at], NextDueIn(settled, now)});
       v1::Balance* balance = view.add_balances();
       *balance = ToProto(terms.id, settled.totals);
       if (next[at].amount > 0) {
@@ -277,12 +335,13 @@ absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::ViewsOf(
       }
       ++at;
     }
+    if (hold_until != nullptr) hold_until->push_back(until);
   }
   return views;
 }
 
 void LoyaltyReader::GetMember(const MemberKey& key, absl::Time deadline,
-                              absl::AnyInvocable<void(absl::StatusOr<std::string>)> done) {
+                              absl::AnyInvocable<void(absl::StatusOr<Found>)> done) {
   gather_.Get(key.tenant, key, deadline,
               [key, done = std::move(done)](absl::StatusOr<View> view) mutable {
                 if (!view.ok()) return done(view.status());
@@ -298,15 +357,24 @@ absl::StatusOr<std::vector<LoyaltyReader::View>> LoyaltyReader::GetMembers(
       ForTenant(tenant, deadline),
       [&](pg::Tx& tx) -> absl::Status {
         CLM_RETURN_IF_ERROR(tx.Exec(kByKey).status());
-        return GetMembers(tx, keys, views);
+        CLM_ASSIGN_OR_RETURN(const auto found,
+                             MembershipsOf(tx, keys, clock_.Now(), /*bounded=*/false));
+        views.clear();
+        for (const auto& one : found) {
+          views.push_back(one == nullptr
+                              ? nullptr
+                              : std::make_shared<const Found>(Found{
+                                    one->member().SerializeAsString(), one->program_version()}));
+        }
+        return absl::OkStatus();
       },
       /*repeatable=*/true));
   return views;
 }
 
-absl::Status LoyaltyReader::GetMembers(pg::Tx& tx, const std::vector<MemberKey>& keys,
-                                       std::vector<View>& views) {
-  views.assign(keys.size(), nullptr);
+absl::StatusOr<std::vector<std::shared_ptr<const v1::Membership>>> LoyaltyReader::MembershipsOf(
+    pg::Tx& tx, const std::vector<MemberKey>& keys, absl::Time now, bool bounded) {
+  std::vector<std::shared_ptr<const v1::Membership>> found(keys.size());
   std::vector<MemberKey> wanted = keys;
   LoyaltyWork work(&clock_, nullptr);
   for (const MemberKey& key : wanted) {
@@ -330,21 +398,64 @@ absl::Status LoyaltyReader::GetMembers(pg::Tx& tx, const std::vector<MemberKey>&
     if (member == nullptr) member = survivors.FindMember(key);
     if (member != nullptr) members[{key.tenant, key.program}].emplace(key, *member);
   }
-  std::map<MemberKey, View> by_key;
+  std::map<MemberKey, std::shared_ptr<const v1::Membership>> by_key;
   for (const auto& [key, some] : members) {
     const Program* program = work.FindProgram(key);
     if (program == nullptr) continue;
     const std::vector<std::pair<MemberKey, Member>> list(some.begin(), some.end());
-    CLM_ASSIGN_OR_RETURN(const auto told, ViewsOf(tx, *program, list, clock_.Now()));
+    std::vector<absl::Time> until;
+    CLM_ASSIGN_OR_RETURN(auto told, ViewsOf(tx, *program, list, now, bounded ? &until : nullptr));
     for (size_t i = 0; i < list.size(); ++i) {
-      by_key[list[i].first] = std::make_shared<const std::string>(told[i].SerializeAsString());
+      v1::Membership membership;
+      *membership.mutable_member() = std::move(told[i]);
+      membership.set_program_version(program->version);
+      if (bounded && until[i] < absl::InfiniteFuture()) {
+        clm::ToProto(until[i], membership.mutable_hold_until_time());
+      }
+      by_key[list[i].first] = std::make_shared<const v1::Membership>(std::move(membership));
     }
   }
   for (size_t i = 0; i < wanted.size(); ++i) {
     const auto view = by_key.find(wanted[i]);
-    if (view != by_key.end()) views[i] = view->second;
+    if (view != by_key.end()) found[i] = view->second;
   }
-  return absl::OkStatus();
+  return found;
+}
+
+absl::StatusOr<LoyaltyReader::CustomerMemberships> LoyaltyReader::Memberships(
+    const EntityKey& contact, absl::Time deadline) {
+  CustomerMemberships all;
+  // Before the snapshot, and what time does is done by this one too.
+  const absl::Time now = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
+  CLM_RETURN_IF_ERROR(pool_.Read(
+      ForTenant(contact.tenant, deadline),
+      [&](pg::Tx& tx) -> absl::Status {
+        all = {.as_of = now};
+        pg::Args head;
+        head.Add(ShardOf(contact.tenant, contact.id));
+        CLM_ASSIGN_OR_RETURN(const pg::Result heads, tx.Exec(kHeadOfShard, head));
+        all.version = heads.empty() ? 0 : heads[0].Int(0);
+        pg::Args args;
+        args.Add(contact.tenant).Add(contact.id);
+        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kContactPrograms, args));
+        std::vector<MemberKey> keys;
+        for (int i = 0; i < rows.size(); ++i) {
+          keys.push_back({contact.tenant, std::string(rows[i].Text(0)), contact.id});
+        }
+        CLM_ASSIGN_OR_RETURN(const auto found, MembershipsOf(tx, keys, now, /*bounded=*/true));
+        for (size_t i = 0; i < found.size(); ++i) {
+          // Of somebody who was erased, no contact.
+          if (found[i] == nullptr || found[i]->member().contact().empty()) continue;
+          if (found[i]->member().name() != NameOf(keys[i])) all.moved = true;
+          if (found[i]->has_hold_until_time()) {
+            all.hold_until = std::min(all.hold_until, clm::FromProto(found[i]->hold_until_time()));
+          }
+          all.memberships.push_back(*found[i]);
+        }
+        return absl::OkStatus();
+      },
+      /*repeatable=*/true));
+  return all;
 }
 
 absl::StatusOr<std::vector<v1::Member>> LoyaltyReader::Members(const ProgramKey& key,
@@ -656,7 +767,8 @@ std::vector<const pg::Statement*> LoyaltyReaderStatements() {
   return {&kGetProgram, &kPrograms,      &kMembers,      &kNextExpiry,   &kGetPosting,
           &kPostings,   &kOutstanding,   &kAuditWallets, &kAuditMembers, &kMergedInto,
           &kAuditLots,  &kAuditPostings, &kDue,          &kDueWarnings,  &kDueTiers,
-          &kToMove,     &kNextDue,       &kByKey};
+          &kToMove,     &kNextDue,       &kByKey,        &kHoldsUntil,   &kContactPrograms,
+          &kHeadOfShard};
 }
 
 }  // namespace clm::loyalty

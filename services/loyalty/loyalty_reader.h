@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "clm/loyalty/v1/ledger_service.pb.h"
 #include "clm/loyalty/v1/loyalty.pb.h"
+#include "clm/loyalty/v1/membership.pb.h"
 #include "libs/base/clock.h"
 #include "libs/pg/gather.h"
 #include "libs/pg/pg.h"
@@ -41,11 +42,27 @@ class LoyaltyReader {
   absl::StatusOr<std::vector<Program>> Programs(const std::string& tenant, const std::string& after,
                                                 int limit, absl::Time deadline);
 
-  // A v1::Member, serialized, with what they have now, whether or not the timers have got there.
-  // NOT_FOUND; of somebody who was merged, the survivor. Callers of one tenant share a read. `done`
-  // runs on a thread of the reader, or at once when the call is refused.
+  struct Found {
+    std::string member;  // A v1::Member, serialized.
+    int64_t program_version = 0;
+  };
+  // What they have now, whether or not the timers have got there. NOT_FOUND; of somebody who was
+  // merged, the survivor. Callers of one tenant share a read. `done` runs on a thread of the
+  // reader, or at once when the call is refused.
   void GetMember(const MemberKey& key, absl::Time deadline,
-                 absl::AnyInvocable<void(absl::StatusOr<std::string>)> done);
+                 absl::AnyInvocable<void(absl::StatusOr<Found>)> done);
+  // What a contact is and has in all programmes; nothing of somebody who was erased.
+  struct CustomerMemberships {
+    std::vector<v1::Membership> memberships;  // By programme.
+    // Of the shard of the contact in the journal: grows with whatever changes them, but for changes
+    // of programmes.
+    int64_t version = 0;
+    absl::Time as_of;                                // Whole microseconds.
+    absl::Time hold_until = absl::InfiniteFuture();  // The earliest of theirs.
+    // Some are of whom the contact was merged into: what changes those does not raise `version`.
+    bool moved = false;
+  };
+  absl::StatusOr<CustomerMemberships> Memberships(const EntityKey& contact, absl::Time deadline);
   // Those who were not merged, by contact id, after `after`.
   absl::StatusOr<std::vector<v1::Member>> Members(const ProgramKey& key,
                                                   const std::optional<Uuid>& after, int limit,
@@ -87,16 +104,20 @@ class LoyaltyReader {
  private:
   // Loads what `work` needs, in one snapshot.
   absl::Status Load(const std::string& tenant, LoyaltyWork& work, absl::Time deadline);
-  // A serialized v1::Member; null: there is none.
-  using View = std::shared_ptr<const std::string>;
-  // In their order, of one snapshot, by as many statements as for one.
+  // Null: there is none.
+  using View = std::shared_ptr<const Found>;
+  // In their order, of one snapshot, by as many statements as for one. `hold_until`, if not null:
+  // until when each of them stays as it is.
   absl::StatusOr<std::vector<v1::Member>> ViewsOf(
       pg::Tx& tx, const Program& program, const std::vector<std::pair<MemberKey, Member>>& members,
-      absl::Time now);
+      absl::Time now, std::vector<absl::Time>* hold_until = nullptr);
+  // As of `now`, in their order, also under names they had before a merge; null: there is none.
+  // Without hold_until_time unless `bounded`.
+  absl::StatusOr<std::vector<std::shared_ptr<const v1::Membership>>> MembershipsOf(
+      pg::Tx& tx, const std::vector<MemberKey>& keys, absl::Time now, bool bounded);
   absl::StatusOr<std::vector<View>> GetMembers(const std::string& tenant,
                                                const std::vector<MemberKey>& keys,
                                                absl::Time deadline);
-  absl::Status GetMembers(pg::Tx& tx, const std::vector<MemberKey>& keys, std::vector<View>& views);
 
   pg::Pool& pool_;
   const Clock& clock_;

@@ -286,9 +286,26 @@ std::vector<LoyaltyWork::WalletSlot*> LoyaltyWork::Select(
   return slots;
 }
 
-absl::Status LoyaltyWork::Committed(const journal::Offsets&) {
+absl::Status LoyaltyWork::Committed(const journal::Offsets& heads) {
   if (on_due_ && next_due_ < absl::InfiniteFuture()) on_due_(next_due_);
-  return absl::OkStatus();
+  return observer_ == nullptr ? absl::OkStatus() : observer_->MembersCommitted(CommittedAt(heads));
+}
+
+// All that it has looked at: what has changed nothing costs its entry in the cache, and that only
+// where somebody else has moved the shard in the same transaction.
+CommittedMembers LoyaltyWork::CommittedAt(const journal::Offsets& heads) const {
+  CommittedMembers committed{.heads = heads};
+  absl::flat_hash_set<EntityKey> contacts;
+  for (const auto& [key, slot] : members_) contacts.insert({key.tenant, key.contact});
+  for (const auto& [key, slot] : wallets_) contacts.insert({key.tenant, key.member});
+  committed.contacts.assign(contacts.begin(), contacts.end());
+  for (const auto& [contact, merged_into, moved] : new_aliases_) {
+    if (moved) committed.merged.push_back(contact);
+  }
+  for (const auto& [key, slot] : programs_) {
+    if (slot.dirty) committed.programs.push_back({key, slot.program->version});
+  }
+  return committed;
 }
 
 std::vector<const pg::Statement*> LoyaltyWorkStatements() {

@@ -27,6 +27,7 @@
 #include "libs/pg/pg.h"
 #include "services/loyalty/adjustment_work.h"
 #include "services/loyalty/loyalty_keys.h"
+#include "services/loyalty/membership_observer.h"
 #include "services/loyalty/order_work.h"
 #include "services/loyalty/program.h"
 #include "services/loyalty/referral_work.h"
@@ -114,9 +115,11 @@ struct ExternalUse {
 class LoyaltyWork : public journal::Work {
  public:
   // `clock` is the lanes'. `on_due`, which may be null, is told when points or holds will need
-  // attention that this transaction has written.
-  LoyaltyWork(const Clock* clock, std::function<void(absl::Time)> on_due)
-      : clock_(clock), on_due_(std::move(on_due)) {}
+  // attention that this transaction has written. So may be `observer`, who is told what it has
+  // changed of members and programmes.
+  LoyaltyWork(const Clock* clock, std::function<void(absl::Time)> on_due,
+              MembershipObserver* observer = nullptr)
+      : clock_(clock), on_due_(std::move(on_due)), observer_(observer) {}
 
   // ---- Before Load.
   void NeedProgram(const ProgramKey& key);
@@ -307,6 +310,7 @@ class LoyaltyWork : public journal::Work {
   absl::Status FlushPostings(pg::Tx& tx);
   absl::Status FlushNotes(pg::Tx& tx);
   absl::Status FlushExternals(pg::Tx& tx);
+  CommittedMembers CommittedAt(const journal::Offsets& heads) const;
   // The tenant, and the member's contact with all that were merged into it.
   static absl::StatusOr<pg::Args> PersonArgs(pg::Tx& tx, const MemberKey& member);
 
@@ -320,6 +324,7 @@ class LoyaltyWork : public journal::Work {
 
   const Clock* const clock_;
   const std::function<void(absl::Time)> on_due_;
+  MembershipObserver* const observer_;
   RuleWork rules_;
   ReferralWork referrals_;
   OrderWork orders_;

@@ -26,6 +26,7 @@
 #include "services/loyalty/lifecycle_feed_handler.h"
 #include "services/loyalty/loyalty_reader.h"
 #include "services/loyalty/loyalty_work.h"
+#include "services/loyalty/membership_module_part.h"
 #include "services/loyalty/order_module_part.h"
 #include "services/loyalty/program_handlers.h"
 #include "services/loyalty/referral_module_part.h"
@@ -100,10 +101,14 @@ class LoyaltyModule : public app::Module {
     lanes.pool = pool_.get();
     lanes.clock = &runtime.clock();
     lanes.executors = kExecutors;
-    // A unit of work tells timers only, who want the earliest time and not the last one told.
+    // A unit of work tells timers, who want the earliest time and not the last one told, and the
+    // cache, where versions put in order what is told out of order.
     lanes.free_at_commit = true;
+    lanes.told = &told_;
+    memberships_ = std::make_unique<MembershipModulePart>(runtime, reader_.get(), redis_.get());
     lanes.new_work = [this, clock = &runtime.clock()] {
-      return std::make_unique<LoyaltyWork>(clock, [this](absl::Time due) { due_->Expect(due); });
+      return std::make_unique<LoyaltyWork>(
+          clock, [this](absl::Time due) { due_->Expect(due); }, &memberships_->cache());
     };
     lanes.on_commit = [this](const journal::Offsets& heads) { doorbell_->Ring(heads); };
     lanes_ = std::make_unique<journal::Lanes>(std::move(lanes));
@@ -125,6 +130,8 @@ class LoyaltyModule : public app::Module {
     parts.reader = reader_.get();
     parts.tokens = tokens_.get();
     parts.secret = runtime.secret();
+    parts.memberships = &memberships_->cache();
+    CLM_RETURN_IF_ERROR(runtime.Register(memberships_->Binding(runtime.host())));
     programs_ = std::make_unique<ProgramHandlers>(parts);
     ledger_ = std::make_unique<LedgerHandlers>(parts);
     coupons_ = std::make_unique<CouponModulePart>(
@@ -180,6 +187,13 @@ class LoyaltyModule : public app::Module {
     due_->Start();
     referrals_->due().Start();
     expiry_->Start();
+    memberships_->Follow({.service = kName,
+                          .pool = pool_.get(),
+                          .feed = feed_.get(),
+                          .heads = &heads_,
+                          .told = &told_,
+                          .clock = &runtime.clock(),
+                          .metrics = &runtime.metrics()});
     return absl::OkStatus();
   }
 
@@ -198,6 +212,7 @@ class LoyaltyModule : public app::Module {
     expiry_.reset();
     if (coupons_ != nullptr) coupons_->Drain();
     if (lanes_ != nullptr) lanes_->Drain();
+    if (memberships_ != nullptr) memberships_->Unfollow();
     feeds_->Remove(kName);
     feed_.reset();
     referrals_.reset();
@@ -206,6 +221,7 @@ class LoyaltyModule : public app::Module {
     adjustments_.reset();
     lanes_.reset();
     due_.reset();
+    memberships_.reset();
     reader_.reset();
     doorbell_.reset();
     redis_.reset();
@@ -215,12 +231,14 @@ class LoyaltyModule : public app::Module {
  private:
   const std::shared_ptr<journal::FeedHandlers> feeds_;
   journal::Heads heads_;
+  journal::ToldOffsets told_;
   ContactFeedHandler contact_feed_;
   LifecycleFeedHandler lifecycle_feed_;
   std::unique_ptr<pg::Pool> pool_;
   std::unique_ptr<redis::Client> redis_;
   std::unique_ptr<journal::Doorbell> doorbell_;
   std::unique_ptr<LoyaltyReader> reader_;
+  std::unique_ptr<MembershipModulePart> memberships_;
   std::unique_ptr<journal::Lanes> lanes_;
   std::unique_ptr<DuePoints> due_;
   std::unique_ptr<journal::Feed> feed_;

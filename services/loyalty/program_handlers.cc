@@ -226,10 +226,14 @@ void ProgramHandlers::GetMember(const rpc::Call& call, const v1::GetMemberReques
                                 rpc::Reply<v1::Member> reply) {
   const auto key = ParseMemberName("name", request.name());
   if (!key.ok()) return reply(key.status());
-  parts_.reader->GetMember(*key, call.deadline,
-                           [reply = std::move(reply)](absl::StatusOr<std::string> member) mutable {
-                             reply.Bytes(std::move(member));
-                           });
+  auto done = [reply = std::move(reply)](absl::StatusOr<std::string> member) mutable {
+    reply.Bytes(std::move(member));
+  };
+  if (request.consistency() == v1::CONSISTENCY_STRONG) {
+    parts_.memberships->GetStored(*key, call.deadline, std::move(done));
+  } else {
+    parts_.memberships->GetMember(*key, call.deadline, std::move(done));
+  }
 }
 
 absl::StatusOr<v1::ListMembersResponse> ProgramHandlers::ListMembers(

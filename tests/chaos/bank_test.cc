@@ -340,6 +340,7 @@ TEST_F(BankTest, NothingAcknowledgedIsLostOrDoubledWhateverDies) {
   for (const auto& [member, of] : sums) {
     loyalty::v1::GetMemberRequest get;
     get.set_name(Member(member));
+    get.set_consistency(loyalty::v1::CONSISTENCY_STRONG);
     const auto found = Call(&Programs::GetMember, get);
     ASSERT_TRUE(found.ok()) << found.status();
     const auto& balance = found->balances(0);
