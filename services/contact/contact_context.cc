@@ -1,5 +1,6 @@
 #include "services/contact/contact_context.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -17,10 +18,24 @@
 namespace clm::contact {
 namespace {
 
-const std::vector<std::string>& FieldsOf(Answer what) {
-  static const auto& kContact = *new std::vector<std::string>{kCorePart};
-  static const auto& kContext = *new std::vector<std::string>{kCorePart, kStagesPart};
-  return what == Answer::kContact ? kContact : kContext;
+// For how long nobody asks a loyalty service that did not answer.
+constexpr absl::Duration kLoyaltyRest = absl::Seconds(1);
+// Within which who then asks for all has an answer.
+constexpr absl::Duration kLoyaltyTurn = absl::Seconds(5);
+
+// Until when the memberships of a part stay as they are. Nothing that cannot be read stays.
+absl::Time HoldUntil(const v1::CustomerContext& context) {
+  absl::Time until = absl::InfiniteFuture();
+  for (const loyalty::v1::Membership& membership : context.memberships()) {
+    if (!membership.has_hold_until_time()) continue;
+    until = std::min(until, FromProto(membership.hold_until_time()));
+  }
+  return until;
+}
+
+bool HasAll(const cache::Parts& parts, const std::vector<std::string>& fields) {
+  return std::all_of(fields.begin(), fields.end(),
+                     [&](const std::string& field) { return parts.contains(field); });
 }
 
 // Marks a serialized context as one from the cache.
@@ -35,12 +50,13 @@ void MarkCached(std::string* context) {
 std::string ContextOf(const cache::Parts& parts) {
   v1::CustomerContext about;
   std::string context;
-  for (const std::string& field : FieldsOf(Answer::kContext)) {
+  for (const char* field : {kCorePart, kStagesPart, kLoyaltyPart}) {
     const auto it = parts.find(field);
     if (it == parts.end()) continue;
     context += it->second.payload;
-    v1::ContextPart* const part =
-        field == kCorePart ? about.mutable_contact_part() : about.mutable_stages_part();
+    v1::ContextPart* const part = field == kCorePart     ? about.mutable_contact_part()
+                                  : field == kStagesPart ? about.mutable_stages_part()
+                                                         : about.mutable_loyalty_part();
     part->set_version(it->second.version);
     ToProto(it->second.as_of, part->mutable_as_of_time());
   }
@@ -74,12 +90,43 @@ absl::StatusOr<std::string> AnswerOf(Answer what, const cache::Parts& parts) {
 }  // namespace
 
 ContactContext::ContactContext(ContactReader* reader, cache::CustomerHash* hash,
-                               cache::NearCache* near, StagesSource stages)
-    : reader_(reader), hash_(hash), near_(near), stages_(std::move(stages)) {}
+                               cache::NearCache* near, StagesSource stages,
+                               MembershipsSource memberships, const Clock* clock)
+    : reader_(reader),
+      hash_(hash),
+      near_(near),
+      stages_(std::move(stages)),
+      memberships_(std::move(memberships)),
+      clock_(clock != nullptr ? *clock : machine_) {}
+
+std::vector<std::string> ContactContext::FieldsOf(Answer what) const {
+  std::vector<std::string> fields = {kCorePart};
+  if (what == Answer::kContact) return fields;
+  fields.push_back(kStagesPart);
+  if (has_loyalty_) fields.push_back(kLoyaltyPart);
+  return fields;
+}
+
+std::vector<std::string> ContactContext::RequiredFieldsOf(Answer what) const {
+  std::vector<std::string> fields = FieldsOf(what);
+  if (fields.back() == kLoyaltyPart && !MayAskLoyalty(clock_.Now())) fields.pop_back();
+  return fields;
+}
+
+bool ContactContext::MayAskLoyalty(absl::Time now) const {
+  return loyalty_rests_until_ <= absl::ToUnixMicros(now);
+}
+
+bool ContactContext::TakeTurnAtLoyalty(absl::Time now) {
+  int64_t until = loyalty_rests_until_;
+  if (until == 0) return true;
+  return until <= absl::ToUnixMicros(now) && loyalty_rests_until_.compare_exchange_strong(
+                                                 until, absl::ToUnixMicros(now + kLoyaltyTurn));
+}
 
 absl::StatusOr<cache::Part> ContactContext::LoadCore(const EntityKey& contact,
                                                      absl::Time deadline) {
-  const absl::Time as_of = absl::FromUnixMicros(absl::ToUnixMicros(absl::Now()));
+  const absl::Time as_of = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
   CLM_ASSIGN_OR_RETURN(const ContactReader::Whole whole, reader_->GetWhole(contact, deadline));
   // Only what is cached under its own id can be kept true.
   if (whole.stored.contact.key != contact) return Moved(whole.stored.contact.key.id);
@@ -113,22 +160,54 @@ absl::StatusOr<cache::Part> ContactContext::LoadStages(const EntityKey& contact,
   return part;
 }
 
+absl::StatusOr<cache::Part> ContactContext::LoadMemberships(const EntityKey& contact,
+                                                            absl::Time deadline) {
+  absl::StatusOr<v1::CustomerContext> context = memberships_(contact, deadline);
+  loyalty_rests_until_ = context.ok() ? 0 : absl::ToUnixMicros(clock_.Now() + kLoyaltyRest);
+  CLM_RETURN_IF_ERROR(context.status());
+  cache::Part part;
+  part.version = context->loyalty_part().version();
+  part.as_of = FromProto(context->loyalty_part().as_of_time());
+  part.hold_until = HoldUntil(*context);
+  for (const loyalty::v1::Membership& membership : context->memberships()) {
+    // Of whom the contact was merged into: what changes that one's is told under its name alone.
+    if (membership.member().contact() == EntityName(kContacts, contact)) continue;
+    part.hold_until = absl::InfinitePast();
+  }
+  context->clear_loyalty_part();
+  part.payload = context->SerializeAsString();
+  return part;
+}
+
 absl::StatusOr<cache::Parts> ContactContext::FromOwners(const EntityKey& contact,
                                                         const std::vector<std::string>& fields,
-                                                        absl::Time deadline) {
+                                                        bool always, absl::Time deadline) {
   cache::Parts parts;
   for (const auto& field : fields) {
     if (field == kCorePart) {
       CLM_ASSIGN_OR_RETURN(parts[field], LoadCore(contact, deadline));
-    } else {
+    } else if (field == kStagesPart) {
       CLM_ASSIGN_OR_RETURN(parts[field], LoadStages(contact, deadline));
+    } else if (always || TakeTurnAtLoyalty(clock_.Now())) {
+      // The rest of the context is worth having without it.
+      auto part = LoadMemberships(contact, deadline);
+      if (part.ok()) parts[field] = *std::move(part);
     }
   }
   return parts;
 }
 
+bool ContactContext::MayRemember(Answer what, const cache::Parts& parts) const {
+  if (what == Answer::kContact || !has_loyalty_) return true;
+  const auto it = parts.find(kLoyaltyPart);
+  if (it == parts.end()) return false;
+  v1::CustomerContext context;
+  if (!context.ParseFromString(it->second.payload)) return false;
+  return std::min(it->second.hold_until, HoldUntil(context)) > clock_.Now() + kMostStaleness;
+}
+
 absl::StatusOr<std::string> ContactContext::Load(const EntityKey& contact, absl::Time deadline) {
-  const auto parts = FromOwners(contact, FieldsOf(Answer::kContext), deadline);
+  const auto parts = FromOwners(contact, FieldsOf(Answer::kContext), /*always=*/true, deadline);
   if (const auto survivor = MovedTo(parts.status())) {
     return Load({contact.tenant, *survivor}, deadline);
   }
@@ -139,7 +218,7 @@ absl::StatusOr<std::string> ContactContext::Load(const EntityKey& contact, absl:
 absl::StatusOr<std::string> ContactContext::Get(Answer what, const EntityKey& contact,
                                                 const Freshness& freshness, absl::Time deadline) {
   // Only under its own name can an answer be dropped when it is old.
-  const auto ticket = Begin(what, contact, freshness);
+  auto ticket = Begin(what, contact, freshness);
   std::string answer;
   if (hash_ == nullptr && what == Answer::kContact) {
     CLM_ASSIGN_OR_RETURN(const auto found, reader_->Get(contact.tenant, {contact.id}, deadline));
@@ -148,15 +227,16 @@ absl::StatusOr<std::string> ContactContext::Get(Answer what, const EntityKey& co
     if (found[0]->contact.key != contact) return answer;
   } else {
     const auto load = [&](const std::vector<std::string>& fields) {
-      return FromOwners(contact, fields, deadline);
+      return FromOwners(contact, fields, /*always=*/false, deadline);
     };
-    const auto parts =
-        hash_ == nullptr ? load(FieldsOf(what)) : hash_->ReadThrough(contact, FieldsOf(what), load);
+    const std::vector<std::string> fields = RequiredFieldsOf(what);
+    const auto parts = hash_ == nullptr ? load(fields) : hash_->ReadThrough(contact, fields, load);
     if (const auto survivor = MovedTo(parts.status())) {
       return Get(what, {contact.tenant, *survivor}, freshness, deadline);
     }
     CLM_RETURN_IF_ERROR(parts.status());
     CLM_ASSIGN_OR_RETURN(answer, AnswerOf(what, *parts));
+    if (ticket && !MayRemember(what, *parts)) ticket.reset();
   }
   Remember(what, contact, ticket, answer);
   return answer;
@@ -169,11 +249,13 @@ void ContactContext::Peek(Answer what, const EntityKey& contact, const Freshness
                    [this, what, contact, ticket = Begin(what, contact, freshness),
                     done = std::move(done)](absl::StatusOr<cache::Parts> found) mutable {
                      // An empty part is there too: a customer of whom a model knows nothing yet.
-                     if (!found.ok() || found->size() < FieldsOf(what).size())
+                     if (!found.ok() || !HasAll(*found, RequiredFieldsOf(what)))
                        return done(std::nullopt);
                      absl::StatusOr<std::string> answer = AnswerOf(what, *found);
                      if (!answer.ok()) return done(std::nullopt);
-                     Remember(what, contact, ticket, *answer);
+                     if (ticket && MayRemember(what, *found)) {
+                       Remember(what, contact, ticket, *answer);
+                     }
                      if (what == Answer::kContext) MarkCached(&*answer);
                      done(*std::move(answer));
                    });
@@ -235,9 +317,11 @@ absl::Status ContactContext::TellHash(const std::vector<EntityKey>& keys,
 
 absl::StatusOr<bool> ContactContext::Holds(const EntityKey& contact, const std::string& field,
                                            const cache::Part& part) {
-  const absl::Time deadline = absl::Now() + absl::Seconds(10);
-  const absl::StatusOr<cache::Part> truth =
-      field == kCorePart ? LoadCore(contact, deadline) : LoadStages(contact, deadline);
+  const absl::Time deadline = clock_.Now() + absl::Seconds(10);
+  const absl::StatusOr<cache::Part> truth = field == kCorePart ? LoadCore(contact, deadline)
+                                            : field == kLoyaltyPart
+                                                ? LoadMemberships(contact, deadline)
+                                                : LoadStages(contact, deadline);
   if (!truth.ok()) {
     // Of an alias, and of whoever is gone, nothing may be cached.
     if (MovedTo(truth.status()) || absl::IsNotFound(truth.status())) return false;
@@ -246,6 +330,15 @@ absl::StatusOr<bool> ContactContext::Holds(const EntityKey& contact, const std::
   // Not by version: that of the core grows with each change of anybody on the shard.
   v1::CustomerContext cached, owned;
   if (!cached.ParseFromString(part.payload) || !owned.ParseFromString(truth->payload)) return false;
+  // What time has changed, or another version of the programme, has missed nothing.
+  if (HoldUntil(cached) <= clock_.Now()) return error::Internal("its time is over");
+  for (const loyalty::v1::Membership& a : cached.memberships()) {
+    for (const loyalty::v1::Membership& b : owned.memberships()) {
+      if (a.member().name() == b.member().name() && a.program_version() != b.program_version()) {
+        return error::Internal("the programme has changed");
+      }
+    }
+  }
   return google::protobuf::util::MessageDifferencer::Equals(cached, owned);
 }
 

@@ -4,6 +4,8 @@
 #ifndef CLM_SERVICES_CONTACT_CONTACT_CONTEXT_H_
 #define CLM_SERVICES_CONTACT_CONTACT_CONTEXT_H_
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -14,6 +16,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "clm/contact/v1/contact.pb.h"
+#include "libs/base/clock.h"
 #include "libs/base/resource_name.h"
 #include "libs/cache/customer_hash.h"
 #include "libs/cache/near_cache.h"
@@ -26,11 +29,19 @@ namespace clm::contact {
 // Fields of the customer hash.
 inline constexpr char kCorePart[] = "core";
 inline constexpr char kStagesPart[] = "stages";
+inline constexpr char kLoyaltyPart[] = "loyalty";
+
+// What callers may allow of what the process remembers.
+inline constexpr absl::Duration kMostStaleness = absl::Seconds(60);
 
 // The stages of a customer in every model, from their owner: a CustomerContext with the fields
 // `stages` and `stages_part` only. Blocks.
 using StagesSource = std::function<absl::StatusOr<v1::CustomerContext>(const EntityKey& contact,
                                                                        absl::Time deadline)>;
+
+// Their memberships in loyalty programmes likewise, with the fields `memberships` and
+// `loyalty_part` only.
+using MembershipsSource = StagesSource;
 
 // Kinds of answers.
 enum class Answer : int {
@@ -50,9 +61,15 @@ struct Freshness {
 class ContactContext : public ContactObserver {
  public:
   // `hash` may be null: then every answer comes from the owners. So may `near`: then none from the
-  // memory of this process.
+  // memory of this process. `memberships` are asked for from AskForMemberships on. `clock` outlives
+  // it; the machine's when null.
   ContactContext(ContactReader* reader, cache::CustomerHash* hash, cache::NearCache* near,
-                 StagesSource stages);
+                 StagesSource stages, MembershipsSource memberships = nullptr,
+                 const Clock* clock = nullptr);
+
+  // There is a loyalty service. When it does not answer, contexts are answered without memberships,
+  // and for a moment nobody waits for it.
+  void AskForMemberships() { has_loyalty_ = true; }
 
   // A kContext from the owners, past the cache. Blocks.
   absl::StatusOr<std::string> Load(const EntityKey& contact, absl::Time deadline);
@@ -80,9 +97,21 @@ class ContactContext : public ContactObserver {
  private:
   absl::StatusOr<cache::Part> LoadCore(const EntityKey& contact, absl::Time deadline);
   absl::StatusOr<cache::Part> LoadStages(const EntityKey& contact, absl::Time deadline);
+  absl::StatusOr<cache::Part> LoadMemberships(const EntityKey& contact, absl::Time deadline);
+  // Those of an answer that are looked for in the cache, and those without which it is none now.
+  std::vector<std::string> FieldsOf(Answer what) const;
+  std::vector<std::string> RequiredFieldsOf(Answer what) const;
+  // Without the memberships when the loyalty service does not answer, or did not a moment ago;
+  // `always`: also then it is asked.
   absl::StatusOr<cache::Parts> FromOwners(const EntityKey& contact,
-                                          const std::vector<std::string>& fields,
+                                          const std::vector<std::string>& fields, bool always,
                                           absl::Time deadline);
+  // Whether the loyalty service may be asked at `now`, and whether this very caller may: while it
+  // is not known to answer again, only one does.
+  bool MayAskLoyalty(absl::Time now) const;
+  bool TakeTurnAtLoyalty(absl::Time now);
+  // Whether an answer of these parts stays true for as long as callers may allow.
+  bool MayRemember(Answer what, const cache::Parts& parts) const;
   absl::Status TellHash(const std::vector<EntityKey>& keys, const std::vector<EntityKey>& merged,
                         const journal::Offsets& heads);
   // Both take part in keeping an answer, if the caller wants that.
@@ -95,6 +124,12 @@ class ContactContext : public ContactObserver {
   cache::CustomerHash* const hash_;
   cache::NearCache* const near_;
   const StagesSource stages_;
+  const MembershipsSource memberships_;
+  const SystemClock machine_{};
+  const Clock& clock_;
+  std::atomic<bool> has_loyalty_{false};
+  // Microseconds since 1970; 0: the loyalty service answers.
+  std::atomic<int64_t> loyalty_rests_until_{0};
 };
 
 }  // namespace clm::contact

@@ -116,6 +116,66 @@ class ContactContextTest : public ::testing::Test {
   ContactContext context_{nullptr, &hash_, &near_, nullptr};
 };
 
+// With a loyalty service.
+class MembershipContextTest : public ContactContextTest {
+ protected:
+  MembershipContextTest() {
+    with_loyalty_.AskForMemberships();
+    Store(kCorePart, 7, Core("Ada"));
+    Store(kStagesPart, 3, Stages("lead"));
+  }
+
+  v1::CustomerContext Memberships(int64_t points) const {
+    v1::CustomerContext context;
+    loyalty::v1::Membership* membership = context.add_memberships();
+    membership->mutable_member()->set_contact(EntityName(kContacts, ada_));
+    membership->mutable_member()->add_balances()->set_active(points);
+    if (hold_until_) ToProto(*hold_until_, membership->mutable_hold_until_time());
+    context.mutable_loyalty_part()->set_version(5);
+    ToProto(clock_.Now(), context.mutable_loyalty_part()->mutable_as_of_time());
+    return context;
+  }
+  v1::CustomerContext Parsed(const std::string& bytes) {
+    v1::CustomerContext context;
+    EXPECT_TRUE(context.ParseFromString(bytes));
+    return context;
+  }
+  // As a call does that finds something missing in Redis.
+  v1::CustomerContext Get(absl::Duration max_staleness = {}) {
+    const auto answer = with_loyalty_.Get(Answer::kContext, ada_, Allowing(max_staleness),
+                                          clock_.Now() + absl::Seconds(2));
+    CLM_EXPECT_OK(answer);
+    return Parsed(answer.value_or(""));
+  }
+  std::optional<v1::CustomerContext> PeekContext(absl::Duration max_staleness = {}) {
+    std::optional<v1::CustomerContext> context;
+    with_loyalty_.Peek(Answer::kContext, ada_, Allowing(max_staleness),
+                       [&](std::optional<std::string> found) {
+                         if (found) context = Parsed(*found);
+                       });
+    return context;
+  }
+  std::optional<std::string> Recall() {
+    return with_loyalty_.Recall(Answer::kContext, ada_, Allowing(kAllowed));
+  }
+
+  int asked_ = 0;
+  int64_t points_ = 100;
+  bool answers_ = true;
+  std::optional<absl::Time> hold_until_;
+  ContactContext with_loyalty_{
+      nullptr,
+      &hash_,
+      &near_,
+      nullptr,
+      [this](const EntityKey&, absl::Time) -> absl::StatusOr<v1::CustomerContext> {
+        ++asked_;
+        if (!answers_) return absl::UnavailableError("is away");
+        return Memberships(points_);
+      },
+      &clock_};
+};
+
 TEST_F(ContactContextTest, AnAnswerIsItsPartsWithTheirVersionsAndTimes) {
   Store(kCorePart, 7, Core("Ada"));
   Store(kStagesPart, 3, Stages("lead"));
@@ -206,6 +266,117 @@ TEST_F(ContactContextTest, AReadThatAChangeOvertookIsAnsweredAndNotRemembered) {
   hash_.Release();
   EXPECT_NE(answer, std::nullopt);
   EXPECT_EQ(context_.Recall(Answer::kContact, ada_, Allowing(kAllowed)), std::nullopt);
+}
+
+TEST_F(MembershipContextTest, MembershipsAreAPartWithTheirVersionAndTime) {
+  EXPECT_EQ(PeekContext(), std::nullopt);
+  const v1::CustomerContext loaded = Get();
+  ASSERT_EQ(loaded.memberships_size(), 1);
+  EXPECT_EQ(loaded.memberships(0).member().balances(0).active(), 100);
+  EXPECT_EQ(loaded.loyalty_part().version(), 5);
+  EXPECT_EQ(FromProto(loaded.loyalty_part().as_of_time()), clock_.Now());
+  points_ = 200;
+  const auto cached = PeekContext();
+  ASSERT_TRUE(cached);
+  EXPECT_TRUE(cached->cached());
+  EXPECT_EQ(cached->memberships(0).member().balances(0).active(), 100);
+  EXPECT_EQ(asked_, 1);
+}
+
+// Before anybody said that there is one.
+TEST_F(MembershipContextTest, WithoutALoyaltyServiceNothingIsAskedAndNothingSaid) {
+  const v1::CustomerContext context = Parsed(Peek(Answer::kContext).value_or(""));
+  EXPECT_EQ(context.stages_size(), 1);
+  EXPECT_FALSE(context.has_loyalty_part());
+  EXPECT_EQ(asked_, 0);
+}
+
+TEST_F(MembershipContextTest, ALoyaltyServiceThatDoesNotAnswerCostsTheMembershipsOnly) {
+  answers_ = false;
+  EXPECT_EQ(PeekContext(), std::nullopt);
+  const v1::CustomerContext without = Get(kAllowed);
+  EXPECT_EQ(without.contact().given_name(), "Ada");
+  EXPECT_EQ(without.stages_size(), 1);
+  EXPECT_EQ(without.memberships_size(), 0);
+  EXPECT_FALSE(without.has_loyalty_part());
+  // It is not asked again for a moment, and what lacks them is not remembered.
+  EXPECT_EQ(Recall(), std::nullopt);
+  ASSERT_TRUE(PeekContext(kAllowed));
+  EXPECT_FALSE(PeekContext()->has_loyalty_part());
+  EXPECT_FALSE(Get().has_loyalty_part());
+  EXPECT_EQ(asked_, 1);
+  EXPECT_EQ(Recall(), std::nullopt);
+  // Then by one caller, and by all once that one had an answer.
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(PeekContext(), std::nullopt);
+  EXPECT_FALSE(Get().has_loyalty_part());
+  EXPECT_EQ(asked_, 2);
+  answers_ = true;
+  EXPECT_FALSE(Get().has_loyalty_part());
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(Get().has_loyalty_part());
+  EXPECT_EQ(asked_, 3);
+}
+
+TEST_F(MembershipContextTest, WhatIsCachedIsAnsweredWhileTheLoyaltyServiceIsAway) {
+  Get();
+  answers_ = false;
+  ASSERT_TRUE(PeekContext());
+  EXPECT_EQ(PeekContext()->memberships_size(), 1);
+  EXPECT_EQ(Get().memberships_size(), 1);
+  EXPECT_EQ(asked_, 1);
+}
+
+TEST_F(MembershipContextTest, WhatMayBeUntrueSoonIsNotRemembered) {
+  hold_until_ = clock_.Now() + kMostStaleness;
+  Get(kAllowed);
+  EXPECT_EQ(Recall(), std::nullopt);
+  ASSERT_TRUE(PeekContext(kAllowed));
+  EXPECT_EQ(Recall(), std::nullopt);
+  store_->Flush();
+  Store(kCorePart, 7, Core("Ada"));
+  Store(kStagesPart, 3, Stages("lead"));
+  hold_until_ = clock_.Now() + kMostStaleness + absl::Seconds(1);
+  Get(kAllowed);
+  EXPECT_NE(Recall(), std::nullopt);
+  // Nor from the cache when it is over.
+  clock_.Set(*hold_until_);
+  EXPECT_EQ(PeekContext(), std::nullopt);
+}
+
+// A merge that the loyalty service has heard of between two reads.
+TEST_F(MembershipContextTest, ASurvivorsMembershipsAreNotKeptUnderTheMergedName) {
+  ContactContext context(
+      nullptr, &hash_, &near_, nullptr,
+      [this](const EntityKey&, absl::Time) -> absl::StatusOr<v1::CustomerContext> {
+        v1::CustomerContext memberships = Memberships(100);
+        memberships.mutable_memberships(0)->mutable_member()->set_contact(
+            "tenants/acme/contacts/0192f000-0000-7000-8000-000000000002");
+        return memberships;
+      },
+      &clock_);
+  context.AskForMemberships();
+  CLM_EXPECT_OK(
+      context.Get(Answer::kContext, ada_, Allowing(kAllowed), clock_.Now() + absl::Seconds(2)));
+  EXPECT_EQ(PeekContext(), std::nullopt);
+  EXPECT_EQ(Recall(), std::nullopt);
+}
+
+TEST_F(MembershipContextTest, OnlyWhatIsUntrueAndNotJustOlderIsFoundStale) {
+  const auto holds = [this](v1::CustomerContext cached) {
+    cached.clear_loyalty_part();
+    return with_loyalty_.Holds(ada_, kLoyaltyPart,
+                               {.version = 5, .payload = cached.SerializeAsString()});
+  };
+  EXPECT_TRUE(*holds(Memberships(100)));
+  EXPECT_FALSE(*holds(Memberships(99)));
+  v1::CustomerContext other_terms = Memberships(99);
+  other_terms.mutable_memberships(0)->set_program_version(1);
+  EXPECT_FALSE(holds(other_terms).ok());
+  hold_until_ = clock_.Now();
+  EXPECT_FALSE(holds(Memberships(99)).ok());
+  answers_ = false;
+  EXPECT_FALSE(holds(Memberships(100)).ok());
 }
 
 }  // namespace

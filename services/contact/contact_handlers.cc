@@ -20,8 +20,6 @@
 namespace clm::contact {
 namespace {
 
-// What callers may allow of what the process remembers.
-constexpr absl::Duration kMostStaleness = absl::Seconds(60);
 
 // Whose a key is after the items of a batch before: an earlier one may have given it to somebody,
 // or taken it away so that its person is new. nullopt when that needs a shard that is not locked.

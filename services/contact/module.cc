@@ -7,6 +7,7 @@
 #include "clm/contact/v1/import_service.grpc.pb.h"
 #include "clm/contact/v1/timeline_service.grpc.pb.h"
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
+#include "clm/loyalty/v1/membership_service.grpc.pb.h"
 #include "libs/base/page_token.h"
 #include "libs/base/status_macros.h"
 #include "libs/cache/cache_follower.h"
@@ -46,9 +47,13 @@ namespace {
 constexpr char kName[] = "contact";
 // Whose journal tells of stages.
 constexpr char kStagesSource[] = "lifecycle";
+// And of points and tiers.
+constexpr char kLoyaltySource[] = "loyalty";
+// How long a context waits for them, and no longer than half of what its caller waits.
+constexpr absl::Duration kMembershipsTimeout = absl::Seconds(1);
 // Lane transactions at a time; the other connections of the pool read.
 constexpr int kExecutors = 2;
-// Threads that wait for the lifecycle service, and what may wait for them.
+// Threads that wait for the lifecycle and loyalty services, and what may wait for them.
 constexpr int kCallers = 4;
 constexpr int kCallersQueue = 512;
 
@@ -158,6 +163,47 @@ class RemoteStages {
   app::Runtime* runtime_;
 };
 
+// The memberships of a customer from the loyalty service.
+class RemoteMemberships {
+ public:
+  explicit RemoteMemberships(app::Runtime* runtime)
+      : runtime_(runtime),
+        unanswered_(&runtime->metrics().GetCounter(
+            "clm_context_memberships_unanswered_total",
+            "Times the loyalty service did not say what a customer is and has, so that contexts "
+            "were answered without.")) {}
+
+  absl::StatusOr<v1::CustomerContext> operator()(const EntityKey& contact, absl::Time deadline) {
+    absl::StatusOr<v1::CustomerContext> memberships = Ask(contact, deadline);
+    if (!memberships.ok()) {
+      unanswered_->Add();
+      obs::Warn("the loyalty service does not answer", {{"error", memberships.status()}});
+    }
+    return memberships;
+  }
+
+ private:
+  absl::StatusOr<v1::CustomerContext> Ask(const EntityKey& contact, absl::Time deadline) {
+    CLM_ASSIGN_OR_RETURN(const auto channel, runtime_->Channel(kLoyaltySource));
+    const auto stub = loyalty::v1::MembershipService::NewStub(channel);
+    grpc::ClientContext context;
+    rpc::PrepareContext(runtime_->identity(),
+                        std::min((deadline - absl::Now()) / 2, kMembershipsTimeout), &context);
+    loyalty::v1::GetCustomerMembershipsRequest request;
+    request.set_contact(EntityName(kContacts, contact));
+    loyalty::v1::GetCustomerMembershipsResponse response;
+    CLM_RETURN_IF_ERROR(rpc::FromGrpc(stub->GetCustomerMemberships(&context, request, &response)));
+    v1::CustomerContext out;
+    out.mutable_memberships()->Swap(response.mutable_memberships());
+    out.mutable_loyalty_part()->set_version(response.version());
+    *out.mutable_loyalty_part()->mutable_as_of_time() = response.as_of_time();
+    return out;
+  }
+
+  app::Runtime* runtime_;
+  obs::Counter* unanswered_;
+};
+
 class ContactModule : public app::Module {
  public:
   explicit ContactModule(std::shared_ptr<journal::FeedHandlers> feeds) : feeds_(std::move(feeds)) {}
@@ -180,8 +226,9 @@ class ContactModule : public app::Module {
     if (runtime.near_cache_bytes() > 0) MakeNearCache(runtime);
     doorbell_ = std::make_unique<journal::Doorbell>(redis_.get(), kName, &heads_);
     reader_ = std::make_unique<ContactReader>(pool_.get(), runtime.secret());
-    context_ = std::make_unique<ContactContext>(reader_.get(), hash_.get(), near_.get(),
-                                                RemoteStages(&runtime));
+    context_ =
+        std::make_unique<ContactContext>(reader_.get(), hash_.get(), near_.get(),
+                                         RemoteStages(&runtime), RemoteMemberships(&runtime));
     journal::Lanes::Options lanes;
     lanes.pool = pool_.get();
     lanes.clock = &runtime.clock();
@@ -238,6 +285,7 @@ class ContactModule : public app::Module {
   }
 
   absl::Status Serve(app::Runtime& runtime) override {
+    if (runtime.Channel(kLoyaltySource).ok()) context_->AskForMemberships();
     import_runner_->Start();
     expiry_->Start();
     duplicate_scan_->Start();
@@ -274,6 +322,8 @@ class ContactModule : public app::Module {
     feed_.reset();
     lanes_.reset();
     near_watch_.reset();
+    loyalty_watch_.reset();
+    loyalty_bell_.reset();
     stages_watch_.reset();
     stages_bell_.reset();
     doorbell_.reset();
@@ -291,11 +341,15 @@ class ContactModule : public app::Module {
         [this] { return static_cast<double>(near_->bytes()); });
     near_watch_ = std::make_unique<cache::NearWatch>(
         &heads_, &told_, [this](int shard) { near_->DropShard(shard); });
-    // Of the lifecycle service nothing but its bell is heard here, so every ring counts.
-    stages_watch_ = std::make_unique<cache::NearWatch>(&stages_heads_, nullptr, [this](int shard) {
+    // Of the other services nothing but their bells is heard here, so every ring counts.
+    const auto drop = [this](int shard) {
       near_->DropShard(shard, static_cast<int>(Answer::kContext));
-    });
+    };
+    stages_watch_ = std::make_unique<cache::NearWatch>(&stages_heads_, nullptr, drop);
     stages_bell_ = std::make_unique<journal::Doorbell>(redis_.get(), kStagesSource, &stages_heads_);
+    loyalty_watch_ = std::make_unique<cache::NearWatch>(&loyalty_heads_, nullptr, drop);
+    loyalty_bell_ =
+        std::make_unique<journal::Doorbell>(redis_.get(), kLoyaltySource, &loyalty_heads_);
   }
 
   void MakeDuplicateScan(app::Runtime& runtime) {
@@ -342,6 +396,7 @@ class ContactModule : public app::Module {
   const std::shared_ptr<journal::FeedHandlers> feeds_;
   journal::Heads heads_;
   journal::Heads stages_heads_;
+  journal::Heads loyalty_heads_;
   journal::ToldOffsets told_;
   journal::RecentRecords recent_;
   KnownStandings known_;
@@ -352,8 +407,10 @@ class ContactModule : public app::Module {
   std::shared_ptr<void> near_bytes_;
   std::unique_ptr<cache::NearWatch> near_watch_;
   std::unique_ptr<cache::NearWatch> stages_watch_;
+  std::unique_ptr<cache::NearWatch> loyalty_watch_;
   std::unique_ptr<journal::Doorbell> doorbell_;
   std::unique_ptr<journal::Doorbell> stages_bell_;
+  std::unique_ptr<journal::Doorbell> loyalty_bell_;
   std::unique_ptr<rpc::Workers> callers_;
   std::unique_ptr<ContactReader> reader_;
   std::unique_ptr<ContactContext> context_;
