@@ -11,6 +11,8 @@
 #include "clm/contact/v1/contact_service.grpc.pb.h"
 #include "clm/contact/v1/timeline_service.grpc.pb.h"
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
+#include "clm/loyalty/v1/ledger_service.grpc.pb.h"
+#include "clm/loyalty/v1/program_service.grpc.pb.h"
 #include "libs/base/time_proto.h"
 #include "tests/chaos/contact_load.h"
 #include "tests/chaos/crash_points.h"
@@ -27,8 +29,9 @@ using LifecycleStub = lifecycle::v1::LifecycleService::Stub;
 
 class CacheTest : public ::testing::Test {
  protected:
-  void Begin() {
-    world_ = std::make_unique<World>(World::Options{.redis = true, .lifecycle = true});
+  void Begin(int loyalty = 0) {
+    world_ = std::make_unique<World>(
+        World::Options{.redis = true, .lifecycle = true, .loyalty = loyalty});
     lifecycle::v1::InstallPresetRequest install;
     install.set_parent("tenants/acme");
     install.set_preset("subscription");
@@ -130,6 +133,39 @@ TEST_F(LifecycleCacheCrashTest, WhatTheCacheDidNotHearIsRepaired) {
   Did(contact, "purchase");
   ASSERT_TRUE(world_->lifecycle().AwaitDeath()) << "the failpoint was never passed";
   ExpectCached(contact.name(), in_stage("buyer"));
+}
+
+class LoyaltyCacheCrashTest : public CacheTest {};
+
+TEST_F(LoyaltyCacheCrashTest, WhatTheCacheDidNotHearIsRepaired) {
+  Begin(/*loyalty=*/1);
+  const Contact contact = Create("ada");
+  loyalty::v1::CreateProgramRequest program;
+  program.set_parent("tenants/acme");
+  program.set_program_id("club");
+  program.mutable_program()->add_wallets()->set_id("points");
+  CLM_ASSERT_OK(
+      world_->loyalty_caller().Call(&loyalty::v1::ProgramService::Stub::CreateProgram, program));
+  const auto has = [](int64_t points) {
+    return [points](const CustomerContext& context) {
+      return context.memberships_size() == 1 &&
+             context.memberships(0).member().balances(0).active() == points;
+    };
+  };
+  loyalty::v1::EarnPointsRequest earn;
+  earn.set_member(absl::StrCat("tenants/acme/programs/club/members/", IdOf("ada")));
+  earn.set_amount(100);
+  earn.set_request_id(Uuid::V7(absl::Now()).ToString());
+  const auto earns = [&] {
+    return world_->loyalty_caller().Call(&loyalty::v1::LedgerService::Stub::EarnPoints, earn);
+  };
+  CLM_ASSERT_OK(earns());
+  ExpectCached(contact.name(), has(100));
+  world_->loyalty().Rearm("lane.committed:kill@1");
+  earn.set_request_id(Uuid::V7(absl::Now()).ToString());
+  CLM_ASSERT_OK(earns());
+  ASSERT_TRUE(world_->loyalty().AwaitDeath()) << "the failpoint was never passed";
+  ExpectCached(contact.name(), has(200));
 }
 
 class CacheOutageTest : public CacheTest {};

@@ -194,6 +194,9 @@ World::World(const Options& options)
   if (options.lifecycle) {
     contact_flags.push_back(absl::StrCat("--lifecycle-peer=", socket("lifecycle")));
   }
+  if (options.loyalty > 0) {
+    contact_flags.push_back(absl::StrCat("--loyalty-peer=", socket("loyalty0")));
+  }
   std::vector<std::string> targets;
   for (int i = 0; i < options.contacts; ++i) {
     contacts_.push_back(std::make_unique<ServerProcess>(

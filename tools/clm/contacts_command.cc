@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "clm/contact/v1/contact_service.grpc.pb.h"
 #include "libs/base/error.h"
 #include "tools/clm/identity_policy_command.h"
@@ -254,6 +255,27 @@ absl::Status Get(Cli& cli, const std::string& who, const FreshnessFlags& flags) 
   return Show(cli, cli.Call(&Stub::GetContact, request));
 }
 
+// "club=gold:1250" for each programme: the tier, if it has tiers, and the points of each wallet
+// that may be spent.
+terminal::Cell MembershipsCell(const contact::v1::CustomerContext& context) {
+  if (!context.has_loyalty_part()) return {std::string("not told"), terminal::Tone::kMuted};
+  std::vector<std::string> memberships;
+  for (const loyalty::v1::Membership& membership : context.memberships()) {
+    const loyalty::v1::Member& member = membership.member();
+    const std::vector<std::string> name = absl::StrSplit(member.name(), '/');
+    std::vector<std::string> points;
+    for (const loyalty::v1::Balance& balance : member.balances()) {
+      points.push_back(member.balances_size() == 1
+                           ? absl::StrCat(balance.active())
+                           : absl::StrCat(balance.wallet(), "=", balance.active()));
+    }
+    const std::string& tier = member.tier_standing().tier();
+    memberships.push_back(absl::StrCat(name.size() > 3 ? name[3] : member.name(), "=", tier,
+                                       tier.empty() ? "" : ":", absl::StrJoin(points, ",")));
+  }
+  return TextCell(absl::StrJoin(memberships, " "));
+}
+
 absl::Status ShowContext(Cli& cli, const std::string& who, const FreshnessFlags& flags) {
   contact::v1::GetCustomerContextRequest request;
   CLM_ASSIGN_OR_RETURN(*request.mutable_name(), cli.ContactName(who));
@@ -266,6 +288,7 @@ absl::Status ShowContext(Cli& cli, const std::string& who, const FreshnessFlags&
                            {"email"},
                            {"status"},
                            {"stages"},
+                           {"memberships"},
                            {"consents"},
                            {"subscriptions"},
                            {"suppressed"},
@@ -294,8 +317,8 @@ absl::Status ShowContext(Cli& cli, const std::string& who, const FreshnessFlags&
     const Contact& c = context.contact();
     table.Add({LastPart(c.name()), TextCell(c.email()),
                EnumText("STATUS_", Contact::Status_Name(c.status())),
-               TextCell(absl::StrJoin(stages, " ")), TextCell(absl::StrJoin(consents, " ")),
-               TextCell(absl::StrJoin(subscriptions, " ")),
+               TextCell(absl::StrJoin(stages, " ")), MembershipsCell(context),
+               TextCell(absl::StrJoin(consents, " ")), TextCell(absl::StrJoin(subscriptions, " ")),
                TextCell(absl::StrJoin(suppressed, " ")),
                TimeCell(context.has_last_event_time(), context.last_event_time()),
                TextCell(absl::StrJoin(contacted, " ")), context.cached()});
@@ -521,7 +544,8 @@ void AddContactsCommands(Cli& cli) {
             [&cli](const std::string& who) { return Export(cli, who); });
   auto context = std::make_shared<FreshnessFlags>();
   command = about_one(
-      "context", "Show what a frontend needs to know at once: profile, stages, consent",
+      "context",
+      "Show what a frontend needs to know at once: profile, stages, tier and points, consent",
       {"clm contacts context ada@example.com"},
       [&cli, context](const std::string& who) { return ShowContext(cli, who, *context); });
   command.AddFlag("--strong", context->strong, "from the database, not from the cache");

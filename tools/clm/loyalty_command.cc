@@ -36,6 +36,7 @@ constexpr absl::Duration kReport = absl::Minutes(5);
 struct Flags {
   std::string program, contact, wallet, as_of, tier, until, request_id;
   int64_t limit = 100;
+  bool strong = false;
 };
 
 // A line for each wallet of a member.
@@ -106,6 +107,7 @@ absl::Status Enrol(Cli& cli, const Flags& flags) {
 absl::Status GetMember(Cli& cli, const Flags& flags) {
   loyalty::v1::GetMemberRequest request;
   CLM_ASSIGN_OR_RETURN(*request.mutable_name(), MemberName(cli, flags.program, flags.contact));
+  if (flags.strong) request.set_consistency(loyalty::v1::CONSISTENCY_STRONG);
   return ShowMember(cli, cli.Call(&ProgramStub::GetMember, request));
 }
 
@@ -229,9 +231,11 @@ void AddMemberCommands(Cli& cli, Command group) {
   AddRequestIdOption(about_one("enrol", "Make a contact a member of a programme",
                                {"clm loyalty enrol ada@example.com"}, &Enrol, enrol),
                      enrol->request_id);
+  auto member = std::make_shared<Flags>();
   about_one("member", "Show what a member has, and what expires next",
             {"clm loyalty member ada@example.com", "clm loyalty member ada@example.com -o wide"},
-            &GetMember, std::make_shared<Flags>());
+            &GetMember, member)
+      .AddFlag("--strong", member->strong, "from the database, not from the cache");
 
   about_one("tier", "Show how a member stands in the tiers", {"clm loyalty tier ada@example.com"},
             &ShowTier, std::make_shared<Flags>());
