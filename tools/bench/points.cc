@@ -1,6 +1,8 @@
 #include "tools/bench/points.h"
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <utility>
 
 #include "absl/random/random.h"
@@ -27,6 +29,8 @@ constexpr char kProgramName[] = "tenants/bench/programs/bench";
 constexpr int64_t kHotAccount = 1;
 constexpr int64_t kShortAccount = 2;
 constexpr int64_t kAmount = 100;
+// Members that the cache still has when the last of them was read once.
+constexpr int64_t kMostCached = 20'000;
 constexpr int64_t kRowsAtOnce = 50'000;
 // Of the long account: postings that gave points which are there still.
 constexpr int64_t kOpenEntries = 1'000;
@@ -231,12 +235,13 @@ Work Points::EarnBatch() {
   return work;
 }
 
-Work Points::Get(std::function<std::string()> name) {
+Work Points::Get(std::function<std::string()> name, v1::Consistency consistency) {
   Work work;
-  work.next = [name = std::move(name)](int, std::string* bytes) {
+  work.next = [name = std::move(name), consistency](int, std::string* bytes) {
     thread_local v1::GetMemberRequest request;
     request.set_name(name());
-    return request.SerializeToString(bytes);
+    request.set_consistency(consistency);
+    return !request.name().empty() && request.SerializeToString(bytes);
   };
   work.check = [](int, absl::string_view bytes) {
     v1::Member member;
@@ -255,15 +260,26 @@ std::string Points::AnyMember() const {
 }
 
 Work Points::GetMember() {
-  return Get([this] { return AnyMember(); });
+  return Get([this] {
+    return NameOf(absl::Uniform<int64_t>(Random(), 1, std::min(accounts_, kMostCached) + 1));
+  });
 }
 
+Work Points::GetEveryMember() {
+  auto next = std::make_shared<std::atomic<int64_t>>(1);
+  return Get([this, next] {
+    const int64_t account = (*next)++;
+    return account <= std::min(accounts_, kMostCached) ? NameOf(account) : "";
+  });
+}
+
+// Whether a read grows with the account is for the database to show.
 Work Points::GetShort() {
-  return Get([] { return NameOf(kShortAccount); });
+  return Get([] { return NameOf(kShortAccount); }, v1::CONSISTENCY_STRONG);
 }
 
 Work Points::GetLong() {
-  return Get([] { return MemberName(kLongContact); });
+  return Get([] { return MemberName(kLongContact); }, v1::CONSISTENCY_STRONG);
 }
 
 }  // namespace clm::bench

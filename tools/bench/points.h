@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "clm/loyalty/v1/program_service.pb.h"
 #include "tools/bench/closed_loop.h"
 #include "tools/bench/stand.h"
 
@@ -43,9 +44,11 @@ class Points {
   std::string UniformAccounts() const;
   static std::string HotAccount();
 
-  // Of random members.
+  // Of random ones of as many members as can be read once each before the first is forgotten, and
+  // of each of those once: then it ends.
   Work GetMember();
-  // Of one member who has earned once, and of the one of `entries` postings.
+  Work GetEveryMember();
+  // Of one member who has earned once, and of the one of `entries` postings, from the database.
   Work GetShort();
   Work GetLong();
   // Gives one member more than the accounts `entries` postings: points earned and spent in turn,
@@ -64,7 +67,9 @@ class Points {
   absl::Status Fill(const std::string& what, const std::string& sql, int64_t count);
   absl::Status Vacuum();
   Work Earn(std::function<int64_t()> account);
-  Work Get(std::function<std::string()> name);
+  // `name`: whom to read next; empty: nobody any more.
+  Work Get(std::function<std::string()> name,
+           loyalty::v1::Consistency consistency = loyalty::v1::CONSISTENCY_UNSPECIFIED);
 
   Stand& stand_;
   const int64_t accounts_;
