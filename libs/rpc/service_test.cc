@@ -21,6 +21,7 @@
 #include "clm/access/v1/access_service.grpc.pb.h"
 #include "clm/contact/v1/import_service.grpc.pb.h"
 #include "libs/base/error.h"
+#include "libs/base/request_info.h"
 #include "libs/rpc/client.h"
 #include "libs/rpc/status.h"
 #include "libs/rpc/token.h"
@@ -31,6 +32,10 @@ namespace {
 namespace access = clm::access::v1;
 namespace contact = clm::contact::v1;
 using absl::StatusCode;
+
+// A caller's span in a trace of its own.
+constexpr char kTraceparent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+constexpr char kTraceId[] = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 // Handlers whose behaviour each test sets. GetTenant blocks, so it runs on a worker; CreateTenant
 // answers through a Reply.
@@ -231,6 +236,42 @@ TEST_F(ServiceTest, AnErrorKeepsItsReasonAndMetadata) {
   EXPECT_EQ(error::MetadataValue(status, "since"), "2026");
 }
 
+TEST_F(ServiceTest, AnErrorNamesTheCallersTrace) {
+  std::string seen;
+  handlers_.get = [&](const Call& call, const access::GetTenantRequest&) {
+    seen = call.traceparent.substr(3, 32);
+    return error::Precondition("TENANT_CLOSED", "closed");
+  };
+  grpc::ClientContext traced;
+  traced.AddMetadata("traceparent", kTraceparent);
+  EXPECT_EQ(error::RequestId(Get(*own_, "tenants/acme", "", &traced)), kTraceId);
+  EXPECT_EQ(seen, kTraceId);
+
+  const absl::Status untraced = Get(*own_, "tenants/acme");
+  EXPECT_EQ(untraced.code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(error::RequestId(untraced), seen);
+  EXPECT_NE(seen, kTraceId);
+}
+
+TEST_F(ServiceTest, WhoIsRefusedBeforeTheHandlerLearnsTheTraceToo) {
+  grpc::ClientContext context;
+  context.AddMetadata("traceparent", kTraceparent);
+  const absl::Status status = Get(*foreign_, "tenants/acme", "", &context);
+  EXPECT_EQ(error::Reason(status), "TOKEN_MISSING");
+  EXPECT_EQ(error::RequestId(status), kTraceId);
+}
+
+TEST_F(ServiceTest, AnErrorOfAnotherServerIsPassedOnUnderThisCallsTrace) {
+  handlers_.get = [&](const Call&, const access::GetTenantRequest&) {
+    return error::WithRequestId(error::NotFound("tenants/acme"), "of-another-server");
+  };
+  grpc::ClientContext context;
+  context.AddMetadata("traceparent", kTraceparent);
+  const absl::Status status = Get(*own_, "tenants/acme", "", &context);
+  EXPECT_EQ(error::Reason(status), "NOT_FOUND");
+  EXPECT_EQ(error::RequestId(status), kTraceId);
+}
+
 TEST_F(ServiceTest, AnExceptionIsInternalAndSaysNothing) {
   handlers_.get = [](const Call&,
                      const access::GetTenantRequest&) -> absl::StatusOr<access::Tenant> {
@@ -340,8 +381,7 @@ TEST_F(ServiceTest, TheCallSaysWhoCallsAndCarriesTheTrace) {
   };
   grpc::ClientContext context;
   PrepareContext({.service = "clm-lifecycle"},
-                 Call{.deadline = absl::Now() + absl::Seconds(10),
-                      .traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+                 Call{.deadline = absl::Now() + absl::Seconds(10), .traceparent = kTraceparent},
                  &context);
   ASSERT_TRUE(Get(*own_, "tenants/acme", "", &context).ok());
   EXPECT_TRUE(seen.caller.suite);
@@ -460,9 +500,12 @@ TEST_F(ServiceTest, OrdinaryCallsAreShedBeforeCriticalOnes) {
 
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
+  context.AddMetadata("traceparent", kTraceparent);
   const absl::Status shed = Get(*own_, "tenants/acme", "", &context);
   EXPECT_EQ(shed.code(), StatusCode::kUnavailable);
   EXPECT_EQ(error::Reason(shed), "SERVER_BUSY");
+  // Also who is turned away at the door is told.
+  EXPECT_EQ(error::RequestId(shed), kTraceId);
   const auto& trailers = context.GetServerTrailingMetadata();
   ASSERT_EQ(trailers.count("grpc-retry-pushback-ms"), 1u);
 

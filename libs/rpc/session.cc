@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "libs/base/error.h"
+#include "libs/base/request_info.h"
 #include "libs/base/status_macros.h"
 #include "libs/obs/log.h"
 #include "libs/obs/trace.h"
@@ -40,6 +41,13 @@ bool IsPrivate(const grpc::CallbackServerContext& context) {
   // An in-process call has neither an address nor a transport; a network call always has both.
   return peer == "unknown" &&
          context.auth_context()->FindPropertyValues(kTransportSecurity).empty();
+}
+
+// The caller's trace, or a new one.
+std::string TraceFor(const grpc::CallbackServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find("traceparent");
+  return obs::ChildTraceparent(found == metadata.end() ? "" : View(found->second));
 }
 
 bool ValidServiceName(absl::string_view name) {
@@ -91,14 +99,12 @@ void Session::AdmitStream() {
 std::optional<absl::Status> Session::Identify() {
   call_.now = host_->clock().Now();
   absl::string_view service;
-  absl::string_view trace;
   absl::string_view authorization;
   for (const auto& [key, value] : context_->client_metadata()) {
     if (key == "authorization") authorization = View(value);
     if (key == "clm-service") service = View(value);
-    if (key == "traceparent") trace = View(value);
   }
-  call_.traceparent = obs::ChildTraceparent(trace);
+  call_.traceparent = TraceFor(*context_);
   if (authorization.empty()) {
     if (!IsPrivate(*context_)) return TokenMissing();
     if (ValidServiceName(service)) call_.caller.actor = std::string(service);
@@ -191,6 +197,8 @@ grpc::Status Session::Close(const absl::Status& status) {
   const absl::Duration took = absl::Now() - started_;
   method_->metrics->Handled(static_cast<int>(status.code()), took);
   if (status.ok()) return grpc::Status::OK;
+  // Who was turned away at the door has not been looked at.
+  if (call_.traceparent.empty()) call_.traceparent = TraceFor(*context_);
   static std::atomic<uint64_t> errors{0};
   const bool ours = status.code() == absl::StatusCode::kInternal ||
                     status.code() == absl::StatusCode::kUnknown ||
@@ -204,7 +212,8 @@ grpc::Status Session::Close(const absl::Status& status) {
               {"took_ms", took},
               {"trace", call_.traceparent}});
   }
-  return ToGrpc(status);
+  const auto trace = obs::ParseTraceparent(call_.traceparent);
+  return ToGrpc(trace ? error::WithRequestId(status, trace->trace_id) : status);
 }
 
 absl::Status Session::Unsound() const {

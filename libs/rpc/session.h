@@ -55,7 +55,8 @@ class Session {
   // UNAVAILABLE for a full queue, with the metadata that tells a client when to retry.
   absl::Status Shed(const char* reason);
 
-  // Counts and logs the end, and translates. The context must not be used afterwards.
+  // Counts and logs the end, and translates. An error names the call by its trace id, as the log
+  // does. The context must not be used afterwards.
   grpc::Status Close(const absl::Status& status);
 
   const Call& call() const { return call_; }

@@ -17,6 +17,7 @@
 #include "clm/access/v1/access_service.pb.h"
 #include "clm/contact/v1/import_service.grpc.pb.h"
 #include "libs/base/error.h"
+#include "libs/base/request_info.h"
 #include "libs/rpc/client.h"
 #include "libs/rpc/service.h"
 #include "libs/rpc/status.h"
@@ -286,7 +287,9 @@ TEST_F(StreamTest, MoreStreamsThanThreadsAreShed) {
   auto refused = Watch(&contexts[2], "tenants/acme");
   access::Tenant tenant;
   EXPECT_FALSE(refused->Read(&tenant));
-  EXPECT_EQ(error::Reason(FromGrpc(refused->Finish())), "STREAMS_FULL");
+  const absl::Status full = FromGrpc(refused->Finish());
+  EXPECT_EQ(error::Reason(full), "STREAMS_FULL");
+  EXPECT_EQ(error::RequestId(full).size(), 32u);
   release.Notify();
   for (auto* held : {first.get(), second.get()}) {
     EXPECT_FALSE(held->Read(&tenant));

@@ -20,6 +20,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "libs/base/error.h"
+#include "libs/base/request_info.h"
 #include "libs/base/uuid.h"
 #include "libs/testing/eventually.h"
 #include "tests/walks/live_suite.h"
@@ -83,7 +84,7 @@ void EachText(const pb::Message& message, const std::function<void(const std::st
   }
 }
 
-// What an answer says but for the names that the caller itself has sent.
+// What an answer says but for the names and the trace that the caller itself has sent.
 std::string Said(const Outcome& outcome, const std::string& sent) {
   const absl::Status& status = outcome.status;
   std::string said = absl::StrCat(absl::StatusCodeToString(status.code()), " ",
@@ -94,6 +95,7 @@ std::string Said(const Outcome& outcome, const std::string& sent) {
   });
   for (const auto& [url, payload] : payloads) absl::StrAppend(&said, " ", url, "=", payload);
   return absl::StrReplaceAll(said, {{sent, "SENT"},
+                                    {error::RequestId(status), "TRACE"},
                                     {absl::StrCat("tenants/", kOther), "TENANT"},
                                     {absl::StrCat("tenants/", kNobody), "TENANT"}});
 }

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
 #include "libs/base/error.h"
+#include "libs/base/request_info.h"
 #include "tools/terminal/number_text.h"
 
 namespace clm::terminal {
@@ -50,6 +51,12 @@ std::string Hint(const absl::Status& status) {
     case absl::StatusCode::kPermissionDenied: {
       const std::string scope = error::MetadataValue(status, "scope");
       return scope.empty() ? "" : absl::StrCat("the token needs the scope ", scope);
+    }
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kDataLoss: {
+      const std::string trace = error::RequestId(status);
+      return trace.empty() ? "" : absl::StrCat("clm logs tells more, of the trace ", trace);
     }
     default:
       return "";
@@ -138,6 +145,8 @@ std::string ErrorJson(const absl::Status& status) {
   for (const auto& [field, what] : error::FieldViolations(status)) {
     body["fields"].push_back({{"field", field}, {"description", what}});
   }
+  const std::string trace = error::RequestId(status);
+  if (!trace.empty()) body["trace"] = trace;
   const std::string hint = Hint(status);
   if (!hint.empty()) body["hint"] = hint;
   const nlohmann::ordered_json line = {{"error", body}};

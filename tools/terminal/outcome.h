@@ -32,7 +32,8 @@ Exit ExitFor(const absl::Status& status);
 std::string ErrorText(const Screen& screen, const absl::Status& status);
 
 // One JSON object in one line, ended: {"error":{"code":"NOT_FOUND","exit_code":3,"reason":...,
-// "message":...,"fields":[{"field":...,"description":...}],"hint":...}}. Empty for OK.
+// "message":...,"fields":[{"field":...,"description":...}],"trace":...,"hint":...}}. The trace is
+// that of a server's error. Empty for OK.
 std::string ErrorJson(const absl::Status& status);
 
 // The candidate most like `word`: by insertions, deletions, changes and swaps of neighbours, at

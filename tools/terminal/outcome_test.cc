@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "libs/base/error.h"
+#include "libs/base/request_info.h"
 
 namespace clm::terminal {
 namespace {
@@ -64,6 +65,18 @@ TEST(ErrorTextTest, SaysWhatToDoNext) {
   EXPECT_EQ(ErrorText({}, error::Precondition("MODEL_IN_USE", "model: in use")),
             "error: model: in use (MODEL_IN_USE)\n");
   EXPECT_EQ(ErrorText({}, absl::OkStatus()), "");
+}
+
+TEST(ErrorTextTest, AFailureOfTheSuiteIsNamedByItsTrace) {
+  const std::string trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+  EXPECT_EQ(ErrorText({}, error::WithRequestId(error::Internal("internal error"), trace)),
+            "error: internal error (INTERNAL)\n"
+            "hint: clm logs tells more, of the trace 4bf92f3577b34da6a3ce929d0e0e4736\n");
+  // What the caller can mend needs no look into the logs.
+  const absl::Status taken =
+      error::WithRequestId(error::Precondition("MODEL_IN_USE", "model: in use"), trace);
+  EXPECT_EQ(ErrorText({}, taken), "error: model: in use (MODEL_IN_USE)\n");
+  EXPECT_NE(ErrorJson(taken).find("\"trace\":\"" + trace + "\""), std::string::npos);
 }
 
 TEST(ErrorTextTest, AStatusWithoutDetailsStillHasAReason) {
