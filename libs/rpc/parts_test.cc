@@ -11,6 +11,7 @@
 #include "google/rpc/status.pb.h"
 #include "libs/base/clock.h"
 #include "libs/base/error.h"
+#include "libs/base/request_info.h"
 #include "libs/rpc/admission.h"
 #include "libs/rpc/authenticator.h"
 #include "libs/rpc/call.h"
@@ -57,6 +58,22 @@ TEST(StatusTest, AFloodOfViolationsIsCutToFit) {
   const grpc::Status status = ToGrpc(errors.ToStatus());
   EXPECT_LE(status.error_details().size(), 4096u);
   EXPECT_GE(error::FieldViolations(FromGrpc(status)).size(), 1u);
+}
+
+TEST(StatusTest, LongTextsOfDetailsAreCutToFit) {
+  const std::string text(5000, 't');
+  const absl::Status sent = error::WithRequestId(
+      error::Precondition("STAGE_IN_USE", text, {{"referrers", text}, {"stages", text}}), "4bf9");
+  const grpc::Status status = ToGrpc(sent);
+  EXPECT_LE(status.error_details().size(), 4096u);
+  const absl::Status received = FromGrpc(status);
+  EXPECT_EQ(error::Reason(received), "STAGE_IN_USE");
+  EXPECT_EQ(error::MetadataValue(received, "stages").substr(0, 100), text.substr(0, 100));
+  EXPECT_EQ(error::RequestId(received), "4bf9");
+
+  const grpc::Status field = ToGrpc(error::InvalidField(text, text));
+  EXPECT_LE(field.error_details().size(), 4096u);
+  EXPECT_EQ(error::FieldViolations(FromGrpc(field)).size(), 1u);
 }
 
 TEST(WorkersTest, WhatExceedsTheQueueIsRefused) {

@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kMaxMessage = 1024;
 constexpr size_t kMaxTotal = 4096;
+constexpr size_t kMinText = 32;
 
 // Cuts at a character boundary, so that the text stays valid UTF-8.
 std::string Shortened(absl::string_view text, size_t limit) {
@@ -26,7 +27,7 @@ bool WrittenForCallers(const absl::Status& status) {
 }
 
 // Violations are dropped from the end until the whole fits.
-void FitBadRequest(google::rpc::Status& wire) {
+void DropViolations(google::rpc::Status& wire) {
   for (auto& any : *wire.mutable_details()) {
     google::rpc::BadRequest bad;
     if (!any.UnpackTo(&bad)) continue;
@@ -34,6 +35,40 @@ void FitBadRequest(google::rpc::Status& wire) {
       bad.mutable_field_violations()->RemoveLast();
       any.PackFrom(bad);
     }
+  }
+}
+
+// Cuts the texts of each detail that has some of its own; those of a RetryInfo and a RequestInfo
+// are as short as they can be.
+void ShortenTexts(google::rpc::Status& wire, size_t limit) {
+  for (auto& any : *wire.mutable_details()) {
+    google::rpc::ErrorInfo info;
+    google::rpc::BadRequest bad;
+    google::rpc::PreconditionFailure failure;
+    if (any.UnpackTo(&info)) {
+      for (auto& [key, value] : *info.mutable_metadata()) value = Shortened(value, limit);
+      any.PackFrom(info);
+    } else if (any.UnpackTo(&bad)) {
+      for (auto& violation : *bad.mutable_field_violations()) {
+        violation.set_field(Shortened(violation.field(), limit));
+        violation.set_description(Shortened(violation.description(), limit));
+      }
+      any.PackFrom(bad);
+    } else if (any.UnpackTo(&failure)) {
+      for (auto& violation : *failure.mutable_violations()) {
+        violation.set_description(Shortened(violation.description(), limit));
+      }
+      any.PackFrom(failure);
+    }
+  }
+}
+
+// What says most goes last.
+void Fit(google::rpc::Status& wire) {
+  if (wire.ByteSizeLong() > kMaxTotal) DropViolations(wire);
+  for (size_t limit = kMaxMessage; wire.ByteSizeLong() > kMaxTotal && limit >= kMinText;
+       limit /= 2) {
+    ShortenTexts(wire, limit);
   }
 }
 
@@ -58,7 +93,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
     any->set_type_url(std::string(url));
     any->set_value(std::string(payload));
   });
-  if (wire.ByteSizeLong() > kMaxTotal) FitBadRequest(wire);
+  Fit(wire);
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), wire.message(),
                       wire.SerializeAsString());
 }
