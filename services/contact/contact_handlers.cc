@@ -20,7 +20,6 @@
 namespace clm::contact {
 namespace {
 
-
 // Whose a key is after the items of a batch before: an earlier one may have given it to somebody,
 // or taken it away so that its person is new. nullopt when that needs a shard that is not locked.
 std::optional<EntityKey> WithinBatch(const ContactWork& work, const journal::ShardSet& shards,

@@ -399,8 +399,7 @@ TEST_F(EarningTest, MembersFollowWhenTiersChange) {
   program.mutable_tier_scheme()->mutable_tiers(1)->set_threshold(900);
   CLM_ASSERT_OK(Update(program));
   // By pages, each of which may be the last before a crash.
-  DuePoints paged(
-      {.reader = &node_->reader, .lanes = &node_->lanes, .clock = &clock_, .batch = 2});
+  DuePoints paged({.reader = &node_->reader, .lanes = &node_->lanes, .clock = &clock_, .batch = 2});
   CLM_ASSERT_OK(paged.RunOnce());
   EXPECT_EQ(Count("SELECT count(*) FROM member WHERE tier = 'silver'"), 5);
   EXPECT_EQ(Count("SELECT count(*) FROM tier_sweep"), 0);
