@@ -1,9 +1,6 @@
 // The RPCs of CouponService about coupons and budgets themselves.
 #include "services/loyalty/coupon_handlers.h"
 
-#include <openssl/rand.h>
-
-#include <cstdlib>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,23 +24,6 @@ namespace {
 
 // Codes that are made beyond what is asked for: some may be taken.
 constexpr int kSpareCodes = 32;
-
-struct NewCode {
-  std::string shown;
-  std::string folded;
-};
-
-absl::StatusOr<std::vector<NewCode>> MakeCodes(const CodeFormat& format, int count) {
-  std::vector<NewCode> codes;
-  uint8_t random[kMaxCodeRandom];
-  for (int i = 0; i < count; ++i) {
-    if (RAND_bytes(random, kMaxCodeRandom) != 1) std::abort();
-    CLM_ASSIGN_OR_RETURN(std::string shown, MakeCode(format, random));
-    CLM_ASSIGN_OR_RETURN(std::string folded, FoldCode("code", shown));
-    codes.push_back({std::move(shown), std::move(folded)});
-  }
-  return codes;
-}
 
 // What a request for new coupons has come to.
 struct NewCoupons {
@@ -98,35 +78,6 @@ absl::StatusOr<NewCoupons> ReadNew(const std::string& parent, const v1::Coupon& 
   return made;
 }
 
-v1::Coupon Save(CouponWork& work, journal::Recorder& recorder, const StoredCoupon& coupon) {
-  work.SaveCoupon(coupon);
-  v1::CouponChanged changed;
-  *changed.mutable_coupon() = ToProto(coupon);
-  changed.mutable_coupon()->clear_code();
-  recorder.Record({.shard = ShardOfCoupon(coupon.key),
-                   .tenant = coupon.key.tenant,
-                   .subject = NameOf(coupon.key),
-                   .type = v1::CouponChanged::descriptor()->full_name(),
-                   .subject_version = coupon.version,
-                   .payload = changed.SerializeAsString()});
-  return ToProto(coupon);
-}
-
-absl::Status CheckBudgetOf(const CouponWork& work, const StoredCoupon& coupon,
-                           const ProgramKey& program) {
-  if (coupon.budget.empty()) return absl::OkStatus();
-  const CouponBudgetKey key{program.tenant, program.program, coupon.budget};
-  const StoredCouponBudget* budget = work.FindBudget(key);
-  if (budget == nullptr) return error::NotFound(NameOf(key));
-  const std::string& currency = coupon.terms.currency;
-  if (budget->budget.value_limit_minor != 0 && !currency.empty() &&
-      currency != budget->budget.currency) {
-    return error::InvalidField(
-        "coupon.currency", absl::StrCat("must be that of the budget, ", budget->budget.currency));
-  }
-  return absl::OkStatus();
-}
-
 // All of them or none.
 absl::StatusOr<std::vector<v1::Coupon>> Make(CouponWork& work, journal::Recorder& recorder,
                                              const NewCoupons& made, bool chosen,
@@ -156,7 +107,7 @@ absl::StatusOr<std::vector<v1::Coupon>> Make(CouponWork& work, journal::Recorder
     }
     coupon.create_time = coupon.update_time = recorder.now();
     coupon.version = 1;
-    coupons.push_back(Save(work, recorder, coupon));
+    coupons.push_back(KeepCoupon(work, recorder, coupon));
   }
   return coupons;
 }
@@ -261,7 +212,7 @@ void CouponHandlers::UpdateCoupon(const rpc::Call& call, const v1::UpdateCouponR
         }
         ++next.version;
         next.update_time = recorder.now();
-        return Save(work, recorder, next).SerializeAsString();
+        return KeepCoupon(work, recorder, next).SerializeAsString();
       },
       std::move(reply));
 }

@@ -1,6 +1,11 @@
 #include "services/loyalty/coupon_mutation.h"
 
+#include <openssl/rand.h>
+
+#include <cstdlib>
+
 #include "absl/strings/str_cat.h"
+#include "clm/loyalty/v1/coupon_event.pb.h"
 #include "services/loyalty/coupon_proto.h"
 #include "services/loyalty/loyalty_proto.h"
 
@@ -76,6 +81,47 @@ void Charge(const CouponWork& work, const StoredCoupon& coupon, const CouponOrde
   const CouponBudget& budget =
       work.FindBudget({coupon.key.tenant, coupon.key.program, coupon.budget})->budget;
   if (budget.currency == order.currency) use.budget_minor = discount;
+}
+
+absl::StatusOr<std::vector<NewCode>> MakeCodes(const CodeFormat& format, int count) {
+  std::vector<NewCode> codes;
+  uint8_t random[kMaxCodeRandom];
+  for (int i = 0; i < count; ++i) {
+    if (RAND_bytes(random, kMaxCodeRandom) != 1) std::abort();
+    CLM_ASSIGN_OR_RETURN(std::string shown, MakeCode(format, random));
+    CLM_ASSIGN_OR_RETURN(std::string folded, FoldCode("code", shown));
+    codes.push_back({std::move(shown), std::move(folded)});
+  }
+  return codes;
+}
+
+v1::Coupon KeepCoupon(CouponWork& work, journal::Recorder& recorder, const StoredCoupon& coupon) {
+  work.SaveCoupon(coupon);
+  v1::CouponChanged changed;
+  *changed.mutable_coupon() = ToProto(coupon);
+  changed.mutable_coupon()->clear_code();
+  recorder.Record({.shard = ShardOfCoupon(coupon.key),
+                   .tenant = coupon.key.tenant,
+                   .subject = NameOf(coupon.key),
+                   .type = v1::CouponChanged::descriptor()->full_name(),
+                   .subject_version = coupon.version,
+                   .payload = changed.SerializeAsString()});
+  return ToProto(coupon);
+}
+
+absl::Status CheckBudgetOf(const CouponWork& work, const StoredCoupon& coupon,
+                           const ProgramKey& program) {
+  if (coupon.budget.empty()) return absl::OkStatus();
+  const CouponBudgetKey key{program.tenant, program.program, coupon.budget};
+  const StoredCouponBudget* budget = work.FindBudget(key);
+  if (budget == nullptr) return error::NotFound(NameOf(key));
+  const std::string& currency = coupon.terms.currency;
+  if (budget->budget.value_limit_minor != 0 && !currency.empty() &&
+      currency != budget->budget.currency) {
+    return error::InvalidField(
+        "coupon.currency", absl::StrCat("must be that of the budget, ", budget->budget.currency));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace clm::loyalty

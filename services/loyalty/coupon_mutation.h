@@ -8,10 +8,12 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "clm/loyalty/v1/coupon.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
@@ -19,6 +21,7 @@
 #include "libs/rpc/call.h"
 #include "libs/rpc/fingerprint.h"
 #include "libs/rpc/reply.h"
+#include "services/loyalty/codes.h"
 #include "services/loyalty/coupon_work.h"
 #include "services/loyalty/coupons.h"
 #include "services/loyalty/wallet_session.h"
@@ -34,6 +37,22 @@ int ShardOfCodes(const ProgramKey& key);
 // Who uses a coupon, or whom it is for: they have to be a member. Moved when they are somebody else
 // by now; NOT_FOUND; FAILED_PRECONDITION, reason MEMBER_ERASED.
 absl::Status CheckPerson(const CouponWork& work, const MemberKey& member);
+
+struct NewCode {
+  std::string shown;
+  std::string folded;
+};
+
+// Of random numbers, to choose from.
+absl::StatusOr<std::vector<NewCode>> MakeCodes(const CodeFormat& format, int count);
+
+// Keeps a coupon that is new or whose terms have changed, tells of it without its code, and answers
+// with it.
+v1::Coupon KeepCoupon(CouponWork& work, journal::Recorder& recorder, const StoredCoupon& coupon);
+
+// Whether a coupon may come out of the budget that it names, which was needed.
+absl::Status CheckBudgetOf(const CouponWork& work, const StoredCoupon& coupon,
+                           const ProgramKey& program);
 
 template <class Resp>
 struct CouponMutation {

@@ -12,6 +12,7 @@
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/loyalty_work.h"
 #include "services/loyalty/posting_row.h"
+#include "services/loyalty/reward_work.h"
 
 namespace clm::loyalty {
 namespace {
@@ -209,6 +210,7 @@ absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
   }
   for (const EntityKey& contact : without_coupons_) {
     CLM_RETURN_IF_ERROR(ForgetInCoupons(tx, contact));
+    CLM_RETURN_IF_ERROR(ForgetInRewards(tx, contact));
   }
   return absl::OkStatus();
 }

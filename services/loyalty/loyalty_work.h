@@ -218,7 +218,7 @@ class LoyaltyWork : public journal::Work {
   // Corrections by hand.
   AdjustmentWork& adjustments() { return adjustments_; }
   const AdjustmentWork& adjustments() const { return adjustments_; }
-  // Takes away whose coupons were the contact's, and who used any.
+  // Takes away whose coupons were the contact's, who used any, and who redeemed rewards.
   void ForgetCoupons(const EntityKey& contact);
 
   // What rules remember; to be needed before Load, or by NeedEvent and by members of programmes

@@ -23,16 +23,16 @@ namespace clm::loyalty {
 
 inline constexpr int kMovedTries = 4;
 
-template <class Resp>
+// `W`: the unit of work.
+template <class Resp, class W = LoyaltyWork>
 struct MemberMutation {
   journal::MutationInfo info;  // Shards and aggregate are those of `member`.
   MemberKey member;
   std::optional<MemberKey> also;  // Another one, whose shard is locked besides.
   bool rehearsal = false;         // Answer, and change nothing.
   // `member` as it is by then.
-  std::function<void(LoyaltyWork&, const MemberKey& member)> declare;
-  std::function<absl::StatusOr<Resp>(LoyaltyWork&, journal::Recorder&, const MemberKey& member)>
-      apply;
+  std::function<void(W&, const MemberKey& member)> declare;
+  std::function<absl::StatusOr<Resp>(W&, journal::Recorder&, const MemberKey& member)> apply;
 };
 
 namespace internal {
@@ -44,20 +44,19 @@ inline absl::Status Rehearsed() { return absl::CancelledError("rehearsed"); }
 
 // Runs the mutation under the shard of its member, and again under that of another one when `apply`
 // answers Moved.
-template <class Resp>
-void RunOnMember(journal::Lanes& lanes, MemberMutation<Resp> mutation, rpc::Reply<Resp> reply,
+template <class Resp, class W>
+void RunOnMember(journal::Lanes& lanes, MemberMutation<Resp, W> mutation, rpc::Reply<Resp> reply,
                  int tries = kMovedTries) {
-  auto shared = std::make_shared<MemberMutation<Resp>>(std::move(mutation));
+  auto shared = std::make_shared<MemberMutation<Resp, W>>(std::move(mutation));
   auto rehearsed = std::make_shared<std::optional<Resp>>();
   journal::MutationInfo info = shared->info;
   info.shards.set(ShardOf(shared->member.tenant, shared->member.contact));
   if (shared->also) info.shards.set(ShardOf(shared->also->tenant, shared->also->contact));
   info.aggregate = shared->member.contact;
   if (shared->rehearsal) info.request_id.clear();
-  lanes.Submit(std::make_unique<journal::MutationOf<LoyaltyWork>>(
-      std::move(info), [shared](LoyaltyWork& work) { shared->declare(work, shared->member); },
-      [shared, rehearsed](LoyaltyWork& work,
-                          journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+  lanes.Submit(std::make_unique<journal::MutationOf<W>>(
+      std::move(info), [shared](W& work) { shared->declare(work, shared->member); },
+      [shared, rehearsed](W& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
         CLM_ASSIGN_OR_RETURN(Resp response, shared->apply(work, recorder, shared->member));
         if (!shared->rehearsal) return response.SerializeAsString();
         *rehearsed = std::move(response);

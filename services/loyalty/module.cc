@@ -30,6 +30,7 @@
 #include "services/loyalty/order_module_part.h"
 #include "services/loyalty/program_handlers.h"
 #include "services/loyalty/referral_module_part.h"
+#include "services/loyalty/reward_module_part.h"
 #include "services/loyalty/schema.h"
 
 namespace clm::loyalty {
@@ -148,6 +149,10 @@ class LoyaltyModule : public app::Module {
     CLM_RETURN_IF_ERROR(runtime.Register(orders_->Binding(runtime.host())));
     adjustments_ = std::make_unique<AdjustmentModulePart>(pool_.get(), lanes_.get(), tokens_.get());
     CLM_RETURN_IF_ERROR(runtime.Register(adjustments_->Binding(runtime.host())));
+    rewards_ = std::make_unique<RewardModulePart>(
+        pool_.get(), &runtime.clock(), tokens_.get(), [this](absl::Time at) { due_->Expect(at); },
+        [this](const journal::Offsets& heads) { doorbell_->Ring(heads); });
+    CLM_RETURN_IF_ERROR(runtime.Register(rewards_->Binding(runtime.host())));
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<ProgramBinding>(runtime.host(), *programs_)));
     dead_letters_ = std::make_unique<DeadLetterHandlers>(DeadLetterHandlers::Options{
@@ -211,11 +216,13 @@ class LoyaltyModule : public app::Module {
     consumer_.reset();
     expiry_.reset();
     if (coupons_ != nullptr) coupons_->Drain();
+    if (rewards_ != nullptr) rewards_->Drain();
     if (lanes_ != nullptr) lanes_->Drain();
     if (memberships_ != nullptr) memberships_->Unfollow();
     feeds_->Remove(kName);
     feed_.reset();
     referrals_.reset();
+    rewards_.reset();
     coupons_.reset();
     orders_.reset();
     adjustments_.reset();
@@ -247,6 +254,7 @@ class LoyaltyModule : public app::Module {
   std::unique_ptr<ProgramHandlers> programs_;
   std::unique_ptr<LedgerHandlers> ledger_;
   std::unique_ptr<CouponModulePart> coupons_;
+  std::unique_ptr<RewardModulePart> rewards_;
   std::unique_ptr<DeadLetterHandlers> dead_letters_;
   std::unique_ptr<ReferralModulePart> referrals_;
   std::unique_ptr<OrderModulePart> orders_;

@@ -1,5 +1,5 @@
 // The RPCs of LedgerService by which points go, and by which they are given back or on.
-#include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +9,7 @@
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/mutate.h"
+#include "services/loyalty/give_back.h"
 #include "services/loyalty/ledger.h"
 #include "services/loyalty/ledger_handlers.h"
 #include "services/loyalty/loyalty_proto.h"
@@ -20,31 +21,6 @@ namespace clm::loyalty {
 namespace {
 
 using Admit = WalletSession::Admit;
-
-// The redemption's parts, in the order in which they were taken.
-std::vector<Allocation> AllocationsOf(const Posting& posting, const Wallet& wallet) {
-  std::vector<Allocation> allocations;
-  for (const Entry& entry : posting.entries) {
-    if (entry.account == Account::kRedeemed && entry.lot) {
-      allocations.push_back({*entry.lot, entry.amount});
-    }
-  }
-  std::sort(allocations.begin(), allocations.end(), [&](const Allocation& a, const Allocation& b) {
-    const auto first = wallet.lots.find(a.lot);
-    const auto second = wallet.lots.find(b.lot);
-    if (first == wallet.lots.end() || second == wallet.lots.end()) return a.lot < b.lot;
-    return SpendsBefore(first->second, second->second);
-  });
-  return allocations;
-}
-
-int64_t SumOf(const std::vector<StoredPosting>& postings, PostingKind kind) {
-  int64_t sum = 0;
-  for (const StoredPosting& posting : postings) {
-    if (posting.posting.kind == kind) sum += posting.amount;
-  }
-  return sum;
-}
 
 int64_t MetadataNumber(const absl::Status& status, absl::string_view key) {
   int64_t number = 0;
@@ -101,20 +77,14 @@ void LedgerHandlers::CancelRedemption(const rpc::Call& call,
   cancel.posting = *key;
   cancel.kinds = {PostingKind::kRedeem, PostingKind::kCapture};
   cancel.only = "a redemption can be cancelled, or the capture of a hold";
-  cancel.apply = [call, request, key = *key](
+  cancel.apply = [call, request](
                      LoyaltyWork& work, WalletSession& session,
                      const StoredPosting& redeemed) -> absl::StatusOr<Made<v1::PostingResponse>> {
-    Cancellation cancellation;
-    cancellation.allocations = AllocationsOf(redeemed.posting, session.wallet());
-    cancellation.cancelled = SumOf(work.References(key), PostingKind::kCancelRedemption);
-    if (request.amount() > 0) cancellation.amount = request.amount();
-    CLM_ASSIGN_OR_RETURN(const Posting posting,
-                         loyalty::CancelRedemption(session.wallet(), cancellation,
-                                                   Uuid::V7(session.now()), session.now()));
-    const int64_t rest = redeemed.amount - cancellation.cancelled;
-    PostingNote note = NoteOf(call, request, request.amount() > 0 ? request.amount() : rest);
-    note.refers_to = key;
-    return AnswerOf(session.Post(posting, std::move(note)), session);
+    std::optional<int64_t> amount;
+    if (request.amount() > 0) amount = request.amount();
+    CLM_ASSIGN_OR_RETURN(const StoredPosting posted,
+                         GivePointsBack(work, session, redeemed, amount, NoteOf(call, request, 0)));
+    return AnswerOf(posted, session);
   };
   RunOnPosting(*parts_.lanes, std::move(cancel), std::move(reply));
 }
