@@ -335,6 +335,12 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
           "order": {"member": "%MEMBER", "currency": "EUR",
                     "lines": [{"id": "T-", "sku": "T-", "quantity": "1"}]}})",
                                {{"%PROGRAM", program}, {"%M", number}, {"%MEMBER", orderer}}));
+      of("CreateReward", R"({"parent": "%PROGRAM", "reward_id": "reward_%M",
+          "reward": {"display_name": "T-", "cost": "1"}})");
+      make("RedeemReward",
+           absl::StrReplaceAll(R"({"reward": "%PROGRAM/rewards/reward_%M", "member": "%MEMBER",
+          "external_id": "T-%M"})",
+                               {{"%PROGRAM", program}, {"%M", number}, {"%MEMBER", orderer}}));
     }
   }
   std::string events;

@@ -17,6 +17,7 @@
 #include "tools/clm/loyalty_points_command.h"
 #include "tools/clm/loyalty_programs_command.h"
 #include "tools/clm/loyalty_referrals_command.h"
+#include "tools/clm/loyalty_rewards_command.h"
 #include "tools/clm/values.h"
 #include "tools/terminal/number_text.h"
 
@@ -278,6 +279,7 @@ void AddLoyaltyCommands(Cli& cli) {
   AddLoyaltyAdjustmentsCommands(cli, group);
   AddLoyaltyCouponsCommands(cli, group);
   AddLoyaltyReferralsCommands(cli, group);
+  AddLoyaltyRewardsCommands(cli, group);
   AddLoyaltyOrdersCommands(cli, group);
 
   auto liability = std::make_shared<Flags>();
