@@ -721,6 +721,110 @@ TEST_F(CouponTest, AnErasureTakesThePersonAwayAndLeavesTheSums) {
   ExpectCounted();
 }
 
+TEST_F(CouponTest, ProductsAreFreeByTheLinesOfTheOrder) {
+  auto request = NewRequest("3FOR2");
+  request.mutable_coupon()->set_kind(v1::Coupon::KIND_BUY_X_GET_Y);
+  request.mutable_coupon()->clear_amount_minor();
+  EXPECT_THAT(Ask(&H::CreateCoupon, request), StatusIs(StatusCode::kInvalidArgument));
+  request.mutable_coupon()->add_skus("mug");
+  request.mutable_coupon()->add_skus("cap");
+  request.mutable_coupon()->set_buy_quantity(2);
+  request.mutable_coupon()->set_free_quantity(1);
+  request.mutable_coupon()->set_most_applications(2);
+  const v1::Coupon coupon = Create(request);
+  EXPECT_EQ(Get(coupon.name()).SerializeAsString(), coupon.SerializeAsString());
+  EXPECT_EQ(coupon.kind(), v1::Coupon::KIND_BUY_X_GET_Y);
+  EXPECT_THAT(coupon.skus(), ElementsAre("mug", "cap"));
+  EXPECT_EQ(coupon.most_applications(), 2);
+
+  ExpectUseless("COUPON_LINES_NEEDED", "3FOR2");
+  const auto with_mugs = [](auto typed, int64_t mugs) {
+    for (const auto& [sku, price] : {std::pair("mug", 900), std::pair("cap", 500)}) {
+      v1::CouponOrderLine* line = typed.mutable_order()->add_lines();
+      line->set_sku(sku);
+      line->set_quantity(sku == std::string("mug") ? mugs : 1);
+      line->set_unit_price_minor(price);
+    }
+    return typed;
+  };
+  auto check = with_mugs(Typed<v1::CheckCouponRequest>("3FOR2", 0, 100000), 1);
+  ExpectRefused<v1::CheckCouponResponse>("COUPON_PRODUCTS", StatusCode::kFailedPrecondition,
+                                         [&] { return Ask(&H::CheckCoupon, check); });
+  for (const auto& [mugs, off] : {std::pair(2, 500), std::pair(5, 1400), std::pair(99, 1400)}) {
+    check = with_mugs(Typed<v1::CheckCouponRequest>("3FOR2", 0, 100000), mugs);
+    CLM_ASSERT_OK_AND_ASSIGN(const auto answer, Ask(&H::CheckCoupon, check));
+    EXPECT_EQ(answer.discount_minor(), off) << mugs;
+  }
+  auto reserve = with_mugs(Typed<v1::ReserveCouponRequest>("3FOR2", 0, 100000), 2);
+  reserve.set_duration("15m");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto use, Ask(&H::ReserveCoupon, reserve));
+  EXPECT_EQ(use.discount_minor(), 500);
+  EXPECT_THAT(use.order().lines(), IsEmpty());
+  CLM_ASSERT_OK(RedeemReserved(use.name()));
+  auto redeem = with_mugs(Typed<v1::RedeemCouponRequest>("3FOR2", 0, 100000), 5);
+  redeem.set_external_id("order-1");
+  CLM_ASSERT_OK_AND_ASSIGN(const auto redeemed, Ask(&H::RedeemCoupon, redeem));
+  EXPECT_EQ(redeemed.discount_minor(), 1400);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto again, Ask(&H::RedeemCoupon, redeem));
+  EXPECT_EQ(again.SerializeAsString(), redeemed.SerializeAsString());
+  // Other lines are another request.
+  redeem.mutable_order()->mutable_lines(0)->set_quantity(6);
+  EXPECT_THAT(Ask(&H::RedeemCoupon, redeem), ReasonIs("EXTERNAL_ID_REUSED"));
+  redeem.mutable_order()->mutable_lines(0)->set_unit_price_minor(int64_t{1} << 52);
+  EXPECT_THAT(Ask(&H::RedeemCoupon, redeem), StatusIs(StatusCode::kAlreadyExists));
+  redeem.set_external_id("order-2");
+  EXPECT_THAT(Ask(&H::RedeemCoupon, redeem),
+              StatusIs(StatusCode::kInvalidArgument, ::testing::HasSubstr("order.lines")));
+  EXPECT_EQ(Get(coupon.name()).counts().used(), 2);
+  EXPECT_EQ(Get(coupon.name()).counts().value_minor(), 1900);
+  ExpectCounted();
+}
+
+TEST_F(CouponTest, AShareCouponBecomesOneForFreeProducts) {
+  const v1::Coupon coupon = Create(NewRequest());
+  v1::UpdateCouponRequest update;
+  update.mutable_coupon()->set_name(coupon.name());
+  update.mutable_coupon()->set_kind(v1::Coupon::KIND_FREE_PRODUCT);
+  update.mutable_coupon()->add_skus("mug");
+  update.mutable_coupon()->set_free_quantity(1);
+  for (const char* path : {"kind", "skus", "free_quantity"}) {
+    update.mutable_update_mask()->add_paths(path);
+  }
+  EXPECT_THAT(Ask(&H::UpdateCoupon, update),
+              StatusIs(StatusCode::kInvalidArgument, ::testing::HasSubstr("coupon.amount_minor")));
+  update.mutable_update_mask()->add_paths("amount_minor");
+  CLM_ASSERT_OK(Ask(&H::UpdateCoupon, update));
+  auto check = Typed<v1::CheckCouponRequest>("SUMMER");
+  v1::CouponOrderLine* line = check.mutable_order()->add_lines();
+  line->set_sku("mug");
+  line->set_quantity(2);
+  line->set_unit_price_minor(750);
+  CLM_ASSERT_OK_AND_ASSIGN(const auto answer, Ask(&H::CheckCoupon, check));
+  EXPECT_EQ(answer.discount_minor(), 750);
+}
+
+// What a gift card is but for its owner, who may also put more into it.
+TEST_F(CouponTest, AnElectronicWalletIsSpentToTheLastCentAndFilledUp) {
+  for (int member : {1, 2}) CLM_ASSERT_OK(EnrolMember(member));
+  auto request = NewRequest("WALLET");
+  request.mutable_coupon()->set_member(MemberName(1));
+  request.mutable_coupon()->set_amount_minor(5000);
+  request.mutable_coupon()->set_value_limit_minor(5000);
+  const v1::Coupon wallet = Create(request);
+  EXPECT_THAT(Redeem("WALLET", 2, 100), ReasonIs("COUPON_OF_ANOTHER_MEMBER"));
+  EXPECT_EQ(Redeem("WALLET", 1, 1999)->discount_minor(), 1999);
+  EXPECT_EQ(Redeem("WALLET", 1, 9999)->discount_minor(), 3001);
+  EXPECT_THAT(Redeem("WALLET", 1, 1), ReasonIs("COUPON_VALUE_USED_UP"));
+  v1::UpdateCouponRequest fill;
+  *fill.mutable_coupon() = Get(wallet.name());
+  fill.mutable_coupon()->set_value_limit_minor(7000);
+  fill.mutable_coupon()->set_amount_minor(7000);
+  CLM_ASSERT_OK(Ask(&H::UpdateCoupon, fill));
+  EXPECT_EQ(Redeem("WALLET", 1, 9999)->discount_minor(), 2000);
+  EXPECT_THAT(Redeem("WALLET", 1, 1), ReasonIs("COUPON_VALUE_USED_UP"));
+  ExpectCounted();
+}
+
 TEST_F(CouponTest, AnotherTenantSeesNothing) {
   CLM_ASSERT_OK(CreateBudget(1, 0));
   Create(NewRequest());

@@ -19,13 +19,39 @@ absl::StatusOr<Uuid> ParseId(absl::string_view field, absl::string_view collecti
   return error::InvalidField(field, absl::StrCat(collection, "/ must be followed by a UUID"));
 }
 
+v1::Coupon::Kind ToProto(Coupon::Kind kind) {
+  switch (kind) {
+    case Coupon::Kind::kPercent:
+      return v1::Coupon::KIND_PERCENT;
+    case Coupon::Kind::kAmount:
+      return v1::Coupon::KIND_AMOUNT;
+    case Coupon::Kind::kFreeProduct:
+      return v1::Coupon::KIND_FREE_PRODUCT;
+    case Coupon::Kind::kBuyXGetY:
+      return v1::Coupon::KIND_BUY_X_GET_Y;
+  }
+  return v1::Coupon::KIND_UNSPECIFIED;
+}
+
+Coupon::Kind FromProto(v1::Coupon::Kind kind) {
+  switch (kind) {
+    case v1::Coupon::KIND_AMOUNT:
+      return Coupon::Kind::kAmount;
+    case v1::Coupon::KIND_FREE_PRODUCT:
+      return Coupon::Kind::kFreeProduct;
+    case v1::Coupon::KIND_BUY_X_GET_Y:
+      return Coupon::Kind::kBuyXGetY;
+    default:
+      return Coupon::Kind::kPercent;
+  }
+}
+
 // Only what TermsFromProto reads.
 v1::Coupon TermsToProto(const StoredCoupon& coupon) {
   v1::Coupon out;
   const Coupon& terms = coupon.terms;
   out.set_display_name(coupon.display_name);
-  out.set_kind(terms.kind == Coupon::Kind::kPercent ? v1::Coupon::KIND_PERCENT
-                                                    : v1::Coupon::KIND_AMOUNT);
+  out.set_kind(ToProto(terms.kind));
   out.set_basis_points(static_cast<int32_t>(terms.basis_points));
   out.set_amount_minor(terms.amount_minor);
   if (terms.rounding == Coupon::Rounding::kHalfUp) out.set_rounding(v1::Coupon::ROUNDING_HALF_UP);
@@ -39,6 +65,11 @@ v1::Coupon TermsToProto(const StoredCoupon& coupon) {
   if (terms.start > absl::InfinitePast()) clm::ToProto(terms.start, out.mutable_start_time());
   if (terms.end < absl::InfiniteFuture()) clm::ToProto(terms.end, out.mutable_end_time());
   out.set_disabled(!terms.enabled);
+  for (const std::string& sku : terms.skus) out.add_skus(sku);
+  for (const std::string& sku : terms.free_skus) out.add_free_skus(sku);
+  out.set_buy_quantity(static_cast<int32_t>(terms.buy_quantity));
+  out.set_free_quantity(static_cast<int32_t>(terms.free_quantity));
+  out.set_most_applications(static_cast<int32_t>(terms.most_applications));
   return out;
 }
 
@@ -91,8 +122,7 @@ std::string NameOf(const CouponBudgetKey& key) {
 void TermsFromProto(const v1::Coupon& coupon, StoredCoupon& out) {
   out.display_name = coupon.display_name();
   Coupon terms;
-  terms.kind =
-      coupon.kind() == v1::Coupon::KIND_AMOUNT ? Coupon::Kind::kAmount : Coupon::Kind::kPercent;
+  terms.kind = FromProto(coupon.kind());
   terms.basis_points = coupon.basis_points();
   terms.amount_minor = coupon.amount_minor();
   if (coupon.rounding() == v1::Coupon::ROUNDING_HALF_UP) terms.rounding = Coupon::Rounding::kHalfUp;
@@ -106,6 +136,11 @@ void TermsFromProto(const v1::Coupon& coupon, StoredCoupon& out) {
   if (coupon.has_start_time()) terms.start = clm::FromProto(coupon.start_time());
   if (coupon.has_end_time()) terms.end = clm::FromProto(coupon.end_time());
   terms.enabled = !coupon.disabled();
+  terms.skus.assign(coupon.skus().begin(), coupon.skus().end());
+  terms.free_skus.assign(coupon.free_skus().begin(), coupon.free_skus().end());
+  terms.buy_quantity = coupon.buy_quantity();
+  terms.free_quantity = coupon.free_quantity();
+  terms.most_applications = coupon.most_applications();
   out.terms = std::move(terms);
 }
 
@@ -210,6 +245,9 @@ CouponOrder FromProto(const v1::CouponOrder& order) {
   CouponOrder out;
   out.currency = order.currency();
   out.amount_minor = order.amount_minor();
+  for (const v1::CouponOrderLine& line : order.lines()) {
+    out.lines.push_back({line.sku(), line.quantity(), line.unit_price_minor()});
+  }
   return out;
 }
 

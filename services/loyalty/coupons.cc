@@ -6,11 +6,10 @@
 #include "absl/strings/string_view.h"
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
+#include "services/loyalty/coupon_products.h"
 
 namespace clm::loyalty {
 namespace {
-
-constexpr int64_t kAll = 10'000;
 
 bool IsCurrency(absl::string_view text) {
   return text.size() == 3 &&
@@ -85,14 +84,28 @@ absl::Status CheckBudget(const CouponBudget& budget, const CouponOrder& order, i
   return absl::OkStatus();
 }
 
-// amount * basis points stays below 2^53 * 2^14 = 2^67, so whole ten-thousands are taken first.
-int64_t Percentage(int64_t amount, int64_t basis_points, Coupon::Rounding rounding) {
-  const int64_t rest = amount % kAll * basis_points;
-  const int64_t up = rounding == Coupon::Rounding::kHalfUp ? kAll / 2 : 0;
-  return amount / kAll * basis_points + (rest + up) / kAll;
+// Before the limits in money.
+absl::StatusOr<int64_t> WholeDiscount(const Coupon& coupon, const CouponOrder& order) {
+  switch (coupon.kind) {
+    case Coupon::Kind::kPercent:
+      return ShareOf(order.amount_minor, coupon.basis_points, coupon.rounding);
+    case Coupon::Kind::kAmount:
+      return coupon.amount_minor;
+    case Coupon::Kind::kFreeProduct:
+    case Coupon::Kind::kBuyXGetY:
+      return ProductDiscount(coupon, order.lines);
+  }
+  return 0;
 }
 
 }  // namespace
+
+// amount * basis points stays below 2^53 * 2^14 = 2^67, so whole ten-thousands are taken first.
+int64_t ShareOf(int64_t amount_minor, int64_t basis_points, Coupon::Rounding rounding) {
+  const int64_t rest = amount_minor % kWholeBasisPoints * basis_points;
+  const int64_t up = rounding == Coupon::Rounding::kHalfUp ? kWholeBasisPoints / 2 : 0;
+  return amount_minor / kWholeBasisPoints * basis_points + (rest + up) / kWholeBasisPoints;
+}
 
 absl::Status ValidateCoupon(const Coupon& coupon) {
   error::FieldErrors errors;
@@ -102,15 +115,17 @@ absl::Status ValidateCoupon(const Coupon& coupon) {
     }
   };
   const bool percent = coupon.kind == Coupon::Kind::kPercent;
-  check("basis_points", coupon.basis_points, percent ? 1 : 0, percent ? kAll : 0);
-  check("amount_minor", coupon.amount_minor, percent ? 0 : 1, percent ? 0 : kMaxCouponMinor);
+  const bool amount = coupon.kind == Coupon::Kind::kAmount;
+  check("basis_points", coupon.basis_points, percent ? 1 : 0, amount ? 0 : kWholeBasisPoints);
+  check("amount_minor", coupon.amount_minor, amount ? 1 : 0, amount ? kMaxCouponMinor : 0);
   check("minimum_minor", coupon.minimum_minor, 0, kMaxCouponMinor);
   check("most_minor", coupon.most_minor, 0, kMaxCouponMinor);
   check("value_limit_minor", coupon.value_limit_minor, 0, kMaxCouponMinor);
   check("usage_limit", coupon.usage_limit, 0, kMaxCouponUses);
   check("member_limit", coupon.member_limit, 0, kMaxCouponUses);
   check("reservation_limit", coupon.reservation_limit, 0, kMaxCouponUses);
-  const bool about_money = !percent || coupon.minimum_minor != 0 || coupon.most_minor != 0 ||
+  errors.AddStatus("", ValidateProducts(coupon));
+  const bool about_money = amount || coupon.minimum_minor != 0 || coupon.most_minor != 0 ||
                            coupon.value_limit_minor != 0;
   if ((about_money || !coupon.currency.empty()) && !IsCurrency(coupon.currency)) {
     errors.Add("currency", "must be an ISO 4217 code, as EUR");
@@ -125,11 +140,13 @@ absl::StatusOr<int64_t> DiscountOf(const Coupon& coupon, const CouponCounters& c
   if (order.amount_minor < 0 || order.amount_minor > kMaxCouponMinor) {
     return error::InvalidField("order.amount_minor", "must be 0 to 2^53 - 1");
   }
+  error::FieldErrors errors;
+  errors.AddStatus("order", ValidateLines(order.lines));
+  CLM_RETURN_IF_ERROR(errors.ToStatus());
   CLM_RETURN_IF_ERROR(CheckCoupon(coupon, order, now));
   CLM_RETURN_IF_ERROR(CheckCounters(coupon, counters, act));
-  int64_t discount = coupon.kind == Coupon::Kind::kPercent
-                         ? Percentage(order.amount_minor, coupon.basis_points, coupon.rounding)
-                         : std::min(coupon.amount_minor, order.amount_minor);
+  CLM_ASSIGN_OR_RETURN(int64_t discount, WholeDiscount(coupon, order));
+  discount = std::min(discount, order.amount_minor);
   if (coupon.most_minor != 0) discount = std::min(discount, coupon.most_minor);
   discount = std::min(discount, ValueLimit(coupon) - counters.value_minor);
   if (discount == 0) return Refuse("COUPON_NO_DISCOUNT", "would take nothing off this order");

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,17 +22,22 @@ namespace clm::loyalty {
 
 inline constexpr int64_t kMaxCouponMinor = (int64_t{1} << 53) - 1;
 inline constexpr int64_t kMaxCouponUses = (int64_t{1} << 53) - 1;
+inline constexpr int64_t kMaxCouponPieces = 1'000'000;
+inline constexpr size_t kMaxCouponSkus = 100;
+inline constexpr int64_t kWholeBasisPoints = 10'000;
 
 struct Coupon {
-  enum class Kind { kPercent, kAmount };
-  // Of a percentage; an amount is exact.
+  // The last two are judged by coupon_products.h.
+  enum class Kind { kPercent, kAmount, kFreeProduct, kBuyXGetY };
+  // Of a percentage, and of the share of each piece of a product; an amount is exact.
   enum class Rounding { kFloor, kHalfUp };
 
   Kind kind = Kind::kPercent;
-  int64_t basis_points = 0;  // kPercent: 1 to 10,000, which is all of it.
+  // kPercent: 1 to 10,000, which is all of it. Of products: of their price; 0: all of it.
+  int64_t basis_points = 0;
   int64_t amount_minor = 0;  // kAmount.
   Rounding rounding = Rounding::kFloor;
-  std::string currency;           // ISO 4217. Only a percentage without limits may lack it.
+  std::string currency;           // ISO 4217. Only what has no amount and no limit may lack it.
   int64_t minimum_minor = 0;      // What the order must amount to.
   int64_t most_minor = 0;         // Taken off one order. 0: no limit.
   int64_t value_limit_minor = 0;  // Taken off all orders, as of a gift card. 0: no limit.
@@ -42,6 +48,12 @@ struct Coupon {
   absl::Time end = absl::InfiniteFuture();  // Exclusive.
   std::string member;                       // The only one who may use it. Empty: everybody.
   bool enabled = true;
+  // kFreeProduct: what is free. kBuyXGetY: what is bought; empty: all but free_skus.
+  std::vector<std::string> skus;
+  std::vector<std::string> free_skus;  // kBuyXGetY: what is free. Empty: what is bought.
+  int64_t buy_quantity = 0;            // kBuyXGetY: X.
+  int64_t free_quantity = 0;           // kFreeProduct: how many pieces. kBuyXGetY: Y.
+  int64_t most_applications = 0;       // kBuyXGetY: how often in one order. 0: no limit.
 
   friend bool operator==(const Coupon&, const Coupon&) = default;
 };
@@ -68,10 +80,19 @@ struct CouponBudget {
   std::string currency;  // Of the value. Orders in others count among the uses alone.
 };
 
+// So many pieces of a product.
+struct CouponLine {
+  std::string sku;
+  int64_t quantity = 1;
+  int64_t unit_price_minor = 0;  // After other discounts.
+};
+
 struct CouponOrder {
   std::string member;  // Empty: somebody who is none.
   std::string currency;
   int64_t amount_minor = 0;  // What the discount is taken off: after other discounts.
+  // For coupons about products.
+  std::vector<CouponLine> lines;
 };
 
 enum class CouponAct {
@@ -79,18 +100,22 @@ enum class CouponAct {
   kRedeem,   // Use it.
 };
 
-// What a use takes off the order, 0 to order.amount_minor: the percentage or the amount, at most
-// most_minor and what is left of value_limit_minor. A redemption that follows a reservation is
-// asked with counters and budget in which that reservation is released.
+// `basis_points` of an amount, both within their limits.
+int64_t ShareOf(int64_t amount_minor, int64_t basis_points, Coupon::Rounding rounding);
+
+// What a use takes off the order, 0 to order.amount_minor: the percentage, the amount, or what
+// ProductDiscount says, at most most_minor and what is left of value_limit_minor. A redemption that
+// follows a reservation is asked with counters and budget in which that reservation is released.
 //
 // FAILED_PRECONDITION with a reason of its own for each refusal, the first that applies of
 //   COUPON_DISABLED, COUPON_NOT_STARTED, COUPON_EXPIRED, COUPON_OF_ANOTHER_MEMBER,
 //   COUPON_MEMBER_NEEDED (it counts per member), COUPON_CURRENCY,
 //   COUPON_MINIMUM (metadata shortfall_minor), COUPON_USED_UP,
 //   COUPON_MEMBER_LIMIT, COUPON_RESERVATION_LIMIT, COUPON_VALUE_USED_UP,
+//   COUPON_LINES_NEEDED, COUPON_PRODUCTS (metadata missing),
 //   COUPON_NO_DISCOUNT (it would take off nothing), COUPON_BUDGET_USES, COUPON_BUDGET_CURRENCY,
 //   COUPON_BUDGET_VALUE (metadata shortfall_minor; a budget never cuts a discount).
-// INVALID_ARGUMENT for an order amount that is negative or beyond the limit.
+// INVALID_ARGUMENT for an order amount, or lines, that are negative or beyond the limit.
 absl::StatusOr<int64_t> DiscountOf(const Coupon& coupon, const CouponCounters& counters,
                                    const std::optional<CouponBudget>& budget,
                                    const CouponOrder& order, CouponAct act, absl::Time now);

@@ -30,6 +30,8 @@ struct CouponFlags {
   // Terms.
   std::string code, display_name, percent, amount_off, minimum, most, value_limit, start, end,
       budget, batch, prefix;
+  std::vector<std::string> lines, products, free_products;
+  int64_t buy = 0, free = 0, most_sets = 0;
   int64_t usage_limit = 0, member_limit = 0, reservation_limit = 0, random = 0, count = 1;
   bool half_up = false, disabled = false, enabled = false;
   int64_t limit = 100;
@@ -41,16 +43,6 @@ struct CouponFlags {
 terminal::Cell MoneyCell(int64_t minor, const std::string& currency) {
   if (minor == 0 || currency.empty()) return terminal::Cell();
   return terminal::Cell(terminal::Money{minor, currency});
-}
-
-// "10 %" or "5.00 EUR".
-std::string OffText(const Coupon& coupon) {
-  if (coupon.kind() == Coupon::KIND_AMOUNT) {
-    return absl::StrCat(terminal::MoneyDecimal(coupon.amount_minor(), coupon.currency()), " ",
-                        coupon.currency());
-  }
-  // Hundredths of a percent are written like euros.
-  return absl::StrCat(terminal::MoneyDecimal(coupon.basis_points(), "EUR"), " %");
 }
 
 // ---- Answers.
@@ -68,7 +60,8 @@ absl::Status ShowCoupon(const Cli& cli, const absl::StatusOr<Coupon>& answer) {
     add("name", LastPart(coupon.name()));
     add("code", coupon.code());
     add("display_name", TextCell(coupon.display_name()));
-    add("off", OffText(coupon));
+    add("off", CouponOffText(coupon));
+    if (coupon.most_applications() > 0) add("most_sets", coupon.most_applications());
     add("minimum", MoneyCell(coupon.minimum_minor(), coupon.currency()));
     add("most", MoneyCell(coupon.most_minor(), coupon.currency()));
     add("value_limit", MoneyCell(coupon.value_limit_minor(), coupon.currency()));
@@ -105,7 +98,7 @@ terminal::Table CouponTable(const Cli& cli, const std::vector<Coupon>& coupons) 
                          {"create_time", "MADE", true}});
   table.set_empty_text("no coupon");
   for (const Coupon& c : coupons) {
-    table.Add({ShownName(cli, c.name()), c.code(), OffText(c), c.counts().used(),
+    table.Add({ShownName(cli, c.name()), c.code(), CouponOffText(c), c.counts().used(),
                c.counts().reserved(),
                c.usage_limit() == 0 ? terminal::Cell() : terminal::Cell(c.usage_limit()),
                TimeCell(c.has_end_time(), c.end_time()), TextCell(LastPart(c.budget())),
@@ -198,6 +191,62 @@ absl::StatusOr<std::string> BudgetName(Cli& cli, const CouponFlags& flags,
   return absl::StrCat(parent, "/couponBudgets/", budget);
 }
 
+// What the line says of what is taken off: an amount, a share, products, or a share of products.
+absl::Status ChangeKind(const CouponFlags& flags, Coupon* coupon,
+                        google::protobuf::FieldMask* mask) {
+  const bool about_products = flags.Given("--product") || flags.Given("--free-product") ||
+                              flags.Given("--buy") || flags.Given("--free") ||
+                              flags.Given("--most-sets");
+  if (!about_products && flags.percent.empty() && flags.amount_off.empty()) {
+    return absl::OkStatus();
+  }
+  const bool was_about_products =
+      coupon->kind() == Coupon::KIND_FREE_PRODUCT || coupon->kind() == Coupon::KIND_BUY_X_GET_Y;
+  if (flags.Given("--buy")) {
+    coupon->set_kind(Coupon::KIND_BUY_X_GET_Y);
+  } else if (about_products && !was_about_products) {
+    coupon->set_kind(Coupon::KIND_FREE_PRODUCT);
+  } else if (!about_products && (!was_about_products || flags.percent.empty())) {
+    coupon->set_kind(flags.percent.empty() ? Coupon::KIND_AMOUNT : Coupon::KIND_PERCENT);
+  }
+  const bool products =
+      coupon->kind() == Coupon::KIND_FREE_PRODUCT || coupon->kind() == Coupon::KIND_BUY_X_GET_Y;
+  if (!products) {
+    coupon->clear_skus();
+    coupon->clear_free_skus();
+    coupon->clear_buy_quantity();
+    coupon->clear_free_quantity();
+    coupon->clear_most_applications();
+  }
+  if (flags.Given("--product"))
+    coupon->mutable_skus()->Assign(flags.products.begin(), flags.products.end());
+  if (flags.Given("--free-product")) {
+    coupon->mutable_free_skus()->Assign(flags.free_products.begin(), flags.free_products.end());
+  }
+  if (flags.Given("--buy")) coupon->set_buy_quantity(static_cast<int32_t>(flags.buy));
+  if (flags.Given("--free")) coupon->set_free_quantity(static_cast<int32_t>(flags.free));
+  if (products && coupon->free_quantity() == 0) coupon->set_free_quantity(1);
+  if (flags.Given("--most-sets")) {
+    coupon->set_most_applications(static_cast<int32_t>(flags.most_sets));
+  }
+  if (coupon->kind() != Coupon::KIND_AMOUNT) coupon->clear_amount_minor();
+  if (products != was_about_products || !flags.amount_off.empty()) coupon->clear_basis_points();
+  if (!flags.percent.empty()) {
+    CLM_ASSIGN_OR_RETURN(const int32_t share, ParseBasisPoints("--percent", flags.percent));
+    coupon->set_basis_points(share);
+  }
+  if (!flags.amount_off.empty()) {
+    CLM_ASSIGN_OR_RETURN(const int64_t minor,
+                         ParseMoney("--amount-off", flags.amount_off, coupon->currency()));
+    coupon->set_amount_minor(minor);
+  }
+  for (const char* path : {"kind", "basis_points", "amount_minor", "skus", "free_skus",
+                           "buy_quantity", "free_quantity", "most_applications"}) {
+    mask->add_paths(path);
+  }
+  return absl::OkStatus();
+}
+
 // What the line says of the terms; the paths of what it changes are added to `mask`.
 absl::Status ChangeTerms(const CouponFlags& flags, Coupon* coupon,
                          google::protobuf::FieldMask* mask) {
@@ -205,12 +254,7 @@ absl::Status ChangeTerms(const CouponFlags& flags, Coupon* coupon,
     coupon->set_display_name(flags.display_name);
     mask->add_paths("display_name");
   }
-  if (!flags.percent.empty()) {
-    CLM_ASSIGN_OR_RETURN(const int32_t share, ParseBasisPoints("--percent", flags.percent));
-    coupon->set_kind(Coupon::KIND_PERCENT);
-    coupon->set_basis_points(share);
-    coupon->clear_amount_minor();
-  }
+  CLM_RETURN_IF_ERROR(ChangeKind(flags, coupon, mask));
   const auto money = [&](const char* flag, const std::string& text, const char* path,
                          void (Coupon::*set)(int64_t)) -> absl::Status {
     if (text.empty()) return absl::OkStatus();
@@ -219,15 +263,6 @@ absl::Status ChangeTerms(const CouponFlags& flags, Coupon* coupon,
     mask->add_paths(path);
     return absl::OkStatus();
   };
-  if (!flags.amount_off.empty()) {
-    coupon->set_kind(Coupon::KIND_AMOUNT);
-    coupon->clear_basis_points();
-  }
-  CLM_RETURN_IF_ERROR(
-      money("--amount-off", flags.amount_off, "amount_minor", &Coupon::set_amount_minor));
-  if (!flags.percent.empty() || !flags.amount_off.empty()) {
-    for (const char* path : {"kind", "basis_points", "amount_minor"}) mask->add_paths(path);
-  }
   if (flags.half_up) {
     coupon->set_rounding(Coupon::ROUNDING_HALF_UP);
     mask->add_paths("rounding");
@@ -289,6 +324,18 @@ absl::Status FillOrder(const CouponFlags& flags, CouponOrder* order) {
   order->set_currency(flags.currency);
   CLM_ASSIGN_OR_RETURN(const int64_t minor, ParseMoney("AMOUNT", flags.amount, flags.currency));
   order->set_amount_minor(minor);
+  CLM_ASSIGN_OR_RETURN(const auto lines, ParsePairs("--line", flags.lines));
+  for (const auto& [sku, text] : lines) {
+    CLM_ASSIGN_OR_RETURN(const PricedUnits priced,
+                         ParsePricedUnits("--line", text, flags.currency));
+    if (priced.discount_minor > 0) {
+      return error::InvalidField("--line", "name prices after discounts, mug=3x10.00");
+    }
+    loyalty::v1::CouponOrderLine* line = order->add_lines();
+    line->set_sku(sku);
+    line->set_quantity(priced.units);
+    line->set_unit_price_minor(priced.unit_price_minor);
+  }
   return absl::OkStatus();
 }
 
@@ -363,7 +410,7 @@ absl::Status Check(Cli& cli, const CouponFlags& flags) {
   CLM_ASSIGN_OR_RETURN(const auto answer, cli.Call(&Stub::CheckCoupon, request));
   return cli.Print({&answer}, false, [&] {
     terminal::Table table({{"name", "COUPON"}, {"off"}, {"order"}, {"discount"}});
-    table.Add({ShownName(cli, answer.coupon().name()), OffText(answer.coupon()),
+    table.Add({ShownName(cli, answer.coupon().name()), CouponOffText(answer.coupon()),
                MoneyCell(request.order().amount_minor(), flags.currency),
                MoneyCell(answer.discount_minor(), flags.currency)});
     return table;
@@ -508,6 +555,10 @@ struct CouponCommand {
   }
   Option Order() const {
     command.AddOption("--currency", flags->currency, "of the order").ShowDefault();
+    command
+        .AddOption("--line", flags->lines,
+                   "what is in it, for coupons about products: mug=3x10.00; may be repeated")
+        .TypeName("SKU=UNITSxPRICE");
     return command.AddOption("AMOUNT", flags->amount, "of the order, after other discounts: 49.90");
   }
   void Source() const {
@@ -521,9 +572,25 @@ struct CouponCommand {
   void Terms() const {
     command.AddOption("--display-name", flags->display_name, "shown to people");
     const Option percent =
-        command.AddOption("--percent", flags->percent, "takes off a share of the order, 12.5");
+        command.AddOption("--percent", flags->percent,
+                          "takes off a share of the order or, with products, of their price: 12.5");
     command.AddOption("--amount-off", flags->amount_off, "takes off an amount, 5.00")
         .Excludes(percent);
+    command
+        .AddOption("--product", flags->products,
+                   "what is free or, with --buy, bought; may be repeated")
+        .TypeName("SKU");
+    command.AddOption("--free", flags->free, "how many pieces are free; with --buy each time")
+        .Counts();
+    command.AddOption("--buy", flags->buy, "how many pieces are bought each time").Counts();
+    command
+        .AddOption("--free-product", flags->free_products,
+                   "with --buy, what is free; default: what is bought; may be repeated")
+        .TypeName("SKU");
+    command
+        .AddOption("--most-sets", flags->most_sets,
+                   "with --buy, how often in one order; 0: no limit")
+        .Counts();
     command.AddFlag("--half-up", flags->half_up, "a share is rounded to the nearest, not down");
     command.AddOption("--minimum", flags->minimum, "what an order must amount to");
     command.AddOption("--most", flags->most, "most that is taken off one order");
@@ -582,6 +649,8 @@ void AddTermsCommands(Cli& cli, Command group) {
   CouponCommand made =
       Add(cli, group, "create", "Make a coupon; without --code it gets one that cannot be guessed",
           {"clm loyalty coupons create --code SUMMER10 --percent 10 --end 30d",
+           "clm loyalty coupons create --code FREEMUG --product mug --free 1",
+           "clm loyalty coupons create --code 3FOR2 --buy 2 --free 1",
            "clm loyalty coupons create --amount-off 5.00 --member ada@example.com --usage-limit 1"},
           &Create);
   made.command.AddOption("--code", made.flags->code,
@@ -623,7 +692,8 @@ void AddUseCommands(Cli& cli, Command group) {
   CouponCommand made =
       Add(cli, group, "check", "Show what a code would take off an order, or why nothing",
           {"clm loyalty coupons check SUMMER10 49.90",
-           "clm loyalty coupons check SUMMER10 49.90 --member ada@example.com"},
+           "clm loyalty coupons check SUMMER10 49.90 --member ada@example.com",
+           "clm loyalty coupons check 3FOR2 30.00 --line mug=3x10.00"},
           &Check);
   made.Code();
   made.Order().Required();

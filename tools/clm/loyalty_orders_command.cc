@@ -128,26 +128,13 @@ absl::StatusOr<int64_t> ParseUnits(absl::string_view text) {
 // "mugs=3x10.00" or, less a discount, "mugs=3x10.00-5.00".
 absl::Status AddLine(const std::string& id, absl::string_view text, const std::string& currency,
                      Order* order) {
-  const size_t times = text.find('x');
-  if (times == absl::string_view::npos) {
-    return error::InvalidField("--line",
-                               absl::StrCat("'", text, "' is not like 3x10.00 or 3x10.00-5.00"));
-  }
+  CLM_ASSIGN_OR_RETURN(const PricedUnits priced, ParsePricedUnits("--line", text, currency));
   loyalty::v1::OrderLine* line = order->add_lines();
   line->set_id(id);
   line->set_sku(id);
-  CLM_ASSIGN_OR_RETURN(const int64_t units, ParseUnits(text.substr(0, times)));
-  line->set_quantity(units);
-  absl::string_view price = text.substr(times + 1);
-  const size_t minus = price.find('-');
-  if (minus != absl::string_view::npos) {
-    CLM_ASSIGN_OR_RETURN(const int64_t discount,
-                         ParseMoney("--line", price.substr(minus + 1), currency));
-    line->set_discount_minor(discount);
-    price = price.substr(0, minus);
-  }
-  CLM_ASSIGN_OR_RETURN(const int64_t minor, ParseMoney("--line", price, currency));
-  line->set_unit_price_minor(minor);
+  line->set_quantity(priced.units);
+  line->set_unit_price_minor(priced.unit_price_minor);
+  line->set_discount_minor(priced.discount_minor);
   return absl::OkStatus();
 }
 

@@ -29,6 +29,7 @@ struct RewardFlags {
   // Of the coupon.
   std::string percent, amount_off, currency = "EUR", minimum, most, valid_for, batch, budget,
                                    prefix;
+  std::vector<std::string> free_products;
   int64_t uses = 1;
   // Who gets it, and what became of it.
   std::string member, source, external_id, now, redemption, reason;
@@ -43,19 +44,9 @@ struct RewardFlags {
 
 std::string LimitText(int64_t limit) { return limit == 0 ? "none" : terminal::CountText(limit); }
 
-// "5.00 EUR off", "10 % off".
-std::string IssuedText(const Reward& reward) {
-  const Coupon& terms = reward.coupon().terms();
-  if (terms.kind() == Coupon::KIND_AMOUNT) {
-    return absl::StrCat(terminal::MoneyDecimal(terms.amount_minor(), terms.currency()), " ",
-                        terms.currency(), " off");
-  }
-  // Hundredths of a percent are written like euros.
-  return absl::StrCat(terminal::MoneyDecimal(terms.basis_points(), "EUR"), " % off");
-}
-
 terminal::Cell IssuedCell(const Reward& reward) {
-  return reward.has_coupon() ? terminal::Cell(IssuedText(reward)) : terminal::Cell();
+  return reward.has_coupon() ? terminal::Cell(CouponOffText(reward.coupon().terms()))
+                             : terminal::Cell();
 }
 
 absl::Status ShowReward(const Cli& cli, const absl::StatusOr<Reward>& answer) {
@@ -194,13 +185,15 @@ absl::Status ChangeTerms(const RewardFlags& flags, Reward* reward,
 }
 
 absl::Status FillCoupon(Cli& cli, const RewardFlags& flags, Reward* reward) {
-  if (flags.percent.empty() && flags.amount_off.empty()) {
+  if (flags.percent.empty() && flags.amount_off.empty() && flags.free_products.empty()) {
     for (const char* flag :
          {"--coupon-currency", "--coupon-minimum", "--coupon-most", "--coupon-uses",
           "--coupon-valid-for", "--coupon-batch", "--coupon-budget", "--coupon-prefix"}) {
       if (flags.Given(flag)) {
         return error::Make(absl::StatusCode::kInvalidArgument, "USAGE",
-                           absl::StrCat(flag, " needs --coupon-percent or --coupon-amount-off"));
+                           absl::StrCat(flag,
+                                        " needs --coupon-percent, --coupon-amount-off or "
+                                        "--coupon-free-product"));
       }
     }
     return absl::OkStatus();
@@ -214,7 +207,11 @@ absl::Status FillCoupon(Cli& cli, const RewardFlags& flags, Reward* reward) {
     (terms->*set)(minor);
     return absl::OkStatus();
   };
-  if (!flags.percent.empty()) {
+  if (!flags.free_products.empty()) {
+    terms->set_kind(Coupon::KIND_FREE_PRODUCT);
+    terms->mutable_skus()->Assign(flags.free_products.begin(), flags.free_products.end());
+    terms->set_free_quantity(1);
+  } else if (!flags.percent.empty()) {
     CLM_ASSIGN_OR_RETURN(const int32_t share, ParseBasisPoints("--coupon-percent", flags.percent));
     terms->set_kind(Coupon::KIND_PERCENT);
     terms->set_basis_points(share);
@@ -378,10 +375,16 @@ struct RewardCommand {
   void Coupon() const {
     const Option percent = command.AddOption("--coupon-percent", flags->percent,
                                              "issues a code that takes off a share, 12.5");
+    const Option amount = command
+                              .AddOption("--coupon-amount-off", flags->amount_off,
+                                         "issues a code that takes off an amount, 5.00")
+                              .Excludes(percent);
     command
-        .AddOption("--coupon-amount-off", flags->amount_off,
-                   "issues a code that takes off an amount, 5.00")
-        .Excludes(percent);
+        .AddOption("--coupon-free-product", flags->free_products,
+                   "issues a code for one of these for nothing; may be repeated")
+        .TypeName("SKU")
+        .Excludes(percent)
+        .Excludes(amount);
     command.AddOption("--coupon-currency", flags->currency, "of its amounts and its orders")
         .ShowDefault();
     command.AddOption("--coupon-minimum", flags->minimum, "what an order must amount to");

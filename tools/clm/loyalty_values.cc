@@ -18,6 +18,7 @@
 namespace clm::cli {
 namespace {
 
+using loyalty::v1::Coupon;
 using loyalty::v1::Program;
 using loyalty::v1::Wallet;
 
@@ -178,6 +179,53 @@ absl::StatusOr<int32_t> ParseBasisPoints(absl::string_view flag, absl::string_vi
   return error::InvalidField(
       flag,
       absl::StrCat("'", text, "' is not from 0 to 100 with at most 2 digits after the point"));
+}
+
+absl::StatusOr<PricedUnits> ParsePricedUnits(absl::string_view flag, absl::string_view text,
+                                             const std::string& currency) {
+  const auto wrong = [&] {
+    return error::InvalidField(flag,
+                               absl::StrCat("'", text, "' is not like 3x10.00 or 3x10.00-5.00"));
+  };
+  const size_t times = text.find('x');
+  if (times == absl::string_view::npos) return wrong();
+  PricedUnits priced;
+  if (!absl::SimpleAtoi(text.substr(0, times), &priced.units) || priced.units <= 0) return wrong();
+  absl::string_view price = text.substr(times + 1);
+  const size_t minus = price.find('-');
+  if (minus != absl::string_view::npos) {
+    CLM_ASSIGN_OR_RETURN(priced.discount_minor,
+                         ParseMoney(flag, price.substr(minus + 1), currency));
+    price = price.substr(0, minus);
+  }
+  CLM_ASSIGN_OR_RETURN(priced.unit_price_minor, ParseMoney(flag, price, currency));
+  return priced;
+}
+
+std::string CouponOffText(const Coupon& coupon) {
+  // Hundredths of a percent are written like euros.
+  const std::string share =
+      absl::StrCat(terminal::MoneyDecimal(coupon.basis_points(), "EUR"), " %");
+  const auto some = [](int64_t quantity, const auto& skus) {
+    std::string text = terminal::CountText(quantity);
+    if (!skus.empty()) absl::StrAppend(&text, " of ", absl::StrJoin(skus, ", "));
+    return text;
+  };
+  const std::string how = coupon.basis_points() == 0 || coupon.basis_points() == 10'000
+                              ? " free"
+                              : absl::StrCat(" at ", share, " off");
+  switch (coupon.kind()) {
+    case Coupon::KIND_AMOUNT:
+      return absl::StrCat(terminal::MoneyDecimal(coupon.amount_minor(), coupon.currency()), " ",
+                          coupon.currency());
+    case Coupon::KIND_FREE_PRODUCT:
+      return absl::StrCat(some(coupon.free_quantity(), coupon.skus()), how);
+    case Coupon::KIND_BUY_X_GET_Y:
+      return absl::StrCat("buy ", some(coupon.buy_quantity(), coupon.skus()), ", ",
+                          some(coupon.free_quantity(), coupon.free_skus()), how);
+    default:
+      return share;
+  }
 }
 
 absl::StatusOr<absl::Time> ParseMomentAhead(absl::string_view flag, absl::string_view text,

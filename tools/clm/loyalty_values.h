@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "clm/loyalty/v1/coupon.pb.h"
 #include "clm/loyalty/v1/loyalty.pb.h"
 
 namespace clm::cli {
@@ -27,6 +28,19 @@ std::string PointsValueText(const loyalty::v1::Wallet& wallet);
 
 // "12.5" per cent as hundredths of a per cent; exact.
 absl::StatusOr<int32_t> ParseBasisPoints(absl::string_view flag, absl::string_view text);
+
+// What a line of an order is: "3x10.00" or, less a discount, "3x10.00-5.00". INVALID_ARGUMENT
+// naming `flag`.
+struct PricedUnits {
+  int64_t units = 0;
+  int64_t unit_price_minor = 0;
+  int64_t discount_minor = 0;
+};
+absl::StatusOr<PricedUnits> ParsePricedUnits(absl::string_view flag, absl::string_view text,
+                                             const std::string& currency);
+
+// What a coupon takes off: "10 %", "5.00 EUR", "1 of mug free", "buy 2, 1 at 50 % off".
+std::string CouponOffText(const loyalty::v1::Coupon& coupon);
 
 // As ParseMoment (values.h), but a span is counted from now on.
 absl::StatusOr<absl::Time> ParseMomentAhead(absl::string_view flag, absl::string_view text,

@@ -9,6 +9,7 @@
 namespace clm::cli {
 namespace {
 
+using loyalty::v1::Coupon;
 using loyalty::v1::Program;
 using loyalty::v1::Wallet;
 using ::testing::HasSubstr;
@@ -137,6 +138,44 @@ TEST(LoyaltyWordsTest, NothingSaidIsTheWordOfWhatItMeans) {
   EXPECT_EQ(JoinPolicyWord(Program::JOIN_POLICY_ENROLMENT), "enrolment");
   EXPECT_EQ(*ParseJoinPolicy("--join", "enrolment"), Program::JOIN_POLICY_ENROLMENT);
   EXPECT_EQ(FieldOf(ParseJoinPolicy("--join", "unspecified").status()), "--join");
+}
+
+TEST(ParsePricedUnitsTest, AreUnitsTimesAPriceLessADiscount) {
+  auto line = ParsePricedUnits("--line", "3x10.00-5.50", "EUR");
+  ASSERT_TRUE(line.ok());
+  EXPECT_EQ(line->units, 3);
+  EXPECT_EQ(line->unit_price_minor, 1000);
+  EXPECT_EQ(line->discount_minor, 550);
+  line = ParsePricedUnits("--line", "1x0.05", "EUR");
+  ASSERT_TRUE(line.ok());
+  EXPECT_EQ(line->unit_price_minor, 5);
+  EXPECT_EQ(line->discount_minor, 0);
+  for (const char* wrong : {"", "3", "0x1.00", "-1x1.00", "3x", "x1.00", "3x1.00-"}) {
+    EXPECT_EQ(FieldOf(ParsePricedUnits("--line", wrong, "EUR").status()), "--line") << wrong;
+  }
+}
+
+TEST(CouponOffTextTest, SaysWhatEachKindTakesOff) {
+  Coupon coupon;
+  coupon.set_kind(Coupon::KIND_PERCENT);
+  coupon.set_basis_points(1250);
+  EXPECT_EQ(CouponOffText(coupon), "12.50 %");
+  coupon.set_kind(Coupon::KIND_FREE_PRODUCT);
+  coupon.set_free_quantity(2);
+  coupon.add_skus("mug");
+  coupon.add_skus("cap");
+  EXPECT_EQ(CouponOffText(coupon), "2 of mug, cap at 12.50 % off");
+  coupon.set_kind(Coupon::KIND_BUY_X_GET_Y);
+  coupon.set_buy_quantity(3);
+  coupon.clear_basis_points();
+  EXPECT_EQ(CouponOffText(coupon), "buy 3 of mug, cap, 2 free");
+  coupon.clear_skus();
+  coupon.add_free_skus("pen");
+  EXPECT_EQ(CouponOffText(coupon), "buy 3, 2 of pen free");
+  coupon.set_kind(Coupon::KIND_AMOUNT);
+  coupon.set_amount_minor(500);
+  coupon.set_currency("EUR");
+  EXPECT_EQ(CouponOffText(coupon), "5.00 EUR");
 }
 
 TEST(IsNameBelowMemberTest, WantsAWholeName) {
