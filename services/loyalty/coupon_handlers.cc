@@ -228,9 +228,8 @@ absl::StatusOr<v1::Coupon> CouponHandlers::GetCoupon(const rpc::Call& call,
 absl::StatusOr<v1::Coupon> CouponHandlers::LookupCoupon(const rpc::Call& call,
                                                         const v1::LookupCouponRequest& request) {
   CLM_ASSIGN_OR_RETURN(const ProgramKey program, ParseProgramName("parent", request.parent()));
-  CLM_ASSIGN_OR_RETURN(const std::string code, FoldCode("code", request.code()));
   CLM_ASSIGN_OR_RETURN(const StoredCoupon coupon,
-                       parts_.reader->FindCoupon(program, "code", code, call.now, call.deadline));
+                       parts_.guesses->Find(call, program, std::nullopt, "code", request.code()));
   return ToProto(coupon);
 }
 

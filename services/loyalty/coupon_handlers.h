@@ -10,6 +10,7 @@
 #include "libs/journal/lanes.h"
 #include "libs/rpc/call.h"
 #include "libs/rpc/reply.h"
+#include "services/loyalty/coupon_guesses.h"
 #include "services/loyalty/coupon_reader.h"
 
 namespace clm::loyalty {
@@ -21,6 +22,7 @@ class CouponHandlers {
   struct Parts {
     journal::Lanes* lanes = nullptr;  // Of CouponWork.
     CouponReader* reader = nullptr;
+    CouponGuesses* guesses = nullptr;
     const PageTokens* tokens = nullptr;
     const Clock* clock = nullptr;
   };

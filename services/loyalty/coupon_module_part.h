@@ -13,6 +13,7 @@
 #include "libs/journal/lanes.h"
 #include "libs/pg/pg.h"
 #include "libs/rpc/service.h"
+#include "services/loyalty/coupon_guesses.h"
 #include "services/loyalty/coupon_handlers.h"
 #include "services/loyalty/coupon_reader.h"
 #include "services/loyalty/coupon_work.h"
@@ -51,12 +52,17 @@ class CouponModulePart {
   CouponModulePart(pg::Pool* pool, const Clock* clock, const PageTokens* tokens,
                    std::function<void(const journal::Offsets&)> on_commit = nullptr)
       : reader_(pool),
+        guesses_(pool),
         lanes_({.pool = pool,
                 .clock = clock,
                 .new_work = [clock] { return std::make_unique<CouponWork>(clock); },
                 .executors = 1,
                 .on_commit = std::move(on_commit)}),
-        handlers_({.lanes = &lanes_, .reader = &reader_, .tokens = tokens, .clock = clock}) {}
+        handlers_({.lanes = &lanes_,
+                   .reader = &reader_,
+                   .guesses = &guesses_,
+                   .tokens = tokens,
+                   .clock = clock}) {}
 
   std::unique_ptr<CouponBinding> Binding(rpc::Host& host) {
     return std::make_unique<CouponBinding>(host, handlers_);
@@ -67,6 +73,7 @@ class CouponModulePart {
 
  private:
   CouponReader reader_;
+  CouponGuesses guesses_;
   journal::Lanes lanes_;
   CouponHandlers handlers_;
 };

@@ -1,6 +1,7 @@
 #include "services/loyalty/coupon_people.h"
 
 #include "libs/base/status_macros.h"
+#include "services/loyalty/coupon_guesses.h"
 
 namespace clm::loyalty {
 namespace {
@@ -24,7 +25,8 @@ absl::Status ForgetInCoupons(pg::Tx& tx, const EntityKey& contact) {
   pg::Args args;
   args.Add(contact.tenant).Add(contact.id);
   CLM_RETURN_IF_ERROR(tx.Exec(kForgetCoupons, args).status());
-  return tx.Exec(kForgetUses, args).status();
+  CLM_RETURN_IF_ERROR(tx.Exec(kForgetUses, args).status());
+  return ForgetGuesses(tx, contact);
 }
 
 std::vector<const pg::Statement*> CouponPeopleStatements() {

@@ -1,6 +1,6 @@
 // What becomes of coupons when the person behind a contact is erased: nothing tells any more whose
-// they were. A merge needs nothing: whose a coupon is, and what counts for whom, is read by the
-// contact that a contact has become.
+// they were, nor that they have guessed codes. A merge needs nothing: whose a coupon is, and what
+// counts for whom, is read by the contact that a contact has become.
 #ifndef CLM_SERVICES_LOYALTY_COUPON_PEOPLE_H_
 #define CLM_SERVICES_LOYALTY_COUPON_PEOPLE_H_
 

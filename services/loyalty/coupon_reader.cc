@@ -4,7 +4,6 @@
 
 #include "libs/base/error.h"
 #include "libs/base/status_macros.h"
-#include "services/loyalty/codes.h"
 #include "services/loyalty/coupon_proto.h"
 #include "services/loyalty/coupon_row.h"
 #include "services/loyalty/loyalty_proto.h"
@@ -99,6 +98,16 @@ absl::StatusOr<std::vector<Uuid>> NamesOf(pg::Tx& tx, const std::string& tenant,
 
 }  // namespace
 
+absl::StatusOr<std::optional<StoredCoupon>> FindCouponIn(pg::Tx& tx, const ProgramKey& program,
+                                                         const std::string& code, absl::Time now) {
+  pg::Args args;
+  args.Add(program.tenant).Add(program.program).Add(code).Add(now);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kFindCoupon, args));
+  if (rows.empty()) return std::nullopt;
+  CLM_ASSIGN_OR_RETURN(StoredCoupon coupon, ReadCoupon(rows[0], 0));
+  return coupon;
+}
+
 absl::StatusOr<StoredCoupon> CouponReader::GetCoupon(const CouponKey& key, absl::Time now,
                                                      absl::Time deadline) {
   pg::Args args;
@@ -107,24 +116,6 @@ absl::StatusOr<StoredCoupon> CouponReader::GetCoupon(const CouponKey& key, absl:
                        pool_.Query(ForTenant(key.tenant, deadline), kGetCoupon, args));
   if (rows.empty()) return error::NotFound(NameOf(key));
   return ReadCoupon(rows[0], 0);
-}
-
-absl::StatusOr<StoredCoupon> CouponReader::FindCoupon(const ProgramKey& program,
-                                                      absl::string_view field,
-                                                      const std::string& code, absl::Time now,
-                                                      absl::Time deadline) {
-  pg::Args args;
-  args.Add(program.tenant).Add(program.program).Add(code).Add(now);
-  std::optional<StoredCoupon> found;
-  CLM_RETURN_IF_ERROR(
-      pool_.Read(ForTenant(program.tenant, deadline), [&](pg::Tx& tx) -> absl::Status {
-        CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kFindCoupon, args));
-        if (rows.empty()) return RequireProgram(tx, program);
-        CLM_ASSIGN_OR_RETURN(found, ReadCoupon(rows[0], 0));
-        return absl::OkStatus();
-      }));
-  if (!found) return UnknownCode(field, code);
-  return *std::move(found);
 }
 
 absl::StatusOr<std::vector<StoredCoupon>> CouponReader::Coupons(const ProgramKey& program,

@@ -16,6 +16,10 @@
 
 namespace clm::loyalty {
 
+// By its folded code, if there is one. What people type is looked up by CouponGuesses alone.
+absl::StatusOr<std::optional<StoredCoupon>> FindCouponIn(pg::Tx& tx, const ProgramKey& program,
+                                                         const std::string& code, absl::Time now);
+
 // Thread-safe.
 class CouponReader {
  public:
@@ -23,11 +27,6 @@ class CouponReader {
 
   // NOT_FOUND when there is none.
   absl::StatusOr<StoredCoupon> GetCoupon(const CouponKey& key, absl::Time now, absl::Time deadline);
-  // By its folded code. Without it CODE_MALFORMED or CODE_UNKNOWN on `field`; NOT_FOUND without the
-  // programme.
-  absl::StatusOr<StoredCoupon> FindCoupon(const ProgramKey& program, absl::string_view field,
-                                          const std::string& code, absl::Time now,
-                                          absl::Time deadline);
   // In the order in which they were made, after `after`. NOT_FOUND without the programme.
   struct Filter {
     std::string batch;           // Empty: all.

@@ -10,7 +10,6 @@
 #include "libs/base/shard.h"
 #include "libs/base/status_macros.h"
 #include "libs/journal/mutate.h"
-#include "services/loyalty/codes.h"
 #include "services/loyalty/coupon_handlers.h"
 #include "services/loyalty/coupon_mutation.h"
 #include "services/loyalty/coupon_proto.h"
@@ -75,7 +74,8 @@ struct Asked {
 };
 
 template <class Req>
-absl::StatusOr<Asked> ReadAsked(CouponReader& reader, const rpc::Call& call, const Req& request) {
+absl::StatusOr<Asked> ReadAsked(const CouponHandlers::Parts& parts, const rpc::Call& call,
+                                const Req& request) {
   Asked asked;
   CLM_ASSIGN_OR_RETURN(asked.program, ParseProgramName("parent", request.parent()));
   if (!request.member().empty()) {
@@ -85,9 +85,10 @@ absl::StatusOr<Asked> ReadAsked(CouponReader& reader, const rpc::Call& call, con
       return error::InvalidField("member", "is of another programme than the parent");
     }
   }
-  CLM_ASSIGN_OR_RETURN(const std::string code, FoldCode("code", request.code()));
+  std::optional<Uuid> contact;
+  if (asked.member) contact = asked.member->contact;
   CLM_ASSIGN_OR_RETURN(asked.coupon,
-                       reader.FindCoupon(asked.program, "code", code, call.now, call.deadline));
+                       parts.guesses->Find(call, asked.program, contact, "code", request.code()));
   return asked;
 }
 
@@ -123,7 +124,7 @@ void UseCode(const CouponHandlers::Parts& parts, const rpc::Call& call, Req requ
              CouponKeyKind kind, CouponAct act,
              const std::function<void(const Program&, absl::Time now, CouponUse&)>& open,
              rpc::Reply<v1::CouponUse> reply) {
-  const auto asked = ReadAsked(*parts.reader, call, request);
+  const auto asked = ReadAsked(parts, call, request);
   if (!asked.ok()) return reply(asked.status());
   // Typed differently it is the same request.
   request.set_code(asked->coupon.code);
@@ -169,7 +170,7 @@ void UseCode(const CouponHandlers::Parts& parts, const rpc::Call& call, Req requ
 
 absl::StatusOr<v1::CheckCouponResponse> CouponHandlers::CheckCoupon(
     const rpc::Call& call, const v1::CheckCouponRequest& request) {
-  CLM_ASSIGN_OR_RETURN(Asked asked, ReadAsked(*parts_.reader, call, request));
+  CLM_ASSIGN_OR_RETURN(Asked asked, ReadAsked(parts_, call, request));
   const CouponKey& key = asked.coupon.key;
   for (int tries = 1;; ++tries) {
     CouponWork work(parts_.clock);

@@ -188,6 +188,18 @@ Program FromProto(const v1::Program& program, error::FieldErrors& errors) {
     }
     out.velocity_limits.push_back(FromProto(limit));
   }
+  if (program.has_coupon_guess_limits()) {
+    const v1::CouponGuessLimits& limits = program.coupon_guess_limits();
+    GuessLimits& guesses = out.coupon_guesses.emplace();
+    if (limits.per_member() > 0) guesses.per_member = limits.per_member();
+    if (limits.per_caller() > 0) guesses.per_caller = limits.per_caller();
+    guesses.unlimited = limits.unlimited();
+    if (!limits.window().empty()) {
+      auto window = ParseDurationSpec("program.coupon_guess_limits.window", limits.window());
+      errors.AddStatus("", window.status());
+      if (window.ok()) guesses.window = *window;
+    }
+  }
   return out;
 }
 
@@ -219,6 +231,13 @@ v1::Program ToProto(const Program& program) {
   if (program.referrals) *out.mutable_referral_terms() = ToProto(*program.referrals);
   for (const VelocityLimit& limit : program.velocity_limits) {
     *out.add_velocity_limits() = ToProto(limit);
+  }
+  if (program.coupon_guesses) {
+    v1::CouponGuessLimits* limits = out.mutable_coupon_guess_limits();
+    limits->set_per_member(static_cast<int32_t>(program.coupon_guesses->per_member));
+    limits->set_per_caller(static_cast<int32_t>(program.coupon_guesses->per_caller));
+    limits->set_window(ToString(program.coupon_guesses->window));
+    limits->set_unlimited(program.coupon_guesses->unlimited);
   }
   clm::ToProto(program.create_time, out.mutable_create_time());
   clm::ToProto(program.update_time, out.mutable_update_time());

@@ -83,6 +83,9 @@ void CheckVelocity(const Program& program, error::FieldErrors& errors) {
 
 }  // namespace
 
+// Longer ones would keep many rows for somebody who has only mistyped.
+constexpr absl::Duration kMaxGuessWindow = absl::Hours(24 * 31);
+
 absl::Status ValidateProgram(const Program& program) {
   error::FieldErrors errors;
   absl::TimeZone zone;
@@ -111,6 +114,13 @@ absl::Status ValidateProgram(const Program& program) {
     errors.AddStatus("program.referral_terms", ValidateReferralTerms(*program.referrals));
     if (!FindWallet(program, program.referrals->wallet).ok()) {
       errors.Add("program.referral_terms.wallet", "is none of the programme's wallets");
+    }
+  }
+  if (program.coupon_guesses) {
+    const auto end = ActiveFrom({PendingRule::Kind::kAfter, program.coupon_guesses->window},
+                                absl::UnixEpoch(), absl::UTCTimeZone());
+    if (*end - absl::UnixEpoch() > kMaxGuessWindow) {
+      errors.Add("program.coupon_guess_limits.window", "must be at most 31 days");
     }
   }
   return errors.ToStatus();

@@ -64,6 +64,16 @@ struct ProgramTiers {
   friend bool operator==(const ProgramTiers&, const ProgramTiers&) = default;
 };
 
+// How many wrong codes of coupons somebody may try; see coupon_guesses.h.
+struct GuessLimits {
+  int64_t per_member = 10;
+  int64_t per_caller = 1000;
+  // From the first of them on.
+  DurationSpec window{1, DurationSpec::Unit::kHour};
+  bool unlimited = false;
+  friend bool operator==(const GuessLimits&, const GuessLimits&) = default;
+};
+
 struct Program {
   std::string tenant;
   std::string id;
@@ -76,6 +86,7 @@ struct Program {
   std::optional<ProgramTiers> tiers;
   std::optional<ReferralTerms> referrals;
   std::vector<VelocityLimit> velocity_limits;
+  std::optional<GuessLimits> coupon_guesses;  // Without them, as they are usually.
   absl::Time create_time;
   absl::Time update_time;
   int64_t version = 0;

@@ -76,6 +76,12 @@ std::string ReferralText(const loyalty::v1::ReferralTerms& terms) {
   return text;
 }
 
+std::string GuessText(const loyalty::v1::CouponGuessLimits& limits) {
+  if (limits.unlimited()) return "unlimited";
+  return absl::StrCat(limits.per_member(), " wrong codes of a member, ", limits.per_caller(),
+                      " of a caller, within ", limits.window());
+}
+
 absl::Status PrintProgram(const Cli& cli, const Program& program) {
   return cli.PrintReport(program, [&] {
     terminal::Table table({{"field"}, {"value"}});
@@ -112,6 +118,9 @@ absl::Status PrintProgram(const Cli& cli, const Program& program) {
     }
     if (program.has_referral_terms()) {
       table.Add({"referrals", ReferralText(program.referral_terms())});
+    }
+    if (program.has_coupon_guess_limits()) {
+      table.Add({"coupon_guesses", GuessText(program.coupon_guess_limits())});
     }
     table.Add({"create_time", TimeCell(program.has_create_time(), program.create_time())});
     table.Add({"update_time", TimeCell(program.has_update_time(), program.update_time())});
@@ -227,7 +236,7 @@ void AddProgramFlags(Command command, ProgramFlags& flags) {
   command
       .AddOption("--from", flags.from,
                  "a file with a Program as JSON, - for stdin: what it says is so, earnRules and "
-                 "tierScheme and referralTerms among it")
+                 "tierScheme, referralTerms and couponGuessLimits among it")
       .TypeName("FILE");
   command.AddOption("--display-name", flags.display_name, "shown to people");
   command.AddOption("--time-zone", flags.time_zone,
