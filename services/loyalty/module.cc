@@ -151,7 +151,8 @@ class LoyaltyModule : public app::Module {
     CLM_RETURN_IF_ERROR(runtime.Register(adjustments_->Binding(runtime.host())));
     rewards_ = std::make_unique<RewardModulePart>(
         pool_.get(), &runtime.clock(), tokens_.get(), [this](absl::Time at) { due_->Expect(at); },
-        [this](const journal::Offsets& heads) { doorbell_->Ring(heads); });
+        [this](const journal::Offsets& heads) { doorbell_->Ring(heads); }, &memberships_->cache(),
+        &told_);
     CLM_RETURN_IF_ERROR(runtime.Register(rewards_->Binding(runtime.host())));
     CLM_RETURN_IF_ERROR(
         runtime.Register(std::make_unique<ProgramBinding>(runtime.host(), *programs_)));

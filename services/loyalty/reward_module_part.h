@@ -36,18 +36,21 @@ class RewardBinding : public rpc::Service {
 
 class RewardModulePart {
  public:
-  // `on_due` as for LoyaltyWork, `on_commit` as for Lanes::Options. All pointers outlive it.
+  // `on_due` and `observer` as for LoyaltyWork, `on_commit` and `told` as for Lanes::Options. All
+  // pointers outlive it.
   RewardModulePart(pg::Pool* pool, const Clock* clock, const PageTokens* tokens,
                    std::function<void(absl::Time)> on_due = nullptr,
-                   std::function<void(const journal::Offsets&)> on_commit = nullptr)
+                   std::function<void(const journal::Offsets&)> on_commit = nullptr,
+                   MembershipObserver* observer = nullptr, journal::ToldOffsets* told = nullptr)
       : reader_(pool),
         lanes_({.pool = pool,
                 .clock = clock,
                 .new_work =
-                    [clock, on_due = std::move(on_due)] {
-                      return std::make_unique<RewardWork>(clock, on_due);
+                    [clock, on_due = std::move(on_due), observer] {
+                      return std::make_unique<RewardWork>(clock, on_due, observer);
                     },
                 .executors = 1,
+                .told = told,
                 .on_commit = std::move(on_commit)}),
         handlers_({.lanes = &lanes_, .reader = &reader_, .tokens = tokens}) {}
 

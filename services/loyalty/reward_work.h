@@ -99,8 +99,9 @@ struct RewardExternalUse {
 class RewardWork : public journal::Work {
  public:
   // As for LoyaltyWork.
-  RewardWork(const Clock* clock, std::function<void(absl::Time)> on_due)
-      : points_(clock, std::move(on_due)), coupons_(clock) {}
+  RewardWork(const Clock* clock, std::function<void(absl::Time)> on_due,
+             MembershipObserver* observer = nullptr)
+      : points_(clock, std::move(on_due), observer), coupons_(clock) {}
 
   // Parts of it: what is needed and staged there is loaded and written with the rest.
   LoyaltyWork& points() { return points_; }
