@@ -2,11 +2,13 @@
 #include <atomic>
 #include <deque>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "clm/loyalty/v1/adjustment_event.pb.h"
 #include "libs/testing/at_once.h"
+#include "libs/testing/eventually.h"
 #include "services/loyalty/adjusting.h"
 #include "services/loyalty/adjustment_module_part.h"
 #include "services/loyalty/adjustment_proto.h"
@@ -390,6 +392,51 @@ TEST_F(AdjustmentTest, OfApprovalsDuringAMergeOnePosts) {
     EXPECT_EQ(Get(proposed.name())->member(), MemberName(survivor));
   }
   EXPECT_EQ(Count("SELECT count(*) FROM posting WHERE kind = 11"), before + 10);
+  ExpectSound();
+}
+
+// One process decides before it has heard of the merge, and another one after it has.
+TEST_F(AdjustmentTest, ADecisionThatIsUnderWayIsWaitedForUnderAnotherName) {
+  CLM_ASSERT_OK(Create(100));
+  CLM_ASSERT_OK(Adjust(1, 1));
+  CLM_ASSERT_OK(Adjust(2, 1));
+  CLM_ASSERT_OK_AND_ASSIGN(v1::Adjustment proposed, Propose(1, 500));
+  // Its own shard is neither of theirs.
+  while (ShardOf("acme", absl::string_view(proposed.name())) == ShardOf("acme", Id(1)) ||
+         ShardOf("acme", absl::string_view(proposed.name())) == ShardOf("acme", Id(2))) {
+    CLM_ASSERT_OK_AND_ASSIGN(proposed, Propose(1, 500));
+  }
+  std::deque<Process> processes;
+  for (int i = 0; i < 2; ++i) processes.emplace_back(database_.app_dsn, &clock_);
+  const auto waiting = [&] {
+    return Count(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+        "wait_event_type = 'Lock'");
+  };
+  std::atomic<int> approved{0}, answered{0};
+  std::vector<std::thread> threads;
+  const auto approve = [&](int i) {
+    threads.emplace_back([&, i] {
+      if (Approve(proposed.name(), absl::StrCat("token:", i), &processes[i]).ok()) ++approved;
+      ++answered;
+    });
+  };
+  const auto stopper = pg::NewPool({.dsn = database_.admin_dsn, .size = 1});
+  CLM_EXPECT_OK(stopper->Transact({pg::Scope::Suite()}, [&](pg::Tx& tx) -> absl::Status {
+    CLM_RETURN_IF_ERROR(tx.ExecDynamic(absl::StrCat("SELECT 1 FROM wallet WHERE contact_id = '",
+                                                    Id(1).ToString(), "' FOR UPDATE"))
+                            .status());
+    approve(0);
+    EXPECT_TRUE(clm::testing::Eventually([&] { return waiting() == 1; }));
+    CLM_EXPECT_OK(Merge(2, 1));
+    approve(1);
+    EXPECT_TRUE(clm::testing::Eventually([&] { return waiting() == 2 || answered == 1; }));
+    return absl::OkStatus();
+  }));
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(approved, 1);
+  RunDue();
+  EXPECT_EQ(BalanceOf(2).active(), 502);
   ExpectSound();
 }
 
