@@ -204,7 +204,7 @@ absl::StatusOr<PricedUnits> ParsePricedUnits(absl::string_view flag, absl::strin
 
 std::string CouponOffText(const Coupon& coupon) {
   // Hundredths of a percent are written like euros.
-  const std::string share =
+  std::string share =
       absl::StrCat(terminal::MoneyDecimal(coupon.basis_points(), "EUR"), " %");
   const auto some = [](int64_t quantity, const auto& skus) {
     std::string text = terminal::CountText(quantity);
