@@ -162,6 +162,7 @@ class MembershipContextTest : public ContactContextTest {
   int asked_ = 0;
   int64_t points_ = 100;
   bool answers_ = true;
+  std::function<void()> while_asked_;
   std::optional<absl::Time> hold_until_;
   ContactContext with_loyalty_{
       nullptr,
@@ -170,6 +171,7 @@ class MembershipContextTest : public ContactContextTest {
       nullptr,
       [this](const EntityKey&, absl::Time) -> absl::StatusOr<v1::CustomerContext> {
         ++asked_;
+        if (while_asked_) std::exchange(while_asked_, nullptr)();
         if (!answers_) return absl::UnavailableError("is away");
         return Memberships(points_);
       },
@@ -309,6 +311,13 @@ TEST_F(MembershipContextTest, ALoyaltyServiceThatDoesNotAnswerCostsTheMembership
   // Then by one caller, and by all once that one had an answer.
   clock_.Advance(absl::Seconds(1));
   EXPECT_EQ(PeekContext(), std::nullopt);
+  const EntityKey bob{"acme", *Uuid::Parse("0192f000-0000-7000-8000-000000000002")};
+  CLM_EXPECT_OK(hash_.Put(bob, kCorePart, {1, clock_.Now(), Core("Bob").SerializeAsString()}));
+  CLM_EXPECT_OK(hash_.Put(bob, kStagesPart, {1, clock_.Now(), Stages("").SerializeAsString()}));
+  while_asked_ = [&] {
+    CLM_EXPECT_OK(
+        with_loyalty_.Get(Answer::kContext, bob, Allowing({}), clock_.Now() + absl::Seconds(2)));
+  };
   EXPECT_FALSE(Get().has_loyalty_part());
   EXPECT_EQ(asked_, 2);
   answers_ = true;
