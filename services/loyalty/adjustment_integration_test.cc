@@ -24,7 +24,6 @@ using clm::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using H = AdjustmentHandlers;
 
 constexpr char kAda[] = "token:ada";

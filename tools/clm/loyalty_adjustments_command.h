@@ -7,7 +7,7 @@
 
 namespace clm::cli {
 
-void AddLoyaltyAdjustmentsCommands(Cli& cli, Command group);
+void AddLoyaltyAdjustmentsCommands(Cli& cli, Command loyalty);
 
 }  // namespace clm::cli
 
