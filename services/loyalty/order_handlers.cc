@@ -93,6 +93,8 @@ void RunOnOrder(const OrderHandlers::Parts& parts, const rpc::Call& call, OrderM
   mutation.info = std::move(order.info);
   mutation.member = {order.key.tenant, order.key.program, OwnerOf(*known)};
   mutation.rehearsal = order.dry_run;
+  // Its own besides: while a merge is heard of, somebody else may look for it under the other name.
+  mutation.info.shards.set(ShardOf(order.key.tenant, absl::string_view(NameOf(order.key))));
   mutation.declare = [key = order.key, use = order.use](LoyaltyWork& work,
                                                         const MemberKey& member) {
     work.NeedProgram({member.tenant, member.program});

@@ -1,5 +1,5 @@
-// Orders as part of the unit of work. An order is changed under the shard of its contact; it comes
-// into being under its own besides, as its number is taken once.
+// Orders as part of the unit of work. An order is changed under the shard of its contact and under
+// its own: its number is taken once, and a contact may be heard of under two names for a moment.
 #ifndef CLM_SERVICES_LOYALTY_ORDER_WORK_H_
 #define CLM_SERVICES_LOYALTY_ORDER_WORK_H_
 
