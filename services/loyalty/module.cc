@@ -106,6 +106,7 @@ class LoyaltyModule : public app::Module {
     // cache, where versions put in order what is told out of order.
     lanes.free_at_commit = true;
     lanes.told = &told_;
+    lanes.recent = &recent_;
     memberships_ = std::make_unique<MembershipModulePart>(runtime, reader_.get(), redis_.get());
     lanes.new_work = [this, clock = &runtime.clock()] {
       return std::make_unique<LoyaltyWork>(
@@ -121,7 +122,8 @@ class LoyaltyModule : public app::Module {
       obs::Warn("what is due of points is held up", {{"error", status}});
     };
     due_ = std::make_unique<DuePoints>(std::move(due));
-    feed_ = std::make_unique<journal::Feed>(journal::Feed::Options{pool_.get(), &heads_});
+    feed_ = std::make_unique<journal::Feed>(
+        journal::Feed::Options{.pool = pool_.get(), .heads = &heads_, .recent = &recent_});
     feeds_->Add(kName, feed_.get());
     expiry_ = std::make_unique<journal::ExpiryInModule>(runtime, kName, pool_.get());
     tokens_ = std::make_unique<PageTokens>(runtime.secret());
@@ -240,6 +242,7 @@ class LoyaltyModule : public app::Module {
   const std::shared_ptr<journal::FeedHandlers> feeds_;
   journal::Heads heads_;
   journal::ToldOffsets told_;
+  journal::RecentRecords recent_;
   ContactFeedHandler contact_feed_;
   LifecycleFeedHandler lifecycle_feed_;
   std::unique_ptr<pg::Pool> pool_;
