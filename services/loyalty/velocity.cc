@@ -68,7 +68,8 @@ absl::StatusOr<VelocityCount> CountRequest(const VelocityLimit& limit, const Vel
         "VELOCITY_LIMIT",
         absl::StrCat("the limit '", limit.id, "' on ", what, " by one ",
                      NameOfSubject(limit.subject), " is reached ", when, ": ",
-                     requests ? absl::StrCat(limit.max_requests, " requests")
+                     requests ? absl::StrCat(limit.max_requests,
+                                             limit.max_requests == 1 ? " request" : " requests")
                               : absl::StrCat(left, " of ", limit.max_points, " points are left")),
         {{"limit", limit.id},
          {"points_left", absl::StrCat(limit.max_points > 0 ? left : 0)},
