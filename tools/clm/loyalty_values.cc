@@ -204,8 +204,7 @@ absl::StatusOr<PricedUnits> ParsePricedUnits(absl::string_view flag, absl::strin
 
 std::string CouponOffText(const Coupon& coupon) {
   // Hundredths of a percent are written like euros.
-  std::string share =
-      absl::StrCat(terminal::MoneyDecimal(coupon.basis_points(), "EUR"), " %");
+  std::string share = absl::StrCat(terminal::MoneyDecimal(coupon.basis_points(), "EUR"), " %");
   const auto some = [](int64_t quantity, const auto& skus) {
     std::string text = terminal::CountText(quantity);
     if (!skus.empty()) absl::StrAppend(&text, " of ", absl::StrJoin(skus, ", "));
