@@ -3,11 +3,13 @@
 #include <deque>
 #include <functional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "clm/loyalty/v1/order_event.pb.h"
 #include "libs/testing/at_once.h"
+#include "libs/testing/eventually.h"
 #include "services/loyalty/loyalty_fixture.h"
 #include "services/loyalty/order_module_part.h"
 
@@ -574,6 +576,54 @@ TEST_F(OrderTest, OrdersMoveOnWhileAMergeIsUnderWay) {
   for (const char* id : {"1", "2", "3"}) EXPECT_EQ(Get(id)->member(), MemberName(2)) << id;
   for (const char* id : {"1", "2", "3"}) CLM_ASSERT_OK(CancelOrder(id));
   EXPECT_EQ(BalanceOf(2).active(), 0);
+  ExpectSound();
+}
+
+// One process closes it before it has heard of the merge, and another one after it has.
+TEST_F(OrderTest, AnOrderThatIsBeingClosedIsWaitedForUnderAnotherName) {
+  CLM_ASSERT_OK(Create(Rules()));
+  CLM_ASSERT_OK(Bought("1", 1));
+  CLM_ASSERT_OK(Bought("2", 2));
+  // Its own shard is neither of theirs.
+  std::string id;
+  for (int i = 10; id.empty(); ++i) {
+    const std::string name = absl::StrCat(kProgram, "/orders/", i);
+    const int shard = ShardOf("acme", absl::string_view(name));
+    if (shard != ShardOf("acme", Id(1)) && shard != ShardOf("acme", Id(2))) id = absl::StrCat(i);
+  }
+  CLM_ASSERT_OK_AND_ASSIGN(const Order order, Open(id, 1));
+  ASSERT_EQ(order.name(), absl::StrCat(kProgram, "/orders/", id));
+  std::deque<Process> processes;
+  for (int i = 0; i < 2; ++i) processes.emplace_back(database_.app_dsn, &clock_);
+  const auto waiting = [&] {
+    return Count(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+        "wait_event_type = 'Lock'");
+  };
+  std::atomic<int> closed{0}, answered{0};
+  std::vector<std::thread> threads;
+  const auto close = [&](int i) {
+    threads.emplace_back([&, i] {
+      if (Ask(&H::CloseOrder, Of<v1::CloseOrderRequest>(id), &processes[i]).ok()) ++closed;
+      ++answered;
+    });
+  };
+  const auto stopper = pg::NewPool({.dsn = database_.admin_dsn, .size = 1});
+  CLM_EXPECT_OK(stopper->Transact({pg::Scope::Suite()}, [&](pg::Tx& tx) -> absl::Status {
+    CLM_RETURN_IF_ERROR(tx.ExecDynamic(absl::StrCat("SELECT 1 FROM wallet WHERE contact_id = '",
+                                                    Id(1).ToString(), "' FOR UPDATE"))
+                            .status());
+    close(0);
+    EXPECT_TRUE(clm::testing::Eventually([&] { return waiting() == 1; }));
+    CLM_EXPECT_OK(Merge(2, 1));
+    close(1);
+    EXPECT_TRUE(clm::testing::Eventually([&] { return waiting() == 2 || answered == 1; }));
+    return absl::OkStatus();
+  }));
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(closed, 1);
+  RunDue();
+  EXPECT_EQ(Count("SELECT count(*) FROM posting WHERE kind = 1"), 3);
   ExpectSound();
 }
 
