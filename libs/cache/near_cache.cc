@@ -111,6 +111,13 @@ void NearCache::DropShard(int number, std::optional<int> kind) {
   }
 }
 
+std::shared_ptr<void> NearCache::WatchBytes(obs::Metrics& metrics,
+                                            const std::string& service) const {
+  return metrics.WatchGauge(
+      "clm_near_cache_bytes", "What the answers that the process remembers take.",
+      {{"service", service}}, [this] { return static_cast<double>(bytes()); });
+}
+
 size_t NearCache::bytes() const {
   size_t bytes = 0;
   for (const Shard& shard : shards_) {

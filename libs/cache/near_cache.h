@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -59,6 +60,9 @@ class NearCache {
 
   // Now held, as `max_bytes` counts.
   size_t bytes() const;
+  // Shows them in `metrics` as the memory of `service`, for as long as what is returned lives; the
+  // cache outlives that.
+  std::shared_ptr<void> WatchBytes(obs::Metrics& metrics, const std::string& service) const;
 
  private:
   struct Answer {

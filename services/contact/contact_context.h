@@ -19,6 +19,7 @@
 #include "libs/base/clock.h"
 #include "libs/base/resource_name.h"
 #include "libs/cache/customer_hash.h"
+#include "libs/cache/freshness.h"
 #include "libs/cache/near_cache.h"
 #include "libs/journal/follower.h"
 #include "services/contact/contact_reader.h"
@@ -31,8 +32,8 @@ inline constexpr char kCorePart[] = "core";
 inline constexpr char kStagesPart[] = "stages";
 inline constexpr char kLoyaltyPart[] = "loyalty";
 
-// What callers may allow of what the process remembers.
-inline constexpr absl::Duration kMostStaleness = absl::Seconds(60);
+using cache::Freshness;
+using cache::kMostStaleness;
 
 // The stages of a customer in every model, from their owner: a CustomerContext with the fields
 // `stages` and `stages_part` only. Blocks.
@@ -47,14 +48,6 @@ using MembershipsSource = StagesSource;
 enum class Answer : int {
   kContact = 0,  // A v1::Contact.
   kContext = 1,  // A v1::CustomerContext.
-};
-
-// What a caller allows.
-struct Freshness {
-  absl::Time now;  // When the call began.
-  // Of an answer from the memory of this process, since it was confirmed. 0: none is wanted, and
-  // none is kept.
-  absl::Duration max_staleness = absl::ZeroDuration();
 };
 
 // Thread-safe. Also the observer that keeps the contact service's part of the cache true.

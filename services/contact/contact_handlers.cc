@@ -37,22 +37,6 @@ std::optional<EntityKey> WithinBatch(const ContactWork& work, const journal::Sha
   }
 }
 
-template <class Request>
-absl::StatusOr<Freshness> FreshnessOf(const rpc::Call& call, const Request& request) {
-  Freshness freshness{.now = call.now};
-  if (!request.has_max_staleness()) return freshness;
-  const auto& wanted = request.max_staleness();
-  freshness.max_staleness = absl::Seconds(wanted.seconds()) + absl::Nanoseconds(wanted.nanos());
-  if (freshness.max_staleness < absl::ZeroDuration() || freshness.max_staleness > kMostStaleness) {
-    return error::InvalidField("max_staleness", "must be from 0 s to 60 s");
-  }
-  if (request.consistency() == v1::CONSISTENCY_STRONG &&
-      freshness.max_staleness > absl::ZeroDuration()) {
-    return error::InvalidField("max_staleness", "means nothing with CONSISTENCY_STRONG");
-  }
-  return freshness;
-}
-
 }  // namespace
 
 void WithPolicy(const ContactParts& parts, const std::string& tenant, absl::Time now,
@@ -118,7 +102,8 @@ void ContactHandlers::GetContact(const rpc::Call& call, const v1::GetContactRequ
   const auto parsed = ParseEntityName("name", kContacts, request.name());
   if (!parsed.ok()) return reply(parsed.status());
   const EntityKey& key = *parsed;
-  const auto freshness = FreshnessOf(call, request);
+  const auto freshness =
+      cache::FreshnessOf(call.now, request.consistency() == v1::CONSISTENCY_STRONG, request);
   if (!freshness.ok()) return reply(freshness.status());
   if (request.consistency() == v1::CONSISTENCY_STRONG) {
     return parts_.reader->GetAsync(
@@ -571,7 +556,8 @@ void ContactHandlers::GetCustomerContext(const rpc::Call& call,
                                          rpc::Reply<v1::CustomerContext> reply) {
   const auto parsed = ParseEntityName("name", kContacts, request.name());
   if (!parsed.ok()) return reply(parsed.status());
-  const auto freshness = FreshnessOf(call, request);
+  const auto freshness =
+      cache::FreshnessOf(call.now, request.consistency() == v1::CONSISTENCY_STRONG, request);
   if (!freshness.ok()) return reply(freshness.status());
   if (request.consistency() == v1::CONSISTENCY_STRONG) {
     // Shared, because a refused task must still answer.

@@ -336,9 +336,7 @@ class ContactModule : public app::Module {
  private:
   void MakeNearCache(app::Runtime& runtime) {
     near_ = std::make_unique<cache::NearCache>(runtime.near_cache_bytes(), runtime.metrics());
-    near_bytes_ = runtime.metrics().WatchGauge(
-        "clm_near_cache_bytes", "What the answers that the process remembers take.", {},
-        [this] { return static_cast<double>(near_->bytes()); });
+    near_bytes_ = near_->WatchBytes(runtime.metrics(), kName);
     near_watch_ = std::make_unique<cache::NearWatch>(
         &heads_, &told_, [this](int shard) { near_->DropShard(shard); });
     // Of the other services nothing but their bells is heard here, so every ring counts.

@@ -39,10 +39,11 @@ namespace clm::loyalty {
 // One service on a database; several may share one, as processes do.
 struct Node {
   // Without a hash members are read from the database alone.
-  Node(const std::string& dsn, const Clock* clock, cache::CustomerHash* hash = nullptr)
+  Node(const std::string& dsn, const Clock* clock, cache::CustomerHash* hash = nullptr,
+       cache::NearCache* near = nullptr)
       : pool(pg::NewPool({.dsn = dsn})),
         reader(pool.get(), clock),
-        memberships(&reader, hash, &workers, clock),
+        memberships(&reader, hash, near, &workers, clock),
         lanes({.pool = pool.get(),
                .clock = clock,
                .new_work =

@@ -10,20 +10,18 @@
 #include "libs/base/status_macros.h"
 #include "libs/cache/cache_follower.h"
 #include "services/loyalty/loyalty_proto.h"
+#include "services/loyalty/membership_part.h"
 
 namespace clm::loyalty {
 namespace {
 
-// The membership in the programme of the key, in a part of the cache. The survivor's name is
-// another one: a part never has that, but for one that is on its way to a caller.
-std::optional<v1::Membership> MembershipIn(const cache::Part& part, const MemberKey& key) {
-  contact::v1::CustomerContext context;
-  if (!context.ParseFromString(part.payload)) return std::nullopt;
-  const std::string name = NameOf(key);
-  for (v1::Membership& membership : *context.mutable_memberships()) {
-    if (membership.member().name() == name) return std::move(membership);
-  }
-  return std::nullopt;
+// The only kind of answers kept in the memory of the process: the part of a contact.
+constexpr int kPartKind = 0;
+
+// The survivor's name is another one: a part never has that, but for one that is on its way to a
+// caller.
+std::optional<HeldMembership> HeldIn(const cache::Part& part, const MemberKey& key) {
+  return MembershipIn(part.payload, NameOf(key));
 }
 
 EntityKey ContactOf(const MemberKey& key) { return {key.tenant, key.contact}; }
@@ -42,27 +40,50 @@ void MembershipCache::GetStored(const MemberKey& key, absl::Time deadline, Done 
       });
 }
 
-void MembershipCache::GetMember(const MemberKey& key, absl::Time deadline, Done done) {
+void MembershipCache::GetMember(const MemberKey& key, const cache::Freshness& freshness,
+                                absl::Time deadline, Done done) {
   if (hash_ == nullptr) return GetStored(key, deadline, std::move(done));
   const auto program = programs_.Recall(ProgramOf(key), clock_.Now());
   if (!program) return GetStored(key, deadline, std::move(done));
+  std::optional<cache::NearCache::Ticket> ticket;
+  if (near_ != nullptr && freshness.max_staleness > absl::ZeroDuration()) {
+    if (auto member = Recall(key, *program, freshness)) return done(*std::move(member));
+    ticket = near_->Begin(ContactOf(key), kPartKind, freshness.now);
+  }
   hash_->ReadAsync(ContactOf(key), {kMembershipsPart},
-                   [this, key, deadline, program = *program,
+                   [this, key, deadline, program = *program, ticket,
                     done = std::move(done)](absl::StatusOr<cache::Parts> parts) mutable {
                      if (!parts.ok()) return GetStored(key, deadline, std::move(done));
                      const auto part = parts->find(kMembershipsPart);
                      if (part == parts->end()) {
                        return OnWorker(key, deadline, std::move(done), &MembershipCache::Fill);
                      }
-                     const auto found = MembershipIn(part->second, key);
+                     const auto found = HeldIn(part->second, key);
                      // No member, or one who was erased or merged: that is for the database to say.
                      if (!found) return GetStored(key, deadline, std::move(done));
-                     if (found->program_version() < program) {
+                     if (found->program_version < program) {
                        return OnWorker(key, deadline, std::move(done), &MembershipCache::Renew);
                      }
-                     programs_.Heard(ProgramOf(key), found->program_version());
-                     done(found->member().SerializeAsString());
+                     programs_.Heard(ProgramOf(key), found->program_version);
+                     std::string member(found->member);
+                     if (ticket) {
+                       near_->Put(ContactOf(key), kPartKind, *ticket,
+                                  std::move(part->second.payload));
+                     }
+                     done(std::move(member));
                    });
+}
+
+std::optional<std::string> MembershipCache::Recall(const MemberKey& key, int64_t program_version,
+                                                   const cache::Freshness& freshness) {
+  const std::optional<std::string> part =
+      near_->Get(ContactOf(key), kPartKind, freshness.now, freshness.max_staleness);
+  if (!part) return std::nullopt;
+  const auto found = MembershipIn(*part, NameOf(key));
+  // What time or a change of the programme has made old is not given, however much is allowed.
+  const bool good =
+      found && found->program_version >= program_version && freshness.now < found->hold_until;
+  return good ? std::optional<std::string>(found->member) : std::nullopt;
 }
 
 void MembershipCache::OnWorker(const MemberKey& key, absl::Time deadline, Done done,
@@ -112,11 +133,11 @@ void MembershipCache::Fill(const MemberKey& key, absl::Time deadline, Done done)
   if (!parts.ok()) return done(parts.status());
   const auto part = parts->find(kMembershipsPart);
   if (part == parts->end()) return GetStored(key, deadline, std::move(done));
-  const auto found = MembershipIn(part->second, key);
+  const auto found = HeldIn(part->second, key);
   if (!found) return GetStored(key, deadline, std::move(done));
   const auto program = programs_.Recall(ProgramOf(key), clock_.Now());
-  if (program && found->program_version() < *program) return Renew(key, deadline, std::move(done));
-  done(found->member().SerializeAsString());
+  if (program && found->program_version < *program) return Renew(key, deadline, std::move(done));
+  done(std::string(found->member));
 }
 
 void MembershipCache::Renew(const MemberKey& key, absl::Time deadline, Done done) {
@@ -132,13 +153,23 @@ void MembershipCache::Renew(const MemberKey& key, absl::Time deadline, Done done
                                  .only_filled = true,
                                  .hold_until = part->hold_until};
   hash_->Apply(absl::MakeConstSpan(&change, 1)).IgnoreError();
-  const auto found = MembershipIn(*part, key);
+  const auto found = HeldIn(*part, key);
   if (!found) return GetStored(key, deadline, std::move(done));
-  done(found->member().SerializeAsString());
+  done(std::string(found->member));
 }
 
 absl::Status MembershipCache::MembersCommitted(const CommittedMembers& committed) {
   for (const auto& [program, version] : committed.programs) programs_.Heard(program, version);
+  const absl::Status told = TellHash(committed);
+  // Afterwards: whoever reads from then on finds what is new.
+  if (near_ != nullptr) {
+    for (const EntityKey& contact : committed.contacts) near_->Drop(contact);
+    for (const EntityKey& contact : committed.merged) near_->Drop(contact);
+  }
+  return told;
+}
+
+absl::Status MembershipCache::TellHash(const CommittedMembers& committed) {
   if (hash_ == nullptr) return absl::OkStatus();
   std::vector<cache::PartChange> changes;
   changes.reserve(committed.contacts.size() + committed.merged.size());

@@ -24,15 +24,16 @@ using google::protobuf::util::MessageDifferencer;
 class MembershipTest : public LoyaltyTest {
  protected:
   MembershipTest() {
-    node_ = NewNode(&hash_);
-    other_ = NewNode(&other_hash_);
+    node_ = NewNode(&hash_, &near_);
+    other_ = NewNode(&other_hash_, &other_near_);
   }
   // It uses what is gone when the fixture goes.
   ~MembershipTest() override { node_.reset(); }
 
-  std::unique_ptr<Node> NewNode(std::unique_ptr<cache::CustomerHash>* hash) {
+  std::unique_ptr<Node> NewNode(std::unique_ptr<cache::CustomerHash>* hash,
+                                cache::NearCache* near) {
     *hash = cache::NewFakeCustomerHash(store_.get(), {.secret = "secret", .clock = &clock_});
-    return std::make_unique<Node>(database_.app_dsn, &clock_, hash->get());
+    return std::make_unique<Node>(database_.app_dsn, &clock_, hash->get(), near);
   }
 
   v1::Program Terms() const {
@@ -93,10 +94,14 @@ class MembershipTest : public LoyaltyTest {
   }
 
   absl::StatusOr<v1::Member> Get(int member, Node* node,
-                                 v1::Consistency consistency = v1::CONSISTENCY_UNSPECIFIED) {
+                                 v1::Consistency consistency = v1::CONSISTENCY_UNSPECIFIED,
+                                 absl::Duration max_staleness = absl::ZeroDuration()) {
     v1::GetMemberRequest request;
     request.set_name(MemberName(member));
     request.set_consistency(consistency);
+    if (max_staleness != absl::ZeroDuration()) {
+      request.mutable_max_staleness()->set_seconds(absl::ToInt64Seconds(max_staleness));
+    }
     return Do(&Node::programs, &ProgramHandlers::GetMember, request, node);
   }
   // What is cached of them, if anything is.
@@ -146,6 +151,12 @@ class MembershipTest : public LoyaltyTest {
     EXPECT_TRUE(MessageDifferencer::Equals(*read, *stored)) << what;
     EXPECT_FALSE(MessageDifferencer::Equals(*before, *stored)) << what << " is not to be seen";
   }
+  // The points that a caller sees who allows so much.
+  int64_t Allowing(absl::Duration max_staleness, int member, Node* node) {
+    const auto read = Get(member, node, v1::CONSISTENCY_UNSPECIFIED, max_staleness);
+    CLM_EXPECT_OK(read);
+    return read.ok() ? read->balances(0).active() : -1;
+  }
   LoyaltyReader::CustomerMemberships Memberships(int contact) {
     const auto found = node_->reader.Memberships({"acme", Id(contact)}, absl::InfiniteFuture());
     CLM_EXPECT_OK(found);
@@ -154,6 +165,8 @@ class MembershipTest : public LoyaltyTest {
 
   const std::unique_ptr<cache::MemoryStore> store_ = cache::NewMemoryStore();
   std::unique_ptr<cache::CustomerHash> hash_, other_hash_;
+  obs::Metrics metrics_;
+  cache::NearCache near_{1 << 20, metrics_}, other_near_{1 << 20, metrics_};
   std::unique_ptr<Node> other_;
 };
 
@@ -193,6 +206,82 @@ TEST_F(MembershipTest, WhatWasAnsweredIsReadAtOnceInEveryProcess) {
   const auto star = Do(&Node::programs, &ProgramHandlers::GetMember, get, other_.get());
   CLM_ASSERT_OK(star);
   EXPECT_EQ(star->balances(0).active(), 7);
+}
+
+constexpr absl::Duration kAMinute = absl::Minutes(1);
+
+TEST_F(MembershipTest, WhoAllowsItIsAnsweredFromMemoryAndAtMostAsOldAsThat) {
+  Create(Terms());
+  CLM_ASSERT_OK(Earn(1, 100));
+  Warm(1);
+  EXPECT_EQ(Allowing(kAMinute, 1, other_.get()), 100);
+  // Nobody rings here, so the other process does not hear of it.
+  CLM_ASSERT_OK(Earn(1, 5));
+  EXPECT_EQ(Allowing(kAMinute, 1, other_.get()), 100);
+  EXPECT_EQ(Allowing(absl::ZeroDuration(), 1, other_.get()), 105);
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(Allowing(absl::Seconds(3), 1, other_.get()), 100);
+  EXPECT_EQ(Allowing(absl::Seconds(1), 1, other_.get()), 105);
+  // Which was remembered in its place.
+  EXPECT_EQ(Allowing(kAMinute, 1, other_.get()), 105);
+  // When it rings, which names the shard.
+  CLM_ASSERT_OK(Earn(1, 5));
+  EXPECT_EQ(Allowing(kAMinute, 1, other_.get()), 105);
+  other_near_.DropShard(ShardOf("acme", Id(1)));
+  EXPECT_EQ(Allowing(kAMinute, 1, other_.get()), 110);
+}
+
+TEST_F(MembershipTest, WhatIsChangedThroughAProcessIsReadThroughItAtOnceWhateverIsAllowed) {
+  Create(Terms());
+  CLM_ASSERT_OK(Earn(1, 100));
+  CLM_ASSERT_OK(Earn(2, 50));
+  Warm(1);
+  Warm(2);
+  EXPECT_EQ(Allowing(kAMinute, 1, node_.get()), 100);
+  EXPECT_EQ(Allowing(kAMinute, 2, node_.get()), 50);
+  CLM_ASSERT_OK(Earn(1, 5));
+  EXPECT_EQ(Allowing(kAMinute, 1, node_.get()), 105);
+  CLM_ASSERT_OK(Redeem(1, 5));
+  EXPECT_EQ(Allowing(kAMinute, 1, node_.get()), 100);
+  CLM_ASSERT_OK(Merge(1, 2));
+  EXPECT_EQ(RunDue(), 1);
+  EXPECT_EQ(Allowing(kAMinute, 1, node_.get()), 150);
+  EXPECT_EQ(Allowing(kAMinute, 2, node_.get()), 150);
+}
+
+TEST_F(MembershipTest, NothingIsRememberedBeyondItsTimeOrByOlderTerms) {
+  v1::Program program = Create(Terms());
+  CLM_ASSERT_OK(Earn(1, 100));
+  const absl::Time end = At("2026-02-26 00:00");
+  clock_.Set(end - absl::Seconds(1));
+  Warm(1);
+  EXPECT_EQ(Allowing(kAMinute, 1, node_.get()), 100);
+  clock_.Set(end);
+  EXPECT_EQ(Allowing(kAMinute, 1, node_.get()), 0);
+
+  CLM_ASSERT_OK(Earn(1, 7));
+  Warm(1);
+  EXPECT_EQ(Allowing(kAMinute, 1, node_.get()), 7);
+  ChangeBehindItsBack(1);
+  program.set_display_name("Club");
+  Update(program);
+  const auto read = Get(1, node_.get(), v1::CONSISTENCY_UNSPECIFIED, kAMinute);
+  const auto stored = Get(1, node_.get(), v1::CONSISTENCY_STRONG);
+  CLM_ASSERT_OK(read);
+  CLM_ASSERT_OK(stored);
+  EXPECT_TRUE(MessageDifferencer::Equals(*read, *stored));
+}
+
+TEST_F(MembershipTest, MoreThanAMinuteOrAnythingBesideStrongCannotBeAllowed) {
+  Create(Terms());
+  CLM_ASSERT_OK(Earn(1, 100));
+  using ::testing::HasSubstr;
+  EXPECT_THAT(Get(1, node_.get(), v1::CONSISTENCY_UNSPECIFIED, absl::Seconds(61)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("max_staleness: ")));
+  EXPECT_THAT(Get(1, node_.get(), v1::CONSISTENCY_UNSPECIFIED, -absl::Seconds(1)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("max_staleness: ")));
+  EXPECT_THAT(Get(1, node_.get(), v1::CONSISTENCY_STRONG, absl::Seconds(1)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("max_staleness: ")));
 }
 
 TEST_F(MembershipTest, PointsThatRunOutOfTimeEndTheirEntry) {

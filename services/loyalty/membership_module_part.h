@@ -14,6 +14,10 @@
 #include "libs/base/time_proto.h"
 #include "libs/cache/cache_follower.h"
 #include "libs/cache/customer_hash.h"
+#include "libs/cache/near_cache.h"
+#include "libs/cache/near_watch.h"
+#include "libs/journal/heads.h"
+#include "libs/journal/told_offsets.h"
 #include "libs/redis/redis.h"
 #include "libs/rpc/service.h"
 #include "services/loyalty/loyalty_proto.h"
@@ -53,10 +57,15 @@ class MembershipBinding : public rpc::Service {
 
 class MembershipModulePart {
  public:
-  // `redis` may be null. All pointers outlive it.
-  MembershipModulePart(app::Runtime& runtime, LoyaltyReader* reader, redis::Client* redis)
+  // `redis` may be null. `heads` are those of the service's journal, raised by every process, and
+  // `told` what this one has told. All pointers outlive it, and the last raise of the heads.
+  MembershipModulePart(app::Runtime& runtime, LoyaltyReader* reader, redis::Client* redis,
+                       journal::Heads* heads, const journal::ToldOffsets* told)
       : hash_(NewHash(runtime, redis)),
-        cache_(reader, hash_.get(), &runtime.workers(), &runtime.clock()),
+        near_(NewNear(runtime)),
+        near_bytes_(near_ == nullptr ? nullptr : near_->WatchBytes(runtime.metrics(), "loyalty")),
+        near_watch_(NewWatch(heads, told)),
+        cache_(reader, hash_.get(), near_.get(), &runtime.workers(), &runtime.clock()),
         handlers_(reader) {}
 
   std::unique_ptr<MembershipBinding> Binding(rpc::Host& host) {
@@ -82,7 +91,21 @@ class MembershipModulePart {
     return cache::NewCustomerHash(redis, std::move(options));
   }
 
+  static std::unique_ptr<cache::NearCache> NewNear(app::Runtime& runtime) {
+    if (runtime.near_cache_bytes() <= 0) return nullptr;
+    return std::make_unique<cache::NearCache>(runtime.near_cache_bytes(), runtime.metrics());
+  }
+  std::unique_ptr<cache::NearWatch> NewWatch(journal::Heads* heads,
+                                             const journal::ToldOffsets* told) const {
+    if (near_ == nullptr) return nullptr;
+    return std::make_unique<cache::NearWatch>(
+        heads, told, [near = near_.get()](int shard) { near->DropShard(shard); });
+  }
+
   const std::unique_ptr<cache::CustomerHash> hash_;
+  const std::unique_ptr<cache::NearCache> near_;
+  const std::shared_ptr<void> near_bytes_;
+  const std::unique_ptr<cache::NearWatch> near_watch_;
   MembershipCache cache_;
   MembershipHandlers handlers_;
   std::unique_ptr<cache::CacheFollower> follower_;

@@ -107,7 +107,8 @@ class LoyaltyModule : public app::Module {
     lanes.free_at_commit = true;
     lanes.told = &told_;
     lanes.recent = &recent_;
-    memberships_ = std::make_unique<MembershipModulePart>(runtime, reader_.get(), redis_.get());
+    memberships_ = std::make_unique<MembershipModulePart>(runtime, reader_.get(), redis_.get(),
+                                                          &heads_, &told_);
     lanes.new_work = [this, clock = &runtime.clock()] {
       return std::make_unique<LoyaltyWork>(
           clock, [this](absl::Time due) { due_->Expect(due); }, &memberships_->cache());

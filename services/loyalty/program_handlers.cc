@@ -226,13 +226,16 @@ void ProgramHandlers::GetMember(const rpc::Call& call, const v1::GetMemberReques
                                 rpc::Reply<v1::Member> reply) {
   const auto key = ParseMemberName("name", request.name());
   if (!key.ok()) return reply(key.status());
+  const bool strong = request.consistency() == v1::CONSISTENCY_STRONG;
+  const auto freshness = cache::FreshnessOf(call.now, strong, request);
+  if (!freshness.ok()) return reply(freshness.status());
   auto done = [reply = std::move(reply)](absl::StatusOr<std::string> member) mutable {
     reply.Bytes(std::move(member));
   };
-  if (request.consistency() == v1::CONSISTENCY_STRONG) {
+  if (strong) {
     parts_.memberships->GetStored(*key, call.deadline, std::move(done));
   } else {
-    parts_.memberships->GetMember(*key, call.deadline, std::move(done));
+    parts_.memberships->GetMember(*key, *freshness, call.deadline, std::move(done));
   }
 }
 

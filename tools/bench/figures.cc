@@ -54,6 +54,7 @@ enum Figure : int {
   kHotToUniform,
   kEarnBatch,
   kBalance,
+  kBalanceNear,
   kBalanceLong,
   kEventToStage,
   kCdnow,
@@ -90,6 +91,7 @@ constexpr About kAbout[kFigures] = {
     {"hot-to-uniform", "EarnPoints, all of one account", "EarnPoints, uniform", {0.5, 0.85}},
     {"earn-batch", "BatchEarnPoints of 50, entries", "EarnPoints, uniform", {3, 6}},
     {"balance", "GetMember from Redis", "raw gRPC echo", {0.60, 0.85}},
+    {"balance-near", "GetMember from the cache in process", "raw gRPC echo", {0.60, 0.85}},
     {"balance-long",
      "GetMember of the longest account from the database, p50",
      "of one entry",
@@ -400,7 +402,7 @@ class Figures {
       CLM_RETURN_IF_ERROR(Earns(kEarnBatch, kBatchEarnPoints, points_->EarnBatch(),
                                 kEarnRequestsInFlight, kEarnsPerRequest));
     }
-    if (Wanted(kBalance)) CLM_RETURN_IF_ERROR(Balance());
+    if (Wanted(kBalance) || Wanted(kBalanceNear)) CLM_RETURN_IF_ERROR(Balances());
     if (Wanted(kBalanceLong)) CLM_RETURN_IF_ERROR(BalanceLong());
     return absl::OkStatus();
   }
@@ -421,7 +423,7 @@ class Figures {
                   });
   }
 
-  absl::Status Balance() {
+  absl::Status Balances() {
     loyalty::v1::GetMemberRequest request;
     request.set_name(points_->AnyMember());
     loyalty::v1::Member member;
@@ -434,10 +436,16 @@ class Figures {
         stand_->EchoSocket("raw-loyalty", {{"member", member.SerializeAsString()}}));
     CLM_ASSIGN_OR_RETURN(const auto suite, Generator(stand_->contact_socket(), kGetMember));
     CLM_ASSIGN_OR_RETURN(const auto echo, Generator(socket, kGetMember));
-    const Work work = points_->GetMember();
     CLM_RETURN_IF_ERROR(
         suite->Run(points_->GetEveryMember(), kFillsInFlight, absl::InfiniteDuration()).status());
-    return Reads(kBalance, *suite, *echo, work, member.SerializeAsString());
+    const std::string answer = member.SerializeAsString();
+    if (Wanted(kBalance)) {
+      CLM_RETURN_IF_ERROR(Reads(kBalance, *suite, *echo, points_->GetMember(), answer));
+    }
+    if (!Wanted(kBalanceNear)) return absl::OkStatus();
+    const Work near = points_->GetNear();
+    CLM_RETURN_IF_ERROR(suite->Run(near, kReadsInFlight, SliceLength()).status());
+    return Reads(kBalanceNear, *suite, *echo, near, answer);
   }
 
   absl::Status BalanceLong() {

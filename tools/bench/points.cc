@@ -31,6 +31,9 @@ constexpr int64_t kShortAccount = 2;
 constexpr int64_t kAmount = 100;
 // Members that the cache still has when the last of them was read once.
 constexpr int64_t kMostCached = 20'000;
+// As many are asked for so often that they are asked for again within kNearStalenessSeconds.
+constexpr int64_t kMostNear = 2'000;
+constexpr int kNearStalenessSeconds = 5;
 constexpr int64_t kRowsAtOnce = 50'000;
 // Of the long account: postings that gave points which are there still.
 constexpr int64_t kOpenEntries = 1'000;
@@ -235,12 +238,18 @@ Work Points::EarnBatch() {
   return work;
 }
 
-Work Points::Get(std::function<std::string()> name, v1::Consistency consistency) {
+Work Points::Get(std::function<std::string()> name, v1::Consistency consistency,
+                 int max_staleness_seconds) {
   Work work;
-  work.next = [name = std::move(name), consistency](int, std::string* bytes) {
+  work.next = [name = std::move(name), consistency, max_staleness_seconds](int,
+                                                                           std::string* bytes) {
     thread_local v1::GetMemberRequest request;
+    request.Clear();
     request.set_name(name());
     request.set_consistency(consistency);
+    if (max_staleness_seconds > 0) {
+      request.mutable_max_staleness()->set_seconds(max_staleness_seconds);
+    }
     return !request.name().empty() && request.SerializeToString(bytes);
   };
   work.check = [](int, absl::string_view bytes) {
@@ -263,6 +272,14 @@ Work Points::GetMember() {
   return Get([this] {
     return NameOf(absl::Uniform<int64_t>(Random(), 1, std::min(accounts_, kMostCached) + 1));
   });
+}
+
+Work Points::GetNear() {
+  return Get(
+      [this] {
+        return NameOf(absl::Uniform<int64_t>(Random(), 1, std::min(accounts_, kMostNear) + 1));
+      },
+      v1::CONSISTENCY_UNSPECIFIED, kNearStalenessSeconds);
 }
 
 Work Points::GetEveryMember() {

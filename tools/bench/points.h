@@ -48,6 +48,8 @@ class Points {
   // of each of those once: then it ends.
   Work GetMember();
   Work GetEveryMember();
+  // GetMember from the memory of the process, or as above.
+  Work GetNear();
   // Of one member who has earned once, and of the one of `entries` postings, from the database.
   Work GetShort();
   Work GetLong();
@@ -69,7 +71,8 @@ class Points {
   Work Earn(std::function<int64_t()> account);
   // `name`: whom to read next; empty: nobody any more.
   Work Get(std::function<std::string()> name,
-           loyalty::v1::Consistency consistency = loyalty::v1::CONSISTENCY_UNSPECIFIED);
+           loyalty::v1::Consistency consistency = loyalty::v1::CONSISTENCY_UNSPECIFIED,
+           int max_staleness_seconds = 0);
 
   Stand& stand_;
   const int64_t accounts_;

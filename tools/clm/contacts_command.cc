@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "clm/contact/v1/contact_service.grpc.pb.h"
 #include "libs/base/error.h"
+#include "tools/clm/freshness_flags.h"
 #include "tools/clm/identity_policy_command.h"
 #include "tools/clm/values.h"
 
@@ -224,28 +225,6 @@ absl::Status Merge(Cli& cli, const std::string& primary, const std::string& dupl
                             ? "nothing"
                             : absl::StrJoin(response.filled_fields(), ", ")));
   return Show(cli, response.contact());
-}
-
-// What a reader allows, of --strong and --max-staleness.
-struct FreshnessFlags {
-  bool strong = false;
-  std::string max_staleness;
-};
-
-void AddStalenessFlag(Command command, FreshnessFlags& flags) {
-  command
-      .AddOption("--max-staleness", flags.max_staleness,
-                 "also from the server's memory, if that was true so long ago; at most 60s")
-      .TypeName("SPAN");
-}
-
-template <class Request>
-absl::Status SetStaleness(const FreshnessFlags& flags, Request* request) {
-  if (flags.max_staleness.empty()) return absl::OkStatus();
-  CLM_ASSIGN_OR_RETURN(const absl::Duration span,
-                       ParseSpan("--max-staleness", flags.max_staleness));
-  request->mutable_max_staleness()->set_seconds(absl::ToInt64Seconds(span));
-  return absl::OkStatus();
 }
 
 absl::Status Get(Cli& cli, const std::string& who, const FreshnessFlags& flags) {

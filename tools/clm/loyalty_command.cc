@@ -10,6 +10,7 @@
 #include "clm/loyalty/v1/ledger_service.grpc.pb.h"
 #include "clm/loyalty/v1/program_service.grpc.pb.h"
 #include "libs/base/error.h"
+#include "tools/clm/freshness_flags.h"
 #include "tools/clm/loyalty_adjustments_command.h"
 #include "tools/clm/loyalty_coupons_command.h"
 #include "tools/clm/loyalty_names.h"
@@ -37,7 +38,7 @@ constexpr absl::Duration kReport = absl::Minutes(5);
 struct Flags {
   std::string program, contact, wallet, as_of, tier, until, request_id;
   int64_t limit = 100;
-  bool strong = false;
+  FreshnessFlags freshness;
 };
 
 // A line for each wallet of a member.
@@ -108,7 +109,8 @@ absl::Status Enrol(Cli& cli, const Flags& flags) {
 absl::Status GetMember(Cli& cli, const Flags& flags) {
   loyalty::v1::GetMemberRequest request;
   CLM_ASSIGN_OR_RETURN(*request.mutable_name(), MemberName(cli, flags.program, flags.contact));
-  if (flags.strong) request.set_consistency(loyalty::v1::CONSISTENCY_STRONG);
+  if (flags.freshness.strong) request.set_consistency(loyalty::v1::CONSISTENCY_STRONG);
+  CLM_RETURN_IF_ERROR(SetStaleness(flags.freshness, &request));
   return ShowMember(cli, cli.Call(&ProgramStub::GetMember, request));
 }
 
@@ -233,10 +235,12 @@ void AddMemberCommands(Cli& cli, Command group) {
                                {"clm loyalty enrol ada@example.com"}, &Enrol, enrol),
                      enrol->request_id);
   auto member = std::make_shared<Flags>();
-  about_one("member", "Show what a member has, and what expires next",
-            {"clm loyalty member ada@example.com", "clm loyalty member ada@example.com -o wide"},
-            &GetMember, member)
-      .AddFlag("--strong", member->strong, "from the database, not from the cache");
+  Command show = about_one(
+      "member", "Show what a member has, and what expires next",
+      {"clm loyalty member ada@example.com", "clm loyalty member ada@example.com -o wide"},
+      &GetMember, member);
+  show.AddFlag("--strong", member->freshness.strong, "from the database, not from the cache");
+  AddStalenessFlag(show, member->freshness);
 
   about_one("tier", "Show how a member stands in the tiers", {"clm loyalty tier ada@example.com"},
             &ShowTier, std::make_shared<Flags>());
