@@ -169,14 +169,14 @@ TEST_F(LanesTest, WhatARefusedMutationHadStagedIsGone) {
         go.wait();
         return std::string();
       },
-      [](absl::StatusOr<Answer>) {}));
+      [](const absl::StatusOr<Answer>&) {}));
   lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
       InfoOf({}), [](CounterWork& work) { work.Need("acme", "n"); },
       [](CounterWork& work, Recorder& recorder) -> absl::StatusOr<std::string> {
         EXPECT_THAT(ApplyAddition({.by = 40}, work, recorder), IsOk());
         return absl::FailedPreconditionError("thought better of it");
       },
-      [&](absl::StatusOr<Answer>) { done.count_down(); }));
+      [&](const absl::StatusOr<Answer>&) { done.count_down(); }));
   lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
       InfoOf({}), [](CounterWork& work) { work.Need("acme", "n"); },
       [](CounterWork& work, Recorder& recorder) {
@@ -203,7 +203,7 @@ TEST_F(LanesTest, WhatWaitsRunsInOneTransaction) {
         others_wait.wait();
         return std::string();
       },
-      [](absl::StatusOr<Answer>) {}));
+      [](const absl::StatusOr<Answer>&) {}));
   first_is_running.wait();
   std::latch all_done(100);
   for (int i = 0; i < 100; ++i) {
@@ -212,7 +212,7 @@ TEST_F(LanesTest, WhatWaitsRunsInOneTransaction) {
     lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
         InfoOf(add), [add](CounterWork& work) { work.Need(add.tenant, add.name); },
         [add](CounterWork& work, Recorder& recorder) { return ApplyAddition(add, work, recorder); },
-        [&](absl::StatusOr<Answer> answer) {
+        [&](const absl::StatusOr<Answer>& answer) {
           EXPECT_THAT(answer, IsOk());
           all_done.count_down();
         }));
@@ -233,7 +233,7 @@ TEST_F(LanesTest, ARefusalAffectsNobodyElseInTheBatch) {
         go.wait();
         return std::string();
       },
-      [](absl::StatusOr<Answer>) {}));
+      [](const absl::StatusOr<Answer>&) {}));
   const std::vector<int64_t> by = {5, -9, 2};
   for (int i = 0; i < 3; ++i) {
     Addition add;
@@ -241,7 +241,7 @@ TEST_F(LanesTest, ARefusalAffectsNobodyElseInTheBatch) {
     lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
         InfoOf(add), [add](CounterWork& work) { work.Need(add.tenant, add.name); },
         [add](CounterWork& work, Recorder& recorder) { return ApplyAddition(add, work, recorder); },
-        [&, i](absl::StatusOr<Answer> answer) {
+        [&, i](const absl::StatusOr<Answer>& answer) {
           outcomes[i] = answer.status();
           done.count_down();
         }));
@@ -293,7 +293,7 @@ TEST_F(LanesTest, AStatementThatFailsIsTheFaultOfOneAlone) {
         go.wait();
         return std::string();
       },
-      [](absl::StatusOr<Answer>) {}));
+      [](const absl::StatusOr<Answer>&) {}));
   for (int i = 0; i < 20; ++i) {
     Addition add;
     add.name = absl::StrCat("n", i);
@@ -302,7 +302,7 @@ TEST_F(LanesTest, AStatementThatFailsIsTheFaultOfOneAlone) {
     lanes->Submit(std::make_unique<MutationOf<CounterWork>>(
         InfoOf(add), [add](CounterWork& work) { work.Need(add.tenant, add.name); },
         [add](CounterWork& work, Recorder& recorder) { return ApplyAddition(add, work, recorder); },
-        [&, i](absl::StatusOr<Answer> answer) {
+        [&, i](const absl::StatusOr<Answer>& answer) {
           if (!answer.ok()) {
             ++failed;
             EXPECT_EQ(i, 7);
@@ -398,7 +398,7 @@ TEST_F(LanesTest, MutationsOverDifferentShardsRunAtTheSameTime) {
           EXPECT_TRUE(other.WaitForNotificationWithTimeout(absl::Seconds(30)));
           return std::string();
         },
-        [&](absl::StatusOr<Answer> answer) {
+        [&](const absl::StatusOr<Answer>& answer) {
           EXPECT_THAT(answer, IsOk());
           done.count_down();
         });
