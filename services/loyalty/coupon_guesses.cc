@@ -13,6 +13,7 @@
 #include "services/loyalty/coupon_reader.h"
 #include "services/loyalty/loyalty_proto.h"
 #include "services/loyalty/program_rows.h"
+#include "services/loyalty/referral_reader.h"
 
 namespace clm::loyalty {
 namespace {
@@ -161,12 +162,13 @@ class Attempt {
 
 }  // namespace
 
-absl::StatusOr<StoredCoupon> CouponGuesses::Find(const rpc::Call& call, const ProgramKey& program,
-                                                 const std::optional<Uuid>& member,
-                                                 absl::string_view field,
-                                                 const std::string& typed) {
+template <class Found>
+absl::StatusOr<Found> CouponGuesses::Find(
+    const rpc::Call& call, const ProgramKey& program, const std::optional<Uuid>& member,
+    absl::string_view field, const std::string& typed,
+    absl::FunctionRef<absl::StatusOr<std::optional<Found>>(pg::Tx&, const std::string&)> find) {
   const auto folded = FoldCode(field, typed);
-  std::optional<StoredCoupon> found;
+  std::optional<Found> found;
   absl::Status wrong;
   CLM_RETURN_IF_ERROR(pool_.Transact(
       {pg::Scope::Tenant(program.tenant), call.deadline}, [&](pg::Tx& tx) -> absl::Status {
@@ -175,7 +177,7 @@ absl::StatusOr<StoredCoupon> CouponGuesses::Find(const rpc::Call& call, const Pr
         CLM_RETURN_IF_ERROR(attempt.Identify(member, call.caller.actor));
         CLM_RETURN_IF_ERROR(attempt.CheckLimits());
         if (folded.ok()) {
-          CLM_ASSIGN_OR_RETURN(found, FindCouponIn(tx, program, *folded, call.now));
+          CLM_ASSIGN_OR_RETURN(found, find(tx, *folded));
         }
         if (found) return absl::OkStatus();
         wrong = folded.ok() ? UnknownCode(field, *folded) : folded.status();
@@ -183,6 +185,25 @@ absl::StatusOr<StoredCoupon> CouponGuesses::Find(const rpc::Call& call, const Pr
       }));
   if (!found) return wrong;
   return *std::move(found);
+}
+
+absl::StatusOr<StoredCoupon> CouponGuesses::FindCoupon(const rpc::Call& call,
+                                                       const ProgramKey& program,
+                                                       const std::optional<Uuid>& member,
+                                                       absl::string_view field,
+                                                       const std::string& typed) {
+  return Find<StoredCoupon>(call, program, member, field, typed,
+                            [&](pg::Tx& tx, const std::string& code) {
+                              return FindCouponIn(tx, program, code, call.now);
+                            });
+}
+
+absl::StatusOr<StoredReferralCode> CouponGuesses::FindReferralCode(
+    const rpc::Call& call, const ProgramKey& program, const std::optional<Uuid>& member,
+    absl::string_view field, const std::string& typed) {
+  return Find<StoredReferralCode>(
+      call, program, member, field, typed,
+      [&](pg::Tx& tx, const std::string& code) { return FindReferralCodeIn(tx, program, code); });
 }
 
 absl::Status ForgetGuesses(pg::Tx& tx, const EntityKey& contact) {

@@ -228,8 +228,9 @@ absl::StatusOr<v1::Coupon> CouponHandlers::GetCoupon(const rpc::Call& call,
 absl::StatusOr<v1::Coupon> CouponHandlers::LookupCoupon(const rpc::Call& call,
                                                         const v1::LookupCouponRequest& request) {
   CLM_ASSIGN_OR_RETURN(const ProgramKey program, ParseProgramName("parent", request.parent()));
-  CLM_ASSIGN_OR_RETURN(const StoredCoupon coupon,
-                       parts_.guesses->Find(call, program, std::nullopt, "code", request.code()));
+  CLM_ASSIGN_OR_RETURN(
+      const StoredCoupon coupon,
+      parts_.guesses->FindCoupon(call, program, std::nullopt, "code", request.code()));
   return ToProto(coupon);
 }
 

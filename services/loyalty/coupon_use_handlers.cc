@@ -87,8 +87,8 @@ absl::StatusOr<Asked> ReadAsked(const CouponHandlers::Parts& parts, const rpc::C
   }
   std::optional<Uuid> contact;
   if (asked.member) contact = asked.member->contact;
-  CLM_ASSIGN_OR_RETURN(asked.coupon,
-                       parts.guesses->Find(call, asked.program, contact, "code", request.code()));
+  CLM_ASSIGN_OR_RETURN(asked.coupon, parts.guesses->FindCoupon(call, asked.program, contact, "code",
+                                                               request.code()));
   return asked;
 }
 

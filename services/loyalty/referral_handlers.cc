@@ -399,9 +399,8 @@ void ReferralHandlers::ClaimReferral(const rpc::Call& call, const v1::ClaimRefer
   auto hashes = HashesOf(parts_.secret, *program, request.identifiers());
   errors.AddStatus("", hashes.status());
   if (!errors.empty()) return reply(errors.ToStatus());
-  const auto folded = FoldCode("code", request.code());
-  if (!folded.ok()) return reply(folded.status());
-  const auto code = parts_.reader->FindCode(*program, "code", *folded, call.deadline);
+  const auto code =
+      parts_.guesses->FindReferralCode(call, *program, who->contact, "code", request.code());
   if (!code.ok()) return reply(code.status());
   if (!code->advocate) {
     return reply(error::Precondition("CODE_REVOKED", "code: its owner was erased"));

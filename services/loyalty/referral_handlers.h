@@ -10,6 +10,7 @@
 #include "libs/journal/lanes.h"
 #include "libs/rpc/call.h"
 #include "libs/rpc/reply.h"
+#include "services/loyalty/coupon_guesses.h"
 #include "services/loyalty/referral_reader.h"
 
 namespace clm::loyalty {
@@ -20,6 +21,7 @@ class ReferralHandlers {
   struct Parts {
     journal::Lanes* lanes = nullptr;  // Of LoyaltyWork.
     ReferralReader* reader = nullptr;
+    CouponGuesses* guesses = nullptr;
     const PageTokens* tokens = nullptr;
     std::string secret;  // Keys the hashes of what tells people apart.
   };

@@ -8,12 +8,16 @@
 #include "absl/synchronization/barrier.h"
 #include "libs/base/error.h"
 #include "libs/base/time_proto.h"
+#include "services/loyalty/codes.h"
+#include "services/loyalty/coupon_module_part.h"
 #include "services/loyalty/loyalty_fixture.h"
 #include "services/loyalty/referral_module_part.h"
 
 namespace clm::loyalty {
 namespace {
 
+using clm::testing::ReasonIs;
+using clm::testing::StatusIs;
 using ::testing::IsEmpty;
 using State = v1::Referral;
 
@@ -163,6 +167,49 @@ TEST_F(ReferralTest, BothGetTheirPointsOnlyAfterTheReturnWindow) {
   EXPECT_EQ(Points(2), 200);
   EXPECT_EQ(Settle(), 0);
   ExpectSound();
+}
+
+TEST_F(ReferralTest, WhoHasTypedTooManyWrongCodesIsToldNothingMoreForAWhile) {
+  MakeProgram();
+  const auto code = MakeCode(1);
+  CLM_ASSERT_OK(code);
+  // One that nobody has, though it is not mistyped.
+  std::string unknown;
+  for (const char last : std::string("0123456789ABCDEFGHJKMNPQRSTVWXYZ")) {
+    const std::string with = absl::StrCat("W1NTER", std::string(1, last));
+    if (HasRightCheck(with)) unknown = with;
+  }
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_THAT(Claim(2, unknown), ReasonIs("CODE_UNKNOWN"));
+    EXPECT_THAT(Claim(2, code->code() + "!"), ReasonIs("CODE_MALFORMED"));
+  }
+  const auto refused = Claim(2, code->code());
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(refused, ReasonIs("COUPON_GUESSES"));
+  EXPECT_EQ(error::MetadataValue(refused.status(), "limit"), "member");
+  EXPECT_EQ(Count("SELECT count(*) FROM referral"), 0);
+  // Somebody else is not concerned; and right codes count nothing.
+  CLM_EXPECT_OK(Claim(3, code->code()));
+  EXPECT_EQ(Count("SELECT sum(guesses) FROM coupon_guess WHERE guesser LIKE 'caller/%'"), 10);
+  clock_.Advance(absl::Hours(1));
+  CLM_EXPECT_OK(Claim(2, code->code()));
+}
+
+TEST_F(ReferralTest, WrongCodesOfCouponsCountForThoseOfReferrals) {
+  MakeProgram();
+  const auto code = MakeCode(1);
+  CLM_ASSERT_OK(code);
+  Join(2);
+  CouponModulePart coupons(node_->pool.get(), &clock_, &node_->tokens);
+  v1::CheckCouponRequest check;
+  check.set_parent(kProgram);
+  check.set_member(MemberName(2));
+  check.set_code("summer!");
+  for (int i = 0; i < 9; ++i) {
+    EXPECT_THAT(coupons.handlers().CheckCoupon(CallNow(), check), ReasonIs("CODE_MALFORMED"));
+  }
+  EXPECT_THAT(Claim(2, code->code() + "!"), ReasonIs("CODE_MALFORMED"));
+  EXPECT_THAT(Claim(2, code->code()), ReasonIs("COUPON_GUESSES"));
 }
 
 TEST_F(ReferralTest, ARefundInsideTheWindowGivesNothing) {

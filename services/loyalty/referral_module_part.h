@@ -41,12 +41,16 @@ class ReferralModulePart {
                      const PageTokens* tokens, std::string secret,
                      std::function<void(const absl::Status&)> on_trouble = nullptr)
       : reader_(pool),
+        guesses_(pool),
         due_({.reader = &reader_,
               .lanes = lanes,
               .clock = clock,
               .on_trouble = std::move(on_trouble)}),
-        handlers_(
-            {.lanes = lanes, .reader = &reader_, .tokens = tokens, .secret = std::move(secret)}) {}
+        handlers_({.lanes = lanes,
+                   .reader = &reader_,
+                   .guesses = &guesses_,
+                   .tokens = tokens,
+                   .secret = std::move(secret)}) {}
 
   std::unique_ptr<ReferralBinding> Binding(rpc::Host& host) {
     return std::make_unique<ReferralBinding>(host, handlers_);
@@ -56,6 +60,7 @@ class ReferralModulePart {
 
  private:
   ReferralReader reader_;
+  CouponGuesses guesses_;
   DueReferrals due_;
   ReferralHandlers handlers_;
 };

@@ -95,15 +95,13 @@ absl::StatusOr<StoredReferralCode> ReferralReader::GetCode(const ReferralCodeKey
   return ReadReferralCode(rows[0]);
 }
 
-absl::StatusOr<StoredReferralCode> ReferralReader::FindCode(const ProgramKey& program,
-                                                            absl::string_view field,
-                                                            const std::string& code,
-                                                            absl::Time deadline) {
+absl::StatusOr<std::optional<StoredReferralCode>> FindReferralCodeIn(pg::Tx& tx,
+                                                                     const ProgramKey& program,
+                                                                     const std::string& code) {
   pg::Args args;
   args.Add(program.tenant).Add(program.program).Add(code);
-  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
-                       pool_.Query(OfTenant(program.tenant, deadline), kFindCode, args));
-  if (rows.empty()) return UnknownCode(field, code);
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows, tx.Exec(kFindCode, args));
+  if (rows.empty()) return std::nullopt;
   return ReadReferralCode(rows[0]);
 }
 

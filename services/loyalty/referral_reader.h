@@ -22,9 +22,6 @@ class ReferralReader {
   // NOT_FOUND when there is none.
   absl::StatusOr<StoredReferral> GetReferral(const ReferralKey& key, absl::Time deadline);
   absl::StatusOr<StoredReferralCode> GetCode(const ReferralCodeKey& key, absl::Time deadline);
-  // By its folded code. Without it CODE_MALFORMED or CODE_UNKNOWN on `field`.
-  absl::StatusOr<StoredReferralCode> FindCode(const ProgramKey& program, absl::string_view field,
-                                              const std::string& code, absl::Time deadline);
   // In the order in which they were made, after `after`. NOT_FOUND without the programme. Who was
   // merged is named as whom they have become.
   absl::StatusOr<std::vector<StoredReferralCode>> Codes(const ProgramKey& program,
@@ -49,6 +46,11 @@ class ReferralReader {
  private:
   pg::Pool& pool_;
 };
+
+// By its folded code, if there is one. What people type is looked up by CouponGuesses alone.
+absl::StatusOr<std::optional<StoredReferralCode>> FindReferralCodeIn(pg::Tx& tx,
+                                                                     const ProgramKey& program,
+                                                                     const std::string& code);
 
 std::vector<const pg::Statement*> ReferralReaderStatements();
 
