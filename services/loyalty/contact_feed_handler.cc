@@ -33,6 +33,7 @@ absl::Status ApplyErasure(const event::v1::Event& event, LoyaltyWork& work,
   ForgetReferrals(work, recorder, contact);
   work.orders().Forget(contact);
   work.adjustments().Forget(contact);
+  work.bonuses().Forget(contact);
   for (const MemberKey& key : work.MembersOf(contact)) {
     Member member = *work.FindMember(key);
     if (member.erased) continue;

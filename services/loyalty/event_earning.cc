@@ -92,7 +92,9 @@ absl::Status EarnIn(LoyaltyWork& work, journal::Recorder& recorder, const Progra
   Fact fact{.contact = event.contact.id,
             .occur_time = event.occur_time,
             .amount_minor = event.amount_minor,
-            .counted = counted};
+            .counted = counted,
+            .event_type = event.fact.event_type,
+            .currency = event.fact.currency};
   bool joined = false;
   const auto join = [&] {
     if (!std::exchange(joined, true)) MakeMember(work, recorder, member);
@@ -102,7 +104,13 @@ absl::Status EarnIn(LoyaltyWork& work, journal::Recorder& recorder, const Progra
   CLM_ASSIGN_OR_RETURN(const Earned earned, EarnByRules(work, recorder, program, member, event.fact,
                                                         event.occur_time, note, join));
   for (const Earned::Earning& one : earned.earnings) fact.earnings.push_back(one.earning);
-  if (fact.earnings.empty() && (counted == 0 || work.FindMember(member) == nullptr)) {
+  // What members spend is remembered, also where it gives nothing.
+  const bool tells = counted != 0 || event.amount_minor > 0;
+  if (fact.earnings.empty() && (!tells || work.FindMember(member) == nullptr)) {
+    return absl::OkStatus();
+  }
+  if (fact.earnings.empty() && counted == 0) {
+    work.rules().SaveFact(key, std::move(fact));
     return absl::OkStatus();
   }
   join();

@@ -201,6 +201,7 @@ absl::Status LoyaltyWork::Flush(pg::Tx& tx) {
   CLM_RETURN_IF_ERROR(velocity_.Flush(tx));
   CLM_RETURN_IF_ERROR(stage_entries_.Flush(tx));
   CLM_RETURN_IF_ERROR(adjustments_.Flush(tx));
+  CLM_RETURN_IF_ERROR(bonuses_.Flush(tx));
   for (const MemberKey& member : forgotten_) {
     CLM_ASSIGN_OR_RETURN(pg::Args args, PersonArgs(tx, member));
     args.Add(member.program);

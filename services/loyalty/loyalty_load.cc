@@ -222,6 +222,8 @@ absl::Status LoyaltyWork::Load(pg::Tx& tx) {
   NeedForOrders(*this, clock_->Now());
   CLM_RETURN_IF_ERROR(adjustments_.Load(tx));
   NeedForAdjustments(*this);
+  // Before names are loaded: a merge that is heard later than this waits for what is locked here.
+  CLM_RETURN_IF_ERROR(bonuses_.Load(tx));
   for (const auto& [member, spend] : first_wallets_) {
     const Program* program = FindProgram({member.tenant, member.program});
     if (program == nullptr) continue;

@@ -251,6 +251,7 @@ void LoyaltyWork::Keep() {
   velocity_.Keep();
   stage_entries_.Keep();
   adjustments_.Keep();
+  bonuses_.Keep();
   undo_.clear();
   changing_.clear();
 }
@@ -263,6 +264,7 @@ void LoyaltyWork::Discard() {
   velocity_.Discard();
   stage_entries_.Discard();
   adjustments_.Discard();
+  bonuses_.Discard();
   Keep();
 }
 
@@ -320,6 +322,8 @@ std::vector<const pg::Statement*> LoyaltyWorkStatements() {
   statements.insert(statements.end(), of_orders.begin(), of_orders.end());
   const std::vector<const pg::Statement*> of_adjustments = AdjustmentWorkStatements();
   statements.insert(statements.end(), of_adjustments.begin(), of_adjustments.end());
+  const std::vector<const pg::Statement*> of_bonuses = BonusWorkStatements();
+  statements.insert(statements.end(), of_bonuses.begin(), of_bonuses.end());
   const std::vector<const pg::Statement*> of_sweeps = TierSweepStatements();
   statements.insert(statements.end(), of_sweeps.begin(), of_sweeps.end());
   const std::vector<const pg::Statement*> of_velocity = VelocityWorkStatements();

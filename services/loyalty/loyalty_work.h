@@ -26,6 +26,7 @@
 #include "libs/journal/mutation.h"
 #include "libs/pg/pg.h"
 #include "services/loyalty/adjustment_work.h"
+#include "services/loyalty/bonus_work.h"
 #include "services/loyalty/loyalty_keys.h"
 #include "services/loyalty/membership_observer.h"
 #include "services/loyalty/order_work.h"
@@ -218,6 +219,9 @@ class LoyaltyWork : public journal::Work {
   // Corrections by hand.
   AdjustmentWork& adjustments() { return adjustments_; }
   const AdjustmentWork& adjustments() const { return adjustments_; }
+  // Points for the best as a group.
+  BonusWork& bonuses() { return bonuses_; }
+  const BonusWork& bonuses() const { return bonuses_; }
   // Takes away whose coupons were the contact's, who used any, and who redeemed rewards.
   void ForgetCoupons(const EntityKey& contact);
 
@@ -331,6 +335,7 @@ class LoyaltyWork : public journal::Work {
   VelocityWork velocity_;
   StageEntryWork stage_entries_;
   AdjustmentWork adjustments_;
+  BonusWork bonuses_;
   std::vector<std::pair<std::string, std::function<void(LoyaltyWork&)>>> tenants_;
   absl::flat_hash_map<std::string, std::vector<Program>> tenant_programs_;
   std::vector<NeededEvent> events_;

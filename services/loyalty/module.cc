@@ -18,6 +18,7 @@
 #include "libs/redis/redis.h"
 #include "libs/rpc/service.h"
 #include "services/loyalty/adjustment_module_part.h"
+#include "services/loyalty/bonus_module_part.h"
 #include "services/loyalty/contact_feed_handler.h"
 #include "services/loyalty/coupon_module_part.h"
 #include "services/loyalty/dead_letter_service.h"
@@ -152,6 +153,12 @@ class LoyaltyModule : public app::Module {
     CLM_RETURN_IF_ERROR(runtime.Register(orders_->Binding(runtime.host())));
     adjustments_ = std::make_unique<AdjustmentModulePart>(pool_.get(), lanes_.get(), tokens_.get());
     CLM_RETURN_IF_ERROR(runtime.Register(adjustments_->Binding(runtime.host())));
+    bonuses_ = std::make_unique<BonusModulePart>(
+        pool_.get(), reader_.get(), lanes_.get(), &runtime.clock(), tokens_.get(),
+        [](const absl::Status& status) {
+          obs::Warn("a bonus run is held up", {{"error", status}});
+        });
+    CLM_RETURN_IF_ERROR(runtime.Register(bonuses_->Binding(runtime.host())));
     rewards_ = std::make_unique<RewardModulePart>(
         pool_.get(), &runtime.clock(), tokens_.get(), [this](absl::Time at) { due_->Expect(at); },
         [this](const journal::Offsets& heads) { doorbell_->Ring(heads); }, &memberships_->cache(),
@@ -195,6 +202,7 @@ class LoyaltyModule : public app::Module {
     }
     due_->Start();
     referrals_->due().Start();
+    bonuses_->runner().Start();
     expiry_->Start();
     memberships_->Follow({.service = kName,
                           .pool = pool_.get(),
@@ -209,6 +217,7 @@ class LoyaltyModule : public app::Module {
   void Drain() override {
     if (due_ != nullptr) due_->Stop();
     if (referrals_ != nullptr) referrals_->due().Stop();
+    if (bonuses_ != nullptr) bonuses_->runner().Stop();
     if (expiry_ != nullptr) expiry_->Stop();
     if (lifecycle_consumer_ != nullptr) lifecycle_consumer_->Stop();
     if (consumer_ != nullptr) consumer_->Stop();
@@ -230,6 +239,7 @@ class LoyaltyModule : public app::Module {
     coupons_.reset();
     orders_.reset();
     adjustments_.reset();
+    bonuses_.reset();
     lanes_.reset();
     due_.reset();
     memberships_.reset();
@@ -264,6 +274,7 @@ class LoyaltyModule : public app::Module {
   std::unique_ptr<ReferralModulePart> referrals_;
   std::unique_ptr<OrderModulePart> orders_;
   std::unique_ptr<AdjustmentModulePart> adjustments_;
+  std::unique_ptr<BonusModulePart> bonuses_;
   std::unique_ptr<journal::ConsumerInModule> consumer_;
   std::unique_ptr<journal::ConsumerInModule> lifecycle_consumer_;
 };

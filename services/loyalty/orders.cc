@@ -106,4 +106,13 @@ int64_t MoneyBack(const Order& order, const std::vector<UnitsBack>& units) {
   return money;
 }
 
+int64_t MoneyKept(const Order& order) {
+  int64_t money = 0;
+  for (const OrderLine& line : order.lines) {
+    const int64_t amount = AmountMinorOf(line.item);
+    money += amount - PartOfUnits(amount, line.item.quantity, 0, line.returned);
+  }
+  return money;
+}
+
 }  // namespace clm::loyalty

@@ -99,6 +99,8 @@ std::vector<UnitsBack> UnitsLeft(const Order& order);
 int64_t PointsBack(const Order& order, const OrderEarning& earning,
                    const std::vector<UnitsBack>& units);
 int64_t MoneyBack(const Order& order, const std::vector<UnitsBack>& units);
+// What is left of the order after its returns: AmountMinorOf less what they took.
+int64_t MoneyKept(const Order& order);
 
 }  // namespace clm::loyalty
 

@@ -108,6 +108,7 @@ TEST(OrdersTest, ThePartsOfAnyWayOfReturningSumUpToTheWhole) {
       points += parts.back();
       money += MoneyBack(order, *plan);
       for (const UnitsBack& back : *plan) order.lines[back.line].returned = back.after;
+      EXPECT_EQ(MoneyKept(order), AmountMinorOf(order) - money);
     };
     for (const int64_t step : steps) take({{"mugs", step}});
     EXPECT_EQ(points, 10);

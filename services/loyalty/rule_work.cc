@@ -13,7 +13,7 @@ namespace {
 
 constexpr pg::Statement kLoadFacts{"loyalty.load_facts", R"sql(
   SELECT w.place, f.contact_id, f.occur_time, f.amount_minor, f.counted, f.refunded_minor, f.rules,
-         f.wallets, f.numbers::text[], f.lots::text[], f.points::text[]
+         f.wallets, f.numbers::text[], f.lots::text[], f.points::text[], f.event_type, f.currency
   FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS program_id,
                unnest($3::uuid[]) AS id, generate_subscripts($3::uuid[], 1) AS place) AS w
   CROSS JOIN LATERAL (SELECT * FROM fact f WHERE f.tenant_id = w.tenant_id
@@ -38,11 +38,12 @@ constexpr pg::Statement kLoadBasis{"loyalty.load_basis", R"sql(
 
 constexpr pg::Statement kSaveFacts{"loyalty.save_facts", R"sql(
   INSERT INTO fact (tenant_id, program_id, id, contact_id, occur_time, amount_minor, counted,
-                    refunded_minor, rules, wallets, numbers, lots, points)
+                    refunded_minor, rules, wallets, numbers, lots, points, event_type, currency)
   SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::uuid[]), unnest($4::uuid[]),
          unnest($5::timestamptz[]), unnest($6::bigint[]), unnest($7::bigint[]),
          unnest($8::bigint[]), unnest($9::text[])::text[], unnest($10::text[])::text[],
-         unnest($11::text[])::bigint[], unnest($12::text[])::uuid[], unnest($13::text[])::bigint[]
+         unnest($11::text[])::bigint[], unnest($12::text[])::uuid[], unnest($13::text[])::bigint[],
+         unnest($14::text[]), unnest($15::text[])
   ON CONFLICT (tenant_id, program_id, id) DO UPDATE
     SET counted = excluded.counted, refunded_minor = excluded.refunded_minor
 )sql"};
@@ -132,7 +133,9 @@ absl::StatusOr<Fact> ReadFact(const pg::Row& row, int c) {
             .occur_time = row.Time(c + 1),
             .amount_minor = row.Int(c + 2),
             .counted = row.Int(c + 3),
-            .refunded_minor = row.Int(c + 4)};
+            .refunded_minor = row.Int(c + 4),
+            .event_type = std::string(row.Text(c + 10)),
+            .currency = std::string(row.Text(c + 11))};
   const std::vector<std::string> rules = row.TextArray(c + 5), wallets = row.TextArray(c + 6),
                                  numbers = row.TextArray(c + 7), lots = row.TextArray(c + 8),
                                  points = row.TextArray(c + 9);
@@ -289,7 +292,8 @@ absl::Status RuleWork::Flush(pg::Tx& tx) {
 }
 
 absl::Status RuleWork::FlushFacts(pg::Tx& tx) {
-  std::vector<std::string> tenants, programs, rules, wallets, numbers, lots, points;
+  std::vector<std::string> tenants, programs, rules, wallets, numbers, lots, points, types,
+      currencies;
   std::vector<Uuid> ids, contacts;
   std::vector<absl::Time> times;
   std::vector<int64_t> amounts, counted, refunded;
@@ -309,6 +313,8 @@ absl::Status RuleWork::FlushFacts(pg::Tx& tx) {
     numbers.push_back(ArrayOf(fact.earnings, &RuleEarning::number));
     lots.push_back(ArrayOf(fact.earnings, &RuleEarning::lot));
     points.push_back(ArrayOf(fact.earnings, &RuleEarning::points));
+    types.push_back(fact.event_type);
+    currencies.push_back(fact.currency);
   }
   if (ids.empty()) return absl::OkStatus();
   pg::Args args;
@@ -316,7 +322,7 @@ absl::Status RuleWork::FlushFacts(pg::Tx& tx) {
   args.AddArray(std::move(contacts)).AddArray(std::move(times)).AddArray(std::move(amounts));
   args.AddArray(std::move(counted)).AddArray(std::move(refunded)).AddArray(std::move(rules));
   args.AddArray(std::move(wallets)).AddArray(std::move(numbers)).AddArray(std::move(lots));
-  args.AddArray(std::move(points));
+  args.AddArray(std::move(points)).AddArray(std::move(types)).AddArray(std::move(currencies));
   return tx.Exec(kSaveFacts, args).status();
 }
 

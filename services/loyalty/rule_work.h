@@ -38,7 +38,7 @@ struct RuleEarning {
   int64_t points = 0;
 };
 
-// An event that earned points or counts for a tier.
+// An event that earned points, counts for a tier, or is a purchase of a member.
 struct Fact {
   Uuid contact;  // As it was then.
   absl::Time occur_time;
@@ -46,6 +46,8 @@ struct Fact {
   int64_t counted = 0;  // For the tier, net of what was refunded.
   int64_t refunded_minor = 0;
   std::vector<RuleEarning> earnings;
+  std::string event_type;
+  std::string currency;
 };
 
 // Points that a member has earned by a rule in a period of one of its caps.
