@@ -335,6 +335,8 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
           "order": {"member": "%MEMBER", "currency": "EUR",
                     "lines": [{"id": "T-", "sku": "T-", "quantity": "1"}]}})",
                                {{"%PROGRAM", program}, {"%M", number}, {"%MEMBER", orderer}}));
+      of("CreateBonusRun", R"({"parent": "%PROGRAM", "bonus_run": {"points": "1", "reason": "T-",
+          "dry_run": true, "criteria": {"condition": "member_days >= 0"}}})");
       of("CreateReward", R"({"parent": "%PROGRAM", "reward_id": "reward_%M",
           "reward": {"display_name": "T-", "cost": "1"}})");
       make("RedeemReward",
@@ -371,7 +373,8 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
       SELECT count(*)::text FROM found)",
                                              {{"TENANT", tenant}}));
 
-  // The lifecycle service hears of customers a little later, and imports take a moment.
+  // The lifecycle service hears of customers a little later, and imports and bonus runs take a
+  // moment.
   const auto move = [&](int contact, int model) {
     const Method method = MethodNamed("MoveCustomer");
     const auto request = NewMessage(method->input_type());
@@ -390,6 +393,12 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
   move(0, 0);
   move(1, 0);
   move(0, 1);
+  EXPECT_TRUE(Eventually([&] {
+    return suite_->Ask("loyalty",
+                       absl::StrCat("SELECT count(*)::text FROM bonus_run WHERE state <= 3 "
+                                    "AND tenant_id = '",
+                                    tenant, "'")) == "0";
+  }));
   EXPECT_TRUE(Eventually([&] {
     return suite_->Ask("contact",
                        absl::StrCat("SELECT count(*)::text FROM import_job WHERE state < 4 "

@@ -12,6 +12,7 @@
 #include "libs/base/error.h"
 #include "tools/clm/freshness_flags.h"
 #include "tools/clm/loyalty_adjustments_command.h"
+#include "tools/clm/loyalty_bonuses_command.h"
 #include "tools/clm/loyalty_coupons_command.h"
 #include "tools/clm/loyalty_names.h"
 #include "tools/clm/loyalty_orders_command.h"
@@ -281,6 +282,7 @@ void AddLoyaltyCommands(Cli& cli) {
   AddMemberCommands(cli, group);
   AddLoyaltyPointsCommands(cli, group);
   AddLoyaltyAdjustmentsCommands(cli, group);
+  AddLoyaltyBonusesCommands(cli, group);
   AddLoyaltyCouponsCommands(cli, group);
   AddLoyaltyReferralsCommands(cli, group);
   AddLoyaltyRewardsCommands(cli, group);
