@@ -85,6 +85,30 @@ void FillEvent(const demo::Event& event, absl::Time time, contact::v1::BehaviorE
   }
 }
 
+// Who becomes a master of the bean club is loyal, however few of their purchases were renewals.
+absl::Status MakeTierRule(Cli& cli) {
+  using Stub = lifecycle::v1::LifecycleService::Stub;
+  lifecycle::v1::CreateRuleRequest request;
+  request.set_parent(cli.Name("stageModels", kDemoModel));
+  request.set_rule_id("master");
+  lifecycle::v1::TransitionRule* rule = request.mutable_rule();
+  rule->set_display_name("Master of the bean club");
+  rule->set_priority(20);
+  for (const char* stage : {"repeat_buyer", "subscriber", "returned"}) {
+    rule->add_from_stages(stage);
+  }
+  rule->set_to_stage("loyal");
+  rule->mutable_trigger()->mutable_event()->set_event_type("loyalty.tier_changed");
+  rule->set_condition(R"(properties.to_tier = "master" AND properties.direction = "up")");
+  const absl::Status made = cli.Call(&Stub::CreateRule, request).status();
+  if (!made.ok()) return Made(made);
+  lifecycle::v1::RuleVerbRequest enable;
+  enable.set_name(absl::StrCat(request.parent(), "/rules/master"));
+  // The shop's history is told only now.
+  enable.set_include_history(true);
+  return cli.Call(&Stub::EnableRule, enable).status();
+}
+
 // The pieces that must be there before the first person.
 absl::Status MakeFrame(Cli& cli) {
   lifecycle::v1::InstallPresetRequest install;
@@ -93,6 +117,7 @@ absl::Status MakeFrame(Cli& cli) {
   install.set_enable_rules(true);
   CLM_RETURN_IF_ERROR(
       Made(cli.Call(&lifecycle::v1::LifecycleService::Stub::InstallPreset, install).status()));
+  CLM_RETURN_IF_ERROR(MakeTierRule(cli));
   const std::vector<std::pair<const char*, std::vector<const char*>>> attributes = {
       {"roast", {"light", "medium", "dark"}},
       {"brew_method", {"filter", "espresso", "press", "moka"}}};

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "clm/loyalty/v1/bonus_service.grpc.pb.h"
 #include "clm/loyalty/v1/coupon_service.grpc.pb.h"
 #include "clm/loyalty/v1/ledger_service.grpc.pb.h"
 #include "clm/loyalty/v1/program_service.grpc.pb.h"
@@ -20,6 +21,7 @@
 namespace clm::cli {
 namespace {
 
+using Bonuses = loyalty::v1::BonusService::Stub;
 using Coupons = loyalty::v1::CouponService::Stub;
 using Ledger = loyalty::v1::LedgerService::Stub;
 using Programs = loyalty::v1::ProgramService::Stub;
@@ -224,6 +226,31 @@ absl::Status Refer(Cli& cli, const std::string& program, const std::string& advo
   return Done(cli.Call(&Referrals::ClaimReferral, claim).status());
 }
 
+// The best of the year get some beans, and whoever was quiet for long would get others.
+absl::Status RewardBest(Cli& cli, const std::string& program) {
+  loyalty::v1::CreateBonusRunRequest best;
+  best.set_parent(program);
+  loyalty::v1::BonusRun* run = best.mutable_bonus_run();
+  run->set_points(100);
+  run->set_reason("the best of the year");
+  run->mutable_criteria()->set_currency(demo::kCurrency);
+  run->mutable_criteria()->set_window_days(365);
+  run->mutable_criteria()->set_top_basis_points(500);
+  best.set_request_id(RequestId(cli, "best of the year"));
+  CLM_RETURN_IF_ERROR(cli.Call(&Bonuses::CreateBonusRun, best).status());
+  loyalty::v1::CreateBonusRunRequest quiet;
+  quiet.set_parent(program);
+  run = quiet.mutable_bonus_run();
+  run->set_points(25);
+  run->set_reason("we miss you");
+  run->set_dry_run(true);
+  run->mutable_criteria()->add_tiers("roaster");
+  run->mutable_criteria()->add_tiers("master");
+  run->mutable_criteria()->set_not_bought_for_days(90);
+  quiet.set_request_id(RequestId(cli, "quiet ones"));
+  return cli.Call(&Bonuses::CreateBonusRun, quiet).status();
+}
+
 }  // namespace
 
 absl::Status MakeDemoProgram(Cli& cli) {
@@ -242,6 +269,7 @@ absl::Status UseDemoProgram(Cli& cli, const std::vector<std::string>& contacts) 
   if (IsMissing(ready)) return absl::OkStatus();
   CLM_RETURN_IF_ERROR(ready);
   const std::string program = cli.Name("programs", kDemoProgram);
+  CLM_RETURN_IF_ERROR(RewardBest(cli, program));
   Sender sender(kLanes);
   for (size_t i = 0; i < contacts.size(); ++i) {
     const std::string id = LastPart(contacts[i]);
