@@ -56,12 +56,11 @@ constexpr pg::Statement kListPickedOf{"bonus.members_of",
 
 constexpr pg::Statement kNextPicked{"bonus.next", "SELECT coalesce(x.merged_into, b.contact_id), "
                                     CLM_BONUS_MEMBER_COLUMNS R"sql(
-  FROM (SELECT * FROM bonus_member b
-    WHERE b.tenant_id = $1::text AND b.program_id = $2::text AND b.run_id = $3::uuid
-      AND (b.spend_minor, b.contact_id) < ($4::bigint, $5::uuid)
-    ORDER BY b.spend_minor DESC, b.contact_id DESC LIMIT $6::int) b
+  FROM bonus_member b
   LEFT JOIN contact_alias x ON x.tenant_id = $1::text AND x.contact_id = b.contact_id
-  ORDER BY b.spend_minor DESC, b.contact_id DESC)sql"};
+  WHERE b.tenant_id = $1::text AND b.program_id = $2::text AND b.run_id = $3::uuid
+    AND (b.spend_minor, b.contact_id) < ($4::bigint, $5::uuid)
+  ORDER BY b.spend_minor DESC, b.contact_id DESC LIMIT $6::int)sql"};
 
 // Events keep the name under which they were told; orders follow a merge. Sums are cut to what the
 // criteria can ask for.
