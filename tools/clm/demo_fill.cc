@@ -85,25 +85,25 @@ void FillEvent(const demo::Event& event, absl::Time time, contact::v1::BehaviorE
   }
 }
 
-// Who becomes a master of the bean club is loyal, however few of their purchases were renewals.
+// Who becomes a roaster of the bean club is loyal, however seldom they buy.
 absl::Status MakeTierRule(Cli& cli) {
   using Stub = lifecycle::v1::LifecycleService::Stub;
   lifecycle::v1::CreateRuleRequest request;
   request.set_parent(cli.Name("stageModels", kDemoModel));
-  request.set_rule_id("master");
+  request.set_rule_id("roaster");
   lifecycle::v1::TransitionRule* rule = request.mutable_rule();
-  rule->set_display_name("Master of the bean club");
+  rule->set_display_name("Roaster of the bean club");
   rule->set_priority(20);
   for (const char* stage : {"repeat_buyer", "subscriber", "returned"}) {
     rule->add_from_stages(stage);
   }
   rule->set_to_stage("loyal");
   rule->mutable_trigger()->mutable_event()->set_event_type("loyalty.tier_changed");
-  rule->set_condition(R"(properties.to_tier = "master" AND properties.direction = "up")");
+  rule->set_condition(R"(properties.to_tier = "roaster" AND properties.direction = "up")");
   const absl::Status made = cli.Call(&Stub::CreateRule, request).status();
   if (!made.ok()) return Made(made);
   lifecycle::v1::RuleVerbRequest enable;
-  enable.set_name(absl::StrCat(request.parent(), "/rules/master"));
+  enable.set_name(absl::StrCat(request.parent(), "/rules/roaster"));
   // The shop's history is told only now.
   enable.set_include_history(true);
   return cli.Call(&Stub::EnableRule, enable).status();
