@@ -1,4 +1,7 @@
 // Earn rules, refunds and tiers over the feed of the contact service, on PostgreSQL.
+#include <algorithm>
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -398,6 +401,8 @@ TEST_F(EarningTest, MembersFollowWhenTiersChange) {
   ExpectSound();
   program.mutable_tier_scheme()->mutable_tiers(1)->set_threshold(900);
   CLM_ASSERT_OK(Update(program));
+  // Who has not been looked at yet is no fault.
+  ExpectSound();
   // By pages, each of which may be the last before a crash.
   DuePoints paged({.reader = &node_->reader, .lanes = &node_->lanes, .clock = &clock_, .batch = 2});
   CLM_ASSERT_OK(paged.RunOnce());
@@ -409,6 +414,62 @@ TEST_F(EarningTest, MembersFollowWhenTiersChange) {
   // What counts stays.
   program.mutable_tier_scheme()->set_basis(v1::TierScheme::BASIS_EVENT_COUNT);
   EXPECT_THAT(Update(program), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(EarningTest, ASweepOfTiersGoesForwardAndOnlyForTheTermsItWasBegunFor) {
+  CLM_ASSERT_OK(Create(Rules()));
+  const ProgramKey club{"acme", "club"};
+  const auto step = [&](std::function<void(LoyaltyWork&)> stage) {
+    journal::MutationInfo info;
+    info.shards.set(ShardOf("acme", absl::string_view(kProgram)));
+    CLM_EXPECT_OK(node_->lanes.Run<LoyaltyWork>(
+        std::move(info), [](LoyaltyWork&) {},
+        [&](LoyaltyWork& work, journal::Recorder&) -> absl::StatusOr<std::string> {
+          stage(work);
+          return std::string();
+        }));
+  };
+  const Uuid low = std::min(Id(1), Id(2)), high = std::max(Id(1), Id(2));
+  const auto advance = [&](int64_t version, std::optional<Uuid> after) {
+    step([&](LoyaltyWork& work) { work.AdvanceTierSweep(club, version, after); });
+  };
+  const auto at = [&](const std::string& after) {
+    return Count(absl::StrCat("SELECT count(*) FROM tier_sweep WHERE after = '", after, "'"));
+  };
+  step([&](LoyaltyWork& work) { work.StartTierSweep(club, 2); });
+  advance(2, high);
+  EXPECT_EQ(at(high.ToString()), 1);
+  // A process that is behind sends nobody back.
+  advance(2, low);
+  EXPECT_EQ(at(high.ToString()), 1);
+  // The terms change once more: from the beginning, whatever those of before are told.
+  step([&](LoyaltyWork& work) { work.StartTierSweep(club, 3); });
+  EXPECT_EQ(at(Uuid().ToString()), 1);
+  advance(2, low);
+  EXPECT_EQ(at(Uuid().ToString()), 1);
+  advance(2, std::nullopt);
+  EXPECT_EQ(at(Uuid().ToString()), 1);
+  advance(3, std::nullopt);
+  EXPECT_EQ(Count("SELECT count(*) FROM tier_sweep"), 0);
+}
+
+TEST_F(EarningTest, ASweepOfTiersLeavesOutWhoIsNoMoreThere) {
+  v1::Program program = Rules();
+  CLM_ASSERT_OK(Create(program));
+  for (int member = 1; member <= 4; ++member) CLM_ASSERT_OK(Earn(member, 10));
+  CLM_ASSERT_OK(Erase(1));
+  CLM_ASSERT_OK(Merge(3, 2));
+  RunDue();
+  AddTiers(program);
+  program.set_name(kProgram);
+  CLM_ASSERT_OK(Update(program));
+  const auto sweep = node_->reader.NextTierSweep(10);
+  CLM_ASSERT_OK(sweep);
+  ASSERT_TRUE(sweep->has_value());
+  std::vector<Uuid> looked_at;
+  for (const MemberKey& member : (*sweep)->members) looked_at.push_back(member.contact);
+  EXPECT_THAT(looked_at, ::testing::UnorderedElementsAre(Id(3), Id(4)));
+  EXPECT_TRUE((*sweep)->last);
 }
 
 TEST_F(EarningTest, AnAuditFindsWhatIsWrongWithATier) {
