@@ -421,6 +421,33 @@ TEST_F(LoyaltyTest, ALedgerRowCanBeNeitherChangedNorDeletedByTheService) {
   }
 }
 
+TEST_F(LoyaltyTest, ALedgerRowIsNotStoredUnlessItsEntriesSumToZero) {
+  CLM_ASSERT_OK(CreateProgram());
+  CLM_ASSERT_OK(Earn(1, 100));
+  const auto add = [&](const std::string& amounts) {
+    return pg::AdminExec(
+        database_.admin_dsn,
+        absl::StrCat(
+            "INSERT INTO posting (tenant_id, contact_id, program_id, wallet_id, number, id, kind, "
+            "amount, balance, accounts, lots, amounts, post_time) "
+            "SELECT tenant_id, contact_id, program_id, wallet_id, ",
+            "(SELECT max(number) + 1 FROM posting), gen_random_uuid(), kind, amount, balance, "
+            "array_fill(1, ARRAY[cardinality(n.amounts)]), "
+            "array_fill('00000000-0000-0000-0000-000000000000'::uuid, "
+            "ARRAY[cardinality(n.amounts)]), n.amounts, post_time "
+            "FROM posting CROSS JOIN (SELECT '",
+            amounts, "'::bigint[] AS amounts) AS n WHERE number = 1"));
+  };
+  for (const char* amounts :
+       {"{5,-5}", "{0,0}", "{5,-2,-3}", "{9223372036854775807,-9223372036854775807}"}) {
+    CLM_EXPECT_OK(add(amounts)) << amounts;
+  }
+  for (const char* amounts : {"{5,-4}", "{5}", "{5,5}", "{5,-2,-2}", "{5,NULL}", "{NULL,-5}",
+                              "{NULL,NULL}", "{-9223372036854775808,-9223372036854775808}"}) {
+    EXPECT_FALSE(add(amounts).ok()) << amounts;
+  }
+}
+
 TEST_F(LoyaltyTest, OfTwoRedemptionsOfOneBalanceOneTakesPlace) {
   CLM_ASSERT_OK(CreateProgram());
   CLM_ASSERT_OK(Earn(1, 100));
