@@ -1,0 +1,12 @@
+#include "services/feedback/contact_changes.h"
+#include "services/feedback/module_part.h"
+
+namespace clm::feedback {
+
+std::vector<std::unique_ptr<ModulePart>> NewParts(const FeedbackParts& shared) {
+  std::vector<std::unique_ptr<ModulePart>> parts;
+  parts.push_back(std::make_unique<ContactChanges>(shared));
+  return parts;
+}
+
+}  // namespace clm::feedback
