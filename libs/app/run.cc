@@ -35,10 +35,12 @@ ABSL_FLAG(std::string, access_dsn, "", "database of the access service");
 ABSL_FLAG(std::string, contact_dsn, "", "database of the contact service");
 ABSL_FLAG(std::string, lifecycle_dsn, "", "database of the lifecycle service");
 ABSL_FLAG(std::string, loyalty_dsn, "", "database of the loyalty service");
+ABSL_FLAG(std::string, feedback_dsn, "", "database of the feedback service");
 ABSL_FLAG(std::string, access_peer, "", "where the access service runs, if not here");
 ABSL_FLAG(std::string, contact_peer, "", "where the contact service runs, if not here");
 ABSL_FLAG(std::string, lifecycle_peer, "", "where the lifecycle service runs, if not here");
 ABSL_FLAG(std::string, loyalty_peer, "", "where the loyalty service runs, if not here");
+ABSL_FLAG(std::string, feedback_peer, "", "where the feedback service runs, if not here");
 ABSL_FLAG(std::string, redis_url, "", "Redis, redis://host:port/db or unix:/path; empty: none");
 ABSL_FLAG(bool, migrate, false, "bring the databases up to date before serving");
 ABSL_FLAG(int32_t, pg_pool_size, 8, "database connections per service");
@@ -75,6 +77,7 @@ constexpr const char* kFlags[] = {
     "streams",          "max_in_flight",    "reflection",     "metrics_listen",
     "drain_delay",      "shutdown_timeout", "log_format",     "log_level",
     "answer_retention", "near_cache_mb",    "rpc_memory",     "totals_check_interval",
+    "feedback_dsn",     "feedback_peer",
 };
 
 int Complain(const char* name, const std::string& text) {
@@ -144,10 +147,12 @@ ServerOptions OptionsFromFlags(const char* name) {
   AddIfSet(options.dsns, "contact", absl::GetFlag(FLAGS_contact_dsn));
   AddIfSet(options.dsns, "lifecycle", absl::GetFlag(FLAGS_lifecycle_dsn));
   AddIfSet(options.dsns, "loyalty", absl::GetFlag(FLAGS_loyalty_dsn));
+  AddIfSet(options.dsns, "feedback", absl::GetFlag(FLAGS_feedback_dsn));
   AddIfSet(options.peers, "access", absl::GetFlag(FLAGS_access_peer));
   AddIfSet(options.peers, "contact", absl::GetFlag(FLAGS_contact_peer));
   AddIfSet(options.peers, "lifecycle", absl::GetFlag(FLAGS_lifecycle_peer));
   AddIfSet(options.peers, "loyalty", absl::GetFlag(FLAGS_loyalty_peer));
+  AddIfSet(options.peers, "feedback", absl::GetFlag(FLAGS_feedback_peer));
   options.redis_url = absl::GetFlag(FLAGS_redis_url);
   options.migrate = absl::GetFlag(FLAGS_migrate);
   options.pg_pool_size = absl::GetFlag(FLAGS_pg_pool_size);

@@ -5,6 +5,7 @@
 #include "libs/journal/feed_module.h"
 #include "services/access/module.h"
 #include "services/contact/module.h"
+#include "services/feedback/module.h"
 #include "services/lifecycle/module.h"
 #include "services/loyalty/module.h"
 
@@ -18,6 +19,7 @@ std::vector<std::unique_ptr<app::Module>> NewModules() {
   modules.push_back(contact::NewModule(feeds));
   modules.push_back(lifecycle::NewModule(feeds));
   modules.push_back(loyalty::NewModule(feeds));
+  modules.push_back(feedback::NewModule(feeds));
   return modules;
 }
 

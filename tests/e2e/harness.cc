@@ -131,7 +131,7 @@ const json& Place::Status() {
 }
 
 std::string Place::Address(const std::string& service) {
-  const bool own = service == "lifecycle" || service == "loyalty";
+  const bool own = service == "lifecycle" || service == "loyalty" || service == "feedback";
   return Status().value(own ? service + "_address" : "address", "");
 }
 
@@ -151,7 +151,7 @@ Place& Suite() {
 }
 
 Client::Client(Place& place, std::string token) : token_(std::move(token)) {
-  for (const char* service : {"access", "contact", "lifecycle", "loyalty"}) {
+  for (const char* service : {"access", "contact", "lifecycle", "loyalty", "feedback"}) {
     channels_[service] = rpc::NewChannel(place.Address(service));
   }
 }

@@ -71,7 +71,7 @@ uint32_t Health(const std::string& address, const std::string& service) {
 class RunningTest : public TenantTest {};
 
 TEST_F(RunningTest, HealthIsServedOverTcp) {
-  for (const char* service : {"contact", "lifecycle", "loyalty"}) {
+  for (const char* service : {"contact", "lifecycle", "loyalty", "feedback"}) {
     const std::string address = suite().Address(service);
     for (const char* name : {"", "liveness", "readiness", "startup"}) {
       EXPECT_EQ(Health(address, name), 1u) << service << " " << name;
@@ -100,7 +100,8 @@ TEST_F(RunningTest, MetricsAreServedOverHttp) {
 TEST_F(RunningTest, StatusAndDoctorTellHowItIs) {
   const json& status = suite().Status();
   EXPECT_EQ(status.value("mode", ""), Distributed() ? "distributed" : "one process");
-  EXPECT_EQ(status.value("services", ""), "contact serving, lifecycle serving, loyalty serving");
+  EXPECT_EQ(status.value("services", ""),
+            "contact serving, lifecycle serving, loyalty serving, feedback serving");
   EXPECT_EQ(Distributed(), suite().Address("contact") != suite().Address("lifecycle"));
   EXPECT_EQ(ProcessesOf(suite(), "/clm-lifecycle").size(), Distributed() ? 1u : 0u);
 
@@ -422,7 +423,8 @@ TEST(ServerBinaryTest, BadUsageIsToldBeforeAnythingStarts) {
     flags.insert(flags.begin(), absl::StrCat(CLM_BIN_DIR, "/", name));
     return RunProgram(flags, env);
   };
-  for (const char* name : {"clm-contact", "clm-lifecycle", "clm-loyalty", "clm-allinone"}) {
+  for (const char* name :
+       {"clm-contact", "clm-lifecycle", "clm-loyalty", "clm-feedback", "clm-allinone"}) {
     EXPECT_THAT(server(name, {"--workers=0"}), FailedWith(2, HasSubstr("--workers must be")));
     EXPECT_THAT(server(name, {"--workers=many"}), Not(Succeeded()));
     EXPECT_THAT(server(name, {"--log-level=loud"}), FailedWith(2, HasSubstr("--log-level")));

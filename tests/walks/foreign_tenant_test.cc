@@ -358,7 +358,7 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
   make("IngestEvents", absl::StrCat(R"({"parent": "PARENT", "events": [)", events, "]}"));
 
   // What is parked or takes a scan is put where it would come to stand.
-  for (const char* service : {"lifecycle", "loyalty"}) {
+  for (const char* service : {"lifecycle", "loyalty", "feedback"}) {
     suite_->Ask(service,
                 absl::StrReplaceAll(R"(WITH parked AS (INSERT INTO dead_letter SELECT 'TENANT',
       'contact', 0, n + 1000000, gen_random_uuid(), '%CONTACT-' || n, '', 'UNREADABLE', 'it is not',

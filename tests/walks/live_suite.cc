@@ -172,7 +172,7 @@ std::string LiveSuite::Ask(const std::string& service, const std::string& sql) c
 std::string LiveSuite::Heads() const {
   std::string heads =
       absl::StrCat("access ", Ask("access", "SELECT count(*)::text FROM access_journal"));
-  for (const char* service : {"contact", "lifecycle", "loyalty"}) {
+  for (const char* service : {"contact", "lifecycle", "loyalty", "feedback"}) {
     absl::StrAppend(&heads, ", ", service, " ",
                     Ask(service,
                         "SELECT format('%s %s', (SELECT array_agg(off ORDER BY shard) FROM "

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "clm/contact/v1/timeline_service.grpc.pb.h"
+#include "clm/feedback/v1/dead_letter_service.grpc.pb.h"
 #include "clm/lifecycle/v1/lifecycle_service.grpc.pb.h"
 #include "clm/loyalty/v1/dead_letter_service.grpc.pb.h"
 #include "libs/base/error.h"
@@ -115,6 +116,7 @@ absl::Status ListEvents(Cli& cli, const std::string& who, const std::string& fil
 // ---- dead letters
 
 constexpr char kLoyalty[] = "loyalty";
+constexpr char kFeedback[] = "feedback";
 
 struct LetterFlags {
   std::string service = "lifecycle";
@@ -165,6 +167,13 @@ struct LoyaltyLetters {
   using ListResponse = loyalty::v1::ListDeadLettersResponse;
   using ReplayRequest = loyalty::v1::ReplayDeadLetterRequest;
 };
+struct FeedbackLetters {
+  using Stub = feedback::v1::DeadLetterService::Stub;
+  using Letter = feedback::v1::DeadLetter;
+  using ListRequest = feedback::v1::ListDeadLettersRequest;
+  using ListResponse = feedback::v1::ListDeadLettersResponse;
+  using ReplayRequest = feedback::v1::ReplayDeadLetterRequest;
+};
 
 // Of all subjects, or of one.
 template <class Of>
@@ -204,11 +213,13 @@ absl::Status ReplayLetters(Cli& cli, const LetterFlags& flags, bool skip) {
 }
 
 absl::Status List(Cli& cli, const LetterFlags& flags) {
+  if (flags.service == kFeedback) return ListLetters<FeedbackLetters>(cli, flags);
   return flags.service == kLoyalty ? ListLetters<LoyaltyLetters>(cli, flags)
                                    : ListLetters<LifecycleLetters>(cli, flags);
 }
 
 absl::Status Replay(Cli& cli, const LetterFlags& flags, bool skip) {
+  if (flags.service == kFeedback) return ReplayLetters<FeedbackLetters>(cli, flags, skip);
   return flags.service == kLoyalty ? ReplayLetters<LoyaltyLetters>(cli, flags, skip)
                                    : ReplayLetters<LifecycleLetters>(cli, flags, skip);
 }
@@ -224,7 +235,7 @@ void AddDeadLetterCommands(Cli& cli, Command events) {
                      [&cli, flags] { return List(cli, *flags); });
   const auto add_service = [flags](Command to) {
     to.AddOption("--service", flags->service, "which service could not take them in")
-        .OneOf({"lifecycle", kLoyalty})
+        .OneOf({"lifecycle", kLoyalty, kFeedback})
         .ShowDefault();
   };
   add_service(command);

@@ -98,9 +98,11 @@ absl::StatusOr<State> Home::ReadState() const {
   state.address = Text(json, "address");
   state.lifecycle_address = Text(json, "lifecycle_address");
   state.loyalty_address = Text(json, "loyalty_address");
+  state.feedback_address = Text(json, "feedback_address");
   state.metrics = Text(json, "metrics");
   state.lifecycle_metrics = Text(json, "lifecycle_metrics");
   state.loyalty_metrics = Text(json, "loyalty_metrics");
+  state.feedback_metrics = Text(json, "feedback_metrics");
   state.socket = Text(json, "socket");
   state.pg_dsn = Text(json, "pg_dsn");
   state.redis_url = Text(json, "redis_url");
@@ -128,9 +130,11 @@ absl::Status Home::WriteState(const State& state) const {
                                {"address", state.address},
                                {"lifecycle_address", state.lifecycle_address},
                                {"loyalty_address", state.loyalty_address},
+                               {"feedback_address", state.feedback_address},
                                {"metrics", state.metrics},
                                {"lifecycle_metrics", state.lifecycle_metrics},
                                {"loyalty_metrics", state.loyalty_metrics},
+                               {"feedback_metrics", state.feedback_metrics},
                                {"socket", state.socket},
                                {"targets", state.targets},
                                {"pg_dsn", state.pg_dsn},

@@ -27,9 +27,11 @@ struct State {
   std::string address;            // Of the gRPC API over TCP.
   std::string lifecycle_address;  // The same when it is another; empty otherwise.
   std::string loyalty_address;    // The same.
+  std::string feedback_address;   // The same.
   std::string metrics;            // URL.
   std::string lifecycle_metrics;  // The same when it is another; empty otherwise.
   std::string loyalty_metrics;    // The same.
+  std::string feedback_metrics;   // The same.
   std::string socket;
   std::map<std::string, std::string> targets;  // gRPC target by service, private.
   std::string pg_dsn, redis_url;

@@ -242,8 +242,9 @@ void AddOperateCommands(Command top, Cli& cli) {
                      {"clm logs", "clm logs --follow", "clm logs contact --lines 200",
                       "clm logs postgres", "clm logs -o ndjson | grep '\"level\":\"error\"'"},
                      [&cli, logs] { return ShowLogs(cli, *logs); });
-  command.AddOption("SERVICE", logs->service,
-                    "contact, lifecycle, loyalty, postgres or redis; default: the services");
+  command.AddOption(
+      "SERVICE", logs->service,
+      "contact, lifecycle, loyalty, feedback, postgres or redis; default: the services");
   command.AddOption("-n,--lines", logs->lines, "how many of the last lines; 0: all")
       .Counts()
       .ShowDefault();
@@ -256,9 +257,10 @@ void AddOperateCommands(Command top, Cli& cli) {
       {"clm psql contact", "clm psql lifecycle -- -c 'SELECT count(*) FROM transition'"},
       [&cli, psql] { return Psql(cli, *psql); });
   command
-      .AddOption("SERVICE", psql->service, "access, contact, lifecycle or loyalty; server for none")
+      .AddOption("SERVICE", psql->service,
+                 "access, contact, lifecycle, loyalty or feedback; server for none")
       .Required()
-      .OneOf({"access", "contact", "lifecycle", "loyalty", "server"});
+      .OneOf({"access", "contact", "lifecycle", "loyalty", "feedback", "server"});
   command.AddOption("ARGS", psql->args, "for psql, after --");
 
   auto words = std::make_shared<std::vector<std::string>>();

@@ -233,7 +233,7 @@ absl::Status Suite::StartHere() {
   state_.address = absl::StrCat("127.0.0.1:", server_->ports().front());
   state_.metrics = absl::StrCat("http://127.0.0.1:", server_->metrics_port(), "/metrics");
   const std::string target = absl::StrCat("unix:", options.socket);
-  for (const char* service : {"access", "contact", "lifecycle", "loyalty"}) {
+  for (const char* service : {"access", "contact", "lifecycle", "loyalty", "feedback"}) {
     state_.targets[service] = target;
   }
   return AwaitServing("the suite", target);
@@ -252,7 +252,7 @@ absl::Status Suite::StartProcesses() {
   const int port = port_of(options_.port, 0);
   const int metrics_port = port_of(options_.metrics_port, 0);
   std::vector<Plan> plans = {{"contact", port, metrics_port}};
-  for (const char* service : {"lifecycle", "loyalty"}) {
+  for (const char* service : {"lifecycle", "loyalty", "feedback"}) {
     plans.push_back({service, port_of(options_.port, plans.back().port),
                      port_of(options_.metrics_port, plans.back().metrics_port)});
   }
@@ -264,12 +264,14 @@ absl::Status Suite::StartProcesses() {
   state_.address = absl::StrCat("127.0.0.1:", plans[0].port);
   state_.lifecycle_address = absl::StrCat("127.0.0.1:", plans[1].port);
   state_.loyalty_address = absl::StrCat("127.0.0.1:", plans[2].port);
+  state_.feedback_address = absl::StrCat("127.0.0.1:", plans[3].port);
   const auto metrics_of = [](const Plan& plan) {
     return absl::StrCat("http://127.0.0.1:", plan.metrics_port, "/metrics");
   };
   state_.metrics = metrics_of(plans[0]);
   state_.lifecycle_metrics = metrics_of(plans[1]);
   state_.loyalty_metrics = metrics_of(plans[2]);
+  state_.feedback_metrics = metrics_of(plans[3]);
   CLM_ASSIGN_OR_RETURN(state_.socket, Socket("contact"));
 
   services_.reserve(plans.size());

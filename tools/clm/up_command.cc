@@ -98,12 +98,14 @@ void PrintBlock(const Screen& screen, const Suite& suite, bool demo) {
     line("gRPC", state.address);
   } else {
     line("gRPC", absl::StrCat(state.address, " (contact, access), ", state.lifecycle_address,
-                              " (lifecycle, insights), ", state.loyalty_address, " (loyalty)"));
+                              " (lifecycle, insights), ", state.loyalty_address, " (loyalty), ",
+                              state.feedback_address, " (feedback)"));
   }
   line("socket", state.socket);
   std::vector<std::string> metrics = {state.metrics};
   if (!state.lifecycle_metrics.empty()) {
-    metrics.insert(metrics.end(), {state.lifecycle_metrics, state.loyalty_metrics});
+    metrics.insert(metrics.end(),
+                   {state.lifecycle_metrics, state.loyalty_metrics, state.feedback_metrics});
   }
   line("metrics", absl::StrJoin(metrics, ", "));
   line("tenant", state.tenant);
@@ -302,7 +304,7 @@ absl::Status ShowStatus(Cli& cli) {
   CLM_ASSIGN_OR_RETURN(const State state, home.ReadState());
   std::vector<std::string> services;
   bool serving = true;
-  for (const char* service : {"contact", "lifecycle", "loyalty"}) {
+  for (const char* service : {"contact", "lifecycle", "loyalty", "feedback"}) {
     const auto target = state.targets.find(service);
     if (target == state.targets.end()) continue;
     const absl::Status health = CheckHealth(target->second, absl::Seconds(2));
@@ -316,8 +318,8 @@ absl::Status ShowStatus(Cli& cli) {
       state.lifecycle_address.empty()
           ? state.address
           : absl::StrCat("access=", state.address, ",contact=", state.address,
-                         ",lifecycle=", state.lifecycle_address,
-                         ",loyalty=", state.loyalty_address);
+                         ",lifecycle=", state.lifecycle_address, ",loyalty=", state.loyalty_address,
+                         ",feedback=", state.feedback_address);
   if (cli.output() == "env") {
     const auto line = [](const char* key, const std::string& value) {
       std::cout << "export " << key << "='" << value << "'\n";
@@ -335,10 +337,12 @@ absl::Status ShowStatus(Cli& cli) {
     terminal::Table table({{"address"},
                            {"lifecycle_address"},
                            {"loyalty_address"},
+                           {"feedback_address"},
                            {"socket"},
                            {"metrics"},
                            {"lifecycle_metrics"},
                            {"loyalty_metrics"},
+                           {"feedback_metrics"},
                            {"tenant"},
                            {"mode"},
                            {"services"},
@@ -348,9 +352,11 @@ absl::Status ShowStatus(Cli& cli) {
                            {"pg_dsn"},
                            {"redis_url"}});
     table.Add({state.address, or_else(state.lifecycle_address, state.address),
-               or_else(state.loyalty_address, state.address), state.socket, state.metrics,
+               or_else(state.loyalty_address, state.address),
+               or_else(state.feedback_address, state.address), state.socket, state.metrics,
                or_else(state.lifecycle_metrics, state.metrics),
-               or_else(state.loyalty_metrics, state.metrics), state.tenant, state.mode,
+               or_else(state.loyalty_metrics, state.metrics),
+               or_else(state.feedback_metrics, state.metrics), state.tenant, state.mode,
                absl::StrJoin(services, ", "), absl::StrCat(state.pid), state.start_time,
                home.folder(), app::Redacted(state.pg_dsn), app::Redacted(state.redis_url)});
     terminal::WriteOne(table, format, cli.screen(), std::cout);
