@@ -3,8 +3,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "clm/options/v1/token_authority.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/resource_name.h"
+#include "libs/rpc/token_authority.h"
 
 namespace clm::rpc {
 namespace {
@@ -46,7 +48,20 @@ absl::StatusOr<Method> ResolveMethod(const pb::MethodDescriptor* descriptor,
   method.audience = policy.audience();
 
   const pb::Descriptor* type = descriptor->input_type();
-  if (policy.audience() == MethodPolicy::AUDIENCE_UNSPECIFIED) {
+  if (descriptor->options().HasExtension(options::v1::token_authority)) {
+    const auto& authority = descriptor->options().GetExtension(options::v1::token_authority);
+    const pb::FieldDescriptor* token = type->FindFieldByName(authority.field());
+    if (token == nullptr || token->type() != pb::FieldDescriptor::TYPE_STRING ||
+        token->is_repeated()) {
+      return Bad(descriptor, absl::StrCat("token_authority's field ", authority.field(),
+                                          " is not a string of ", type->full_name()));
+    }
+    if (policy.audience() != MethodPolicy::AUDIENCE_UNSPECIFIED || !policy.scope().empty() ||
+        !policy.tenant_field().empty()) {
+      return Bad(descriptor,
+                 "has a token_authority, and a scope, audience or tenant_field besides");
+    }
+  } else if (policy.audience() == MethodPolicy::AUDIENCE_UNSPECIFIED) {
     if (policy.scope().empty()) return Bad(descriptor, "policy has no scope");
     if (policy.tenant_field().empty()) return Bad(descriptor, "policy has no tenant_field");
   }
@@ -101,7 +116,7 @@ absl::StatusOr<std::string> TenantOf(const Method& method, const pb::Message& re
 }
 
 absl::Status Authorize(const Method& method, const Caller& caller, absl::string_view tenant) {
-  if (caller.suite) return absl::OkStatus();
+  if (caller.suite || ByTokenAlone(method)) return absl::OkStatus();
   if (method.audience == MethodPolicy::AUDIENCE_SUITE ||
       (method.audience == MethodPolicy::AUDIENCE_OPERATOR &&
        (!caller.tenant.empty() || !caller.HasScope("admin")))) {

@@ -554,6 +554,25 @@ TEST_F(ServiceTest, ARequestThatDoesNotParseIsAnInvalidArgument) {
   EXPECT_EQ(error::Reason(status), "MALFORMED_REQUEST");
 }
 
+TEST_F(ServiceTest, ATextThatIsNotUtf8IsNamed) {
+  grpc::ClientContext context;
+  grpc::ByteBuffer response;
+  const grpc::Slice bad(
+      "\x0a\x05"
+      "acm\xff"
+      "e");
+  const grpc::ByteBuffer request(&bad, 1);
+  const grpc::internal::RpcMethod method("/clm.access.v1.AccessService/GetTenant",
+                                         grpc::internal::RpcMethod::NORMAL_RPC);
+  const auto channel = NewChannel(socket_);
+  const absl::Status status =
+      FromGrpc(grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
+          channel.get(), method, &context, request, &response));
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  ASSERT_EQ(error::FieldViolations(status).size(), 1u);
+  EXPECT_EQ(error::FieldViolations(status)[0].first, "name");
+}
+
 TEST_F(ServiceTest, CallsAreCountedByCode) {
   ASSERT_TRUE(Get(*own_, "tenants/acme").ok());
   ASSERT_FALSE(Get(*own_, "tenants/NO").ok());

@@ -13,7 +13,9 @@
 #include "libs/base/status_macros.h"
 #include "libs/obs/log.h"
 #include "libs/obs/trace.h"
+#include "libs/rpc/bad_text.h"
 #include "libs/rpc/status.h"
+#include "libs/rpc/token_authority.h"
 
 namespace clm::rpc::internal {
 namespace {
@@ -30,6 +32,8 @@ constexpr absl::Duration kPushback = absl::Milliseconds(100);
 constexpr uint64_t kErrorSample = 1000;
 // The property by which gRPC names the security of a transport, "insecure" included.
 constexpr char kTransportSecurity[] = "transport_security_type";
+// Who calls a method without showing who they are.
+constexpr char kAnybody[] = "anybody";
 
 absl::string_view View(grpc::string_ref ref) { return {ref.data(), ref.size()}; }
 
@@ -106,7 +110,11 @@ std::optional<absl::Status> Session::Identify() {
   }
   call_.traceparent = TraceFor(*context_);
   if (authorization.empty()) {
-    if (!IsPrivate(*context_)) return TokenMissing();
+    if (!IsPrivate(*context_)) {
+      if (!ByTokenAlone(*method_)) return TokenMissing();
+      call_.caller = Caller{.actor = kAnybody, .suite = false};
+      return absl::OkStatus();
+    }
     if (ValidServiceName(service)) call_.caller.actor = std::string(service);
     return absl::OkStatus();
   }
@@ -136,7 +144,8 @@ absl::Status Session::Check(google::protobuf::Message& request, bool malformed) 
   if (malformed) {
     // What was asked for cannot be read, but who asks is known: the rest stays hidden from others.
     CLM_RETURN_IF_ERROR(Authorize(*method_, call_.caller, call_.caller.tenant));
-    return Unsound();
+    const std::string text = FindBadText(request);
+    return text.empty() ? Unsound() : error::InvalidField(text, "is not valid UTF-8");
   }
   absl::StatusOr<std::string> tenant = TenantOf(*method_, request);
   if (!tenant.ok()) {
