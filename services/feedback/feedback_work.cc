@@ -22,4 +22,9 @@ absl::Status FeedbackWork::Flush(pg::Tx& tx) {
   return absl::OkStatus();
 }
 
+absl::Status FeedbackWork::Sweep(pg::Tx& tx) {
+  for (const auto& part : parts_) CLM_RETURN_IF_ERROR(part->Sweep(tx));
+  return absl::OkStatus();
+}
+
 }  // namespace clm::feedback

@@ -28,6 +28,10 @@ class WorkPart {
   virtual void Keep() = 0;
   virtual void Discard() = 0;
   virtual absl::Status Flush(pg::Tx& tx) = 0;
+  virtual absl::Status Sweep(pg::Tx& tx) {
+    static_cast<void>(tx);
+    return absl::OkStatus();
+  }
 
   // Stages that all that `merged` has is `survivor`'s. The shards of both, and of all who became
   // either of them before, are locked. After this the part finds nothing of `merged` any more.
@@ -69,6 +73,7 @@ class FeedbackWork : public journal::Work {
   void Keep() override;
   void Discard() override;
   absl::Status Flush(pg::Tx& tx) override;
+  absl::Status Sweep(pg::Tx& tx) override;
 
  private:
   std::vector<std::unique_ptr<WorkPart>> parts_;
