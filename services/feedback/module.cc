@@ -79,6 +79,7 @@ class FeedbackModule : public app::Module {
     shared.clock = &runtime.clock();
     shared.tokens = tokens_.get();
     shared.secret = runtime.secret();
+    shared.workers = &runtime.workers();
     shared.context_of = [this](const std::string& contact, absl::Time deadline) {
       return ContextOf(contact, deadline);
     };

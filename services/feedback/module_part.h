@@ -18,6 +18,7 @@
 #include "libs/journal/consumer.h"
 #include "libs/journal/lanes.h"
 #include "libs/pg/pg.h"
+#include "libs/rpc/workers.h"
 #include "services/feedback/feedback_work.h"
 
 namespace clm::feedback {
@@ -30,6 +31,8 @@ struct FeedbackParts {
   const PageTokens* tokens = nullptr;
   // The suite's key.
   std::string secret;
+  // Threads that may block. Null: whoever calls a handler may, as in tests.
+  rpc::Workers* workers = nullptr;
   // The customer context of a contact, from the contact service; may block until `deadline`. Null
   // where there is no contact service to ask, as in tests.
   std::function<absl::StatusOr<contact::v1::CustomerContext>(const std::string& contact,

@@ -1,6 +1,7 @@
 #include "services/feedback/response_handlers.h"
 
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -109,55 +110,67 @@ void ResponseHandlers::SaveResponse(const rpc::Call& call, const v1::SaveRespons
       std::move(reply));
 }
 
-absl::StatusOr<v1::SubmitResponseResponse> ResponseHandlers::SubmitResponse(
-    const rpc::Call& call, const v1::SubmitResponseRequest& request) {
-  CLM_ASSIGN_OR_RETURN(const InvitationTokens::Content content,
-                       ReadToken(tokens_, call, request.token()));
+void ResponseHandlers::SubmitResponse(const rpc::Call& call,
+                                      const v1::SubmitResponseRequest& request,
+                                      rpc::Reply<v1::SubmitResponseResponse> reply) {
+  const auto content = ReadToken(tokens_, call, request.token());
+  if (!content.ok()) return reply(content.status());
+  // Reading and asking block; waiting for the lanes does not.
+  const auto held = std::make_shared<rpc::Reply<v1::SubmitResponseResponse>>(std::move(reply));
+  const auto submit = [this, &call, &request, content = *content, held] {
+    Submit(call, request, content, std::move(*held));
+  };
+  if (shared_.workers == nullptr) return submit();
+  if (!shared_.workers->Post(submit)) {
+    (*held)(error::Unavailable("QUEUE_FULL", "the server is busy; repeat the call later",
+                               absl::Milliseconds(100)));
+  }
+}
+
+void ResponseHandlers::Submit(const rpc::Call& call, const v1::SubmitResponseRequest& request,
+                              const InvitationTokens::Content& content,
+                              rpc::Reply<v1::SubmitResponseResponse> reply) {
   const EntityKey& key = content.invitation;
   const auto known = reader_.GetInvitation(key, call.deadline);
-  if (absl::IsNotFound(known.status())) return InvalidInvitation();
-  CLM_RETURN_IF_ERROR(known.status());
+  if (absl::IsNotFound(known.status())) return reply(InvalidInvitation());
+  if (!known.ok()) return reply(known.status());
   const SurveyKey survey_key{key.tenant, known->survey};
-  CLM_ASSIGN_OR_RETURN(const Survey survey, reader_.GetSurvey(survey_key, call.deadline));
+  const auto survey = reader_.GetSurvey(survey_key, call.deadline);
+  if (!survey.ok()) return reply(survey.status());
   AnswerMoment moment;
   // A correction keeps the moment of the first time.
   if (shared_.context_of && known->contact && !known->submit_time) {
     moment = MomentOf(
         shared_.context_of(EntityName(kContacts, {key.tenant, *known->contact}), call.deadline),
-        survey);
+        *survey);
   }
-  const GivenAnswers given = GivenFrom(request.answers());
   journal::MutationInfo info = InfoFor(call, content, request);
   // Which answer completes the survey is decided under its lock.
-  if (survey.response_limit > 0) info.shards.set(ShardOfSurvey(survey_key));
-  CLM_ASSIGN_OR_RETURN(
-      const journal::Answer answer,
-      shared_.lanes->Run<FeedbackWork>(
-          std::move(info),
-          [&](FeedbackWork& work) {
-            work.Part<SurveyWork>().NeedInvitation(key);
-            if (!known->contact) return;
-            for (const auto& part : work.parts())
-              part->NeedForAnswer({key.tenant, *known->contact});
-          },
-          [&](FeedbackWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
-            const auto compiled = work.Part<SurveyWork>().FindSurvey(survey_key);
-            if (compiled != nullptr && compiled->survey().response_limit > 0 &&
-                survey.response_limit == 0) {
-              return error::Unavailable("SURVEY_CHANGED", "the survey has just changed; try again",
-                                        absl::Milliseconds(100));
-            }
-            CLM_ASSIGN_OR_RETURN(
-                const Submitted submitted,
-                SubmitByToken(work, recorder, key, given, request.correction(), moment));
-            v1::SubmitResponseResponse response;
-            clm::ToProto(*submitted.invitation.submit_time, response.mutable_submit_time());
-            for (const std::string& id : submitted.dropped) response.add_dropped(id);
-            return response.SerializeAsString();
-          }));
-  v1::SubmitResponseResponse response;
-  if (!response.ParseFromString(answer.response)) return error::Internal("internal error");
-  return response;
+  const bool limited = survey->response_limit > 0;
+  if (limited) info.shards.set(ShardOfSurvey(survey_key));
+  journal::Mutate<FeedbackWork>(
+      *shared_.lanes, std::move(info),
+      [key, contact = known->contact](FeedbackWork& work) {
+        work.Part<SurveyWork>().NeedInvitation(key);
+        if (!contact) return;
+        for (const auto& part : work.parts()) part->NeedForAnswer({key.tenant, *contact});
+      },
+      [key, survey_key, limited, moment = std::move(moment), given = GivenFrom(request.answers()),
+       correction = request.correction()](
+          FeedbackWork& work, journal::Recorder& recorder) -> absl::StatusOr<std::string> {
+        const auto compiled = work.Part<SurveyWork>().FindSurvey(survey_key);
+        if (compiled != nullptr && compiled->survey().response_limit > 0 && !limited) {
+          return error::Unavailable("SURVEY_CHANGED", "the survey has just changed; try again",
+                                    absl::Milliseconds(100));
+        }
+        CLM_ASSIGN_OR_RETURN(const Submitted submitted,
+                             SubmitByToken(work, recorder, key, given, correction, moment));
+        v1::SubmitResponseResponse response;
+        clm::ToProto(*submitted.invitation.submit_time, response.mutable_submit_time());
+        for (const std::string& id : submitted.dropped) response.add_dropped(id);
+        return response.SerializeAsString();
+      },
+      std::move(reply));
 }
 
 void ResponseHandlers::DismissSurvey(const rpc::Call& call, const v1::DismissSurveyRequest& request,

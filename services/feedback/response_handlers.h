@@ -24,8 +24,8 @@ class ResponseHandlers {
                   rpc::Reply<v1::OpenSurveyResponse> reply);
   void SaveResponse(const rpc::Call& call, const v1::SaveResponseRequest& request,
                     rpc::Reply<v1::SaveResponseResponse> reply);
-  absl::StatusOr<v1::SubmitResponseResponse> SubmitResponse(
-      const rpc::Call& call, const v1::SubmitResponseRequest& request);
+  void SubmitResponse(const rpc::Call& call, const v1::SubmitResponseRequest& request,
+                      rpc::Reply<v1::SubmitResponseResponse> reply);
   void DismissSurvey(const rpc::Call& call, const v1::DismissSurveyRequest& request,
                      rpc::Reply<v1::DismissSurveyResponse> reply);
   absl::StatusOr<v1::Response> GetResponse(const rpc::Call& call,
@@ -34,6 +34,11 @@ class ResponseHandlers {
                                                           const v1::ListResponsesRequest& request);
 
  private:
+  // Where blocking is allowed.
+  void Submit(const rpc::Call& call, const v1::SubmitResponseRequest& request,
+              const InvitationTokens::Content& content,
+              rpc::Reply<v1::SubmitResponseResponse> reply);
+
   const FeedbackParts& shared_;
   SurveyReader& reader_;
   const InvitationTokens& tokens_;

@@ -293,8 +293,12 @@ TEST_F(SurveyIntegrationTest, TokensThatAreNotGoodAreRefusedWithWhatIsWrong) {
   rpc::Call call = CallNow();
   call.caller.tenant = "other";
   call.caller.suite = false;
-  EXPECT_EQ(error::Reason(responses().SubmitResponse(call, SubmitRequest(token, 1)).status()),
-            "INVITATION_INVALID");
+  std::string reason;
+  responses().SubmitResponse(call, SubmitRequest(token, 1),
+                             rpc::Reply<v1::SubmitResponseResponse>::To([&](const auto& answer) {
+                               reason = error::Reason(answer.status());
+                             }));
+  EXPECT_EQ(reason, "INVITATION_INVALID");
   clock_.Advance(absl::Hours(24 * 30) - absl::Microseconds(1));
   CLM_EXPECT_OK(Open(token));
   clock_.Advance(absl::Microseconds(1));
