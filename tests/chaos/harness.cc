@@ -12,6 +12,7 @@
 #include "libs/pg/admin.h"
 #include "services/access/module.h"
 #include "services/contact/module.h"
+#include "services/feedback/module.h"
 #include "services/lifecycle/module.h"
 #include "services/loyalty/module.h"
 
@@ -229,6 +230,27 @@ World::World(const Options& options)
     }
     loyalty_caller_ = std::make_unique<Caller>(loyalties);
   }
+  if (options.feedback > 0) {
+    feedback_database_ = DurablePostgres().CreateDatabase(feedback::FullSchema());
+    std::vector<std::string> feedback_flags = flags;
+    feedback_flags.push_back(absl::StrCat("--feedback-dsn=", feedback_database_.app_dsn));
+    feedback_flags.push_back(absl::StrCat("--contact-peer=", socket("contact0")));
+    feedback_flags.push_back(absl::StrCat("--access-peer=", socket("contact0")));
+    if (options.lifecycle) {
+      feedback_flags.push_back(absl::StrCat("--lifecycle-peer=", socket("lifecycle")));
+    }
+    std::vector<std::string> feedbacks;
+    for (int i = 0; i < options.feedback; ++i) {
+      feedbacks_.push_back(std::make_unique<ServerProcess>(
+          ServerProcess::Options{.binary = CLM_BIN_DIR "/clm-feedback",
+                                 .name = absl::StrCat("feedback", i),
+                                 .folder = folder_.path(),
+                                 .flags = feedback_flags,
+                                 .failpoint = i == 0 ? options.feedback_failpoint : ""}));
+      feedbacks.push_back(feedbacks_.back()->target());
+    }
+    feedback_caller_ = std::make_unique<Caller>(feedbacks);
+  }
   if (!options.lifecycle) return;
   lifecycle_database_ = DurablePostgres().CreateDatabase(LifecycleSchema());
   std::vector<std::string> lifecycle_flags = flags;
@@ -257,6 +279,7 @@ World::~World() {
   if (!::testing::Test::HasFailure()) return;
   for (const auto& contact : contacts_) std::fprintf(stderr, "%s\n", contact->Log().c_str());
   for (const auto& one : loyalties_) std::fprintf(stderr, "%s\n", one->Log().c_str());
+  for (const auto& one : feedbacks_) std::fprintf(stderr, "%s\n", one->Log().c_str());
   if (lifecycle_ != nullptr) std::fprintf(stderr, "%s\n", lifecycle_->Log().c_str());
 }
 

@@ -146,11 +146,13 @@ class World {
     bool redis = false;
     int contacts = 1;  // Processes of clm-contact.
     bool lifecycle = false;
-    int loyalty = 0;  // Processes of clm-loyalty.
+    int loyalty = 0;   // Processes of clm-loyalty.
+    int feedback = 0;  // Processes of clm-feedback.
     // Of the first process of each.
     std::string contact_failpoint;
     std::string lifecycle_failpoint;
     std::string loyalty_failpoint;
+    std::string feedback_failpoint;
     // Instead of the world's own Redis.
     std::string redis_url;
   };
@@ -170,10 +172,14 @@ class World {
   ServerProcess& loyalty(int i = 0) { return *loyalties_[i]; }
   // A caller of all processes of clm-loyalty.
   Caller& loyalty_caller() { return *loyalty_caller_; }
+  ServerProcess& feedback(int i = 0) { return *feedbacks_[i]; }
+  // A caller of all processes of clm-feedback.
+  Caller& feedback_caller() { return *feedback_caller_; }
   clm::testing::RedisServer& redis() { return *redis_; }
   const clm::testing::Database& contact_database() const { return contact_database_; }
   const clm::testing::Database& lifecycle_database() const { return lifecycle_database_; }
   const clm::testing::Database& loyalty_database() const { return loyalty_database_; }
+  const clm::testing::Database& feedback_database() const { return feedback_database_; }
 
   // Offsets of a journal are dense from 1 on and end at the head, in every shard.
   static void ExpectDenseJournal(const clm::testing::Database& database);
@@ -194,6 +200,9 @@ class World {
   clm::testing::Database loyalty_database_;
   std::vector<std::unique_ptr<ServerProcess>> loyalties_;
   std::unique_ptr<Caller> loyalty_caller_;
+  clm::testing::Database feedback_database_;
+  std::vector<std::unique_ptr<ServerProcess>> feedbacks_;
+  std::unique_ptr<Caller> feedback_caller_;
 };
 
 }  // namespace clm::chaos
