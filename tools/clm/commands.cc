@@ -10,6 +10,7 @@
 #include "tools/clm/contacts_command.h"
 #include "tools/clm/demo_command.h"
 #include "tools/clm/events_command.h"
+#include "tools/clm/feedback_command.h"
 #include "tools/clm/import_command.h"
 #include "tools/clm/insights_command.h"
 #include "tools/clm/live_values.h"
@@ -37,6 +38,7 @@ void AddCommands(CLI::App& app, Cli& cli) {
   AddRulesCommands(cli);
   AddStagesCommands(cli);
   AddLoyaltyCommands(cli);
+  AddFeedbackCommands(cli);
   AddInsightsCommands(cli);
   AddAccessCommands(cli);
   auto shell = std::make_shared<std::string>();
