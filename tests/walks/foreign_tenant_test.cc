@@ -357,6 +357,34 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
   }
   make("IngestEvents", absl::StrCat(R"({"parent": "PARENT", "events": [)", events, "]}"));
 
+  // Each of two is asked by two surveys, and answers.
+  make("UpdateFeedbackSettings", R"({"feedback_settings": {"name": "PARENT/feedbackSettings"},
+      "update_mask": "transactionalPauseDays,relationalPauseDays"})");
+  for (const char* n : {"a", "b"}) {
+    const std::string survey = NameIn(*make("CreateSurvey", absl::StrReplaceAll(R"({
+        "parent": "PARENT", "survey_id": "survey_%N",
+        "survey": {"display_name": "T-%N", "recontact": {"policy": "POLICY_ALWAYS"}, "questions": [
+            {"id": "nps", "kind": "KIND_NPS", "texts": [{"language": "en", "text": "T-?"}]},
+            {"id": "csat", "kind": "KIND_CSAT", "texts": [{"language": "en", "text": "T-?"}]},
+            {"id": "ces", "kind": "KIND_CES", "texts": [{"language": "en", "text": "T-?"}]}]}})",
+                                                                                {{"%N", n}})));
+    make("StartSurvey", absl::StrCat(R"({"name": ")", survey, R"("})"));
+    for (int contact : {0, 1}) {
+      const auto invited = make(
+          "CreateInvitation",
+          absl::StrReplaceAll(R"({"parent": "PARENT", "invitation": {
+          "survey": "%SURVEY", "contact": "%CONTACT", "channel": "T-email", "agent": "T-%N"}})",
+                              {{"%SURVEY", survey}, {"%CONTACT", contacts[contact]}, {"%N", n}}));
+      const std::string token = invited->GetReflection()->GetString(
+          *invited, invited->GetDescriptor()->FindFieldByName("token"));
+      suite_->Do("SubmitResponse",
+                 {absl::StrCat(R"({"token": ")", token,
+                               R"(", "answers": [{"question": "nps", "number": 9}]})")},
+                 estate.token);
+    }
+  }
+  make("ListResponses", R"({"parent": "PARENT"})");
+
   // What is parked or takes a scan is put where it would come to stand.
   for (const char* service : {"lifecycle", "loyalty", "feedback"}) {
     suite_->Ask(service,
