@@ -2,7 +2,6 @@
 // and knows nothing but what the wall clock shows.
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
-#include <rapidcheck/gtest.h>
 
 #include <algorithm>
 #include <string>
@@ -157,49 +156,53 @@ World AnyWorld() {
   return world;
 }
 
-RC_GTEST_PROP(CaseClocksProperty, EachAmountPassesWhenAWalkThroughTimeSaysSo, ()) {
-  const World world = AnyWorld();
-  const std::vector<absl::Time> walked =
-      Walk(world.calendar, world.clock, world.pauses, world.amounts, world.end);
-  for (size_t i = 0; i < world.amounts.size(); ++i) {
-    absl::Time told = WhenPassed(world.calendar, world.clock, world.pauses, world.amounts[i]);
-    if (told > world.end) told = absl::InfiniteFuture();
-    RC_ASSERT(absl::FormatTime(told, world.calendar.zone) ==
-              absl::FormatTime(walked[i], world.calendar.zone));
-  }
+TEST(CaseClocksPropertyTest, EachAmountPassesWhenAWalkThroughTimeSaysSo) {
+  EXPECT_TRUE(rc::check([] {
+    const World world = AnyWorld();
+    const std::vector<absl::Time> walked =
+        Walk(world.calendar, world.clock, world.pauses, world.amounts, world.end);
+    for (size_t i = 0; i < world.amounts.size(); ++i) {
+      absl::Time told = WhenPassed(world.calendar, world.clock, world.pauses, world.amounts[i]);
+      if (told > world.end) told = absl::InfiniteFuture();
+      RC_ASSERT(absl::FormatTime(told, world.calendar.zone) ==
+                absl::FormatTime(walked[i], world.calendar.zone));
+    }
+  }));
 }
 
-RC_GTEST_PROP(CaseClocksProperty, MarksAreRaisedOnceAndInTimeHoweverOftenSomebodyLooks, ()) {
-  World world = AnyWorld();
-  CaseClock& clock = world.clock;
-  const bool minutes = clock.terms.unit == ClockUnit::kWorkingMinutes;
-  clock.terms.limit = 3 + *Below(minutes ? 3000 : 12);
-  clock.terms.warn_before = {2, 1};
-  if (*Below(2) == 0) clock.stop = Later(clock.start, *Below(24 * 60 * 40));
-  std::vector<CaseClock> clocks = {clock};
-  std::vector<ClockMark> raised;
-  for (absl::Time now = clock.start; now < world.end; now = Later(now, 1 + *Below(24 * 60 * 9))) {
-    const absl::Time next = NextMarkTime(world.calendar, clocks, world.pauses);
-    const auto marks = RaiseMarks(world.calendar, clocks, world.pauses, now);
-    RC_ASSERT(marks.empty() == (next > now));
-    raised.insert(raised.end(), marks.begin(), marks.end());
-  }
-  const auto last = RaiseMarks(world.calendar, clocks, world.pauses, world.end);
-  raised.insert(raised.end(), last.begin(), last.end());
-  RC_ASSERT(RaiseMarks(world.calendar, clocks, world.pauses, world.end).empty());
-
-  const std::vector<int64_t> befores = {2, 1, 0};
-  std::vector<int64_t> amounts;
-  for (const int64_t before : befores) amounts.push_back(clock.terms.limit - before);
-  const auto walked = Walk(world.calendar, world.clock, world.pauses, amounts, world.end);
-  std::vector<ClockMark> expected;
-  for (size_t i = 0; i < befores.size(); ++i) {
-    if (walked[i] < world.clock.stop && walked[i] <= world.end) {
-      expected.push_back({clock.terms.kind, befores[i], walked[i]});
+TEST(CaseClocksPropertyTest, MarksAreRaisedOnceAndInTimeHoweverOftenSomebodyLooks) {
+  EXPECT_TRUE(rc::check([] {
+    World world = AnyWorld();
+    CaseClock& clock = world.clock;
+    const bool minutes = clock.terms.unit == ClockUnit::kWorkingMinutes;
+    clock.terms.limit = 3 + *Below(minutes ? 3000 : 12);
+    clock.terms.warn_before = {2, 1};
+    if (*Below(2) == 0) clock.stop = Later(clock.start, *Below(24 * 60 * 40));
+    std::vector<CaseClock> clocks = {clock};
+    std::vector<ClockMark> raised;
+    for (absl::Time now = clock.start; now < world.end; now = Later(now, 1 + *Below(24 * 60 * 9))) {
+      const absl::Time next = NextMarkTime(world.calendar, clocks, world.pauses);
+      const auto marks = RaiseMarks(world.calendar, clocks, world.pauses, now);
+      RC_ASSERT(marks.empty() == (next > now));
+      raised.insert(raised.end(), marks.begin(), marks.end());
     }
-  }
-  RC_ASSERT(raised.size() == expected.size());
-  RC_ASSERT(std::equal(raised.begin(), raised.end(), expected.begin()));
+    const auto last = RaiseMarks(world.calendar, clocks, world.pauses, world.end);
+    raised.insert(raised.end(), last.begin(), last.end());
+    RC_ASSERT(RaiseMarks(world.calendar, clocks, world.pauses, world.end).empty());
+
+    const std::vector<int64_t> befores = {2, 1, 0};
+    std::vector<int64_t> amounts;
+    for (const int64_t before : befores) amounts.push_back(clock.terms.limit - before);
+    const auto walked = Walk(world.calendar, world.clock, world.pauses, amounts, world.end);
+    std::vector<ClockMark> expected;
+    for (size_t i = 0; i < befores.size(); ++i) {
+      if (walked[i] < world.clock.stop && walked[i] <= world.end) {
+        expected.push_back({clock.terms.kind, befores[i], walked[i]});
+      }
+    }
+    RC_ASSERT(raised.size() == expected.size());
+    RC_ASSERT(std::equal(raised.begin(), raised.end(), expected.begin()));
+  }));
 }
 
 }  // namespace

@@ -310,7 +310,8 @@ absl::StatusOr<Case> ResolveCase(const Case& before, Resolution resolution, absl
     Compensation& compensation = *resolution.compensation;
     compensation = {.program = compensation.program,
                     .wallet = compensation.wallet,
-                    .points = compensation.points};
+                    .points = compensation.points,
+                    .contact = before.contact};
     compensation.next_attempt = now;
   }
   after.resolutions.push_back(std::move(resolution));
@@ -491,6 +492,7 @@ Case Erased(const Case& before, absl::Time now) {
         resolution.compensation->next_attempt = absl::InfiniteFuture();
       }
       resolution.compensation->posting.clear();
+      resolution.compensation->contact.reset();
     }
   }
   after.update_time = now;

@@ -73,6 +73,8 @@ struct Compensation {
   std::string program;  // Id of the loyalty programme.
   std::string wallet;   // Empty: its first.
   int64_t points = 0;
+  // For whom, as they were called then: the loyalty service finds whom they were merged into.
+  std::optional<Uuid> contact;
   CompensationState state = CompensationState::kPending;
   std::string posting;  // Resource name, once granted.
   std::string failure;  // Reason of the refusal.
@@ -104,6 +106,8 @@ struct StageThen {
 
 struct Case {
   EntityKey key;
+  // Of the journal, for ever: that of the contact for whom it was opened.
+  int shard = 0;
   std::optional<Uuid> contact;  // None any more when the person was erased.
   bool erased = false;
   CaseType type = CaseType::kComplaint;
