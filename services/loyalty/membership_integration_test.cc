@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/blocking_counter.h"
 #include "clm/contact/v1/contact.pb.h"
 #include "clm/loyalty/v1/loyalty_event.pb.h"
 #include "google/protobuf/util/message_differencer.h"
@@ -367,6 +368,49 @@ TEST_F(MembershipTest, AChangedProgrammeIsToldAtOnceByItsProcessAndWithinSeconds
   EXPECT_EQ(Get(2, other_.get())->tier_standing().missing_to_next(), 6000);
   EXPECT_EQ(Get(2, other_.get())->tier_standing().missing_to_next(), 6000);
   EXPECT_TRUE(FromCache(2));
+}
+
+// Another process puts there what it has read by the old terms, between a look at the cache that
+// found nothing and the one that would fill it.
+TEST_F(MembershipTest, WhatOthersFillInByOldTermsIsNotAnswered) {
+  v1::Program program = Terms();
+  AddTiers(program);
+  program = Create(program);
+  Enrol(1);
+  Buy(1, 900);
+  Warm(1);
+  const auto old = hash_->Read({"acme", Id(1)});
+  CLM_ASSERT_OK(old);
+  program.mutable_tier_scheme()->mutable_tiers(1)->set_threshold(5000);
+  Update(program);
+  store_->Flush();
+  absl::Notification may_go;
+  absl::BlockingCounter busy(2);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(node_->workers.Post([&] {
+      busy.DecrementCount();
+      may_go.WaitForNotification();
+    }));
+  }
+  busy.Wait();
+  v1::GetMemberRequest request;
+  request.set_name(MemberName(1));
+  absl::StatusOr<v1::Member> read;
+  absl::Notification done;
+  node_->programs.GetMember(CallNow(), request,
+                            rpc::Reply<v1::Member>::To([&](absl::StatusOr<v1::Member> answer) {
+                              read = std::move(answer);
+                              done.Notify();
+                            }));
+  EXPECT_FALSE(done.HasBeenNotified());
+  CLM_ASSERT_OK(other_hash_->ReadThrough(
+      {"acme", Id(1)}, {kMembershipsPart},
+      [&](const std::vector<std::string>&) -> absl::StatusOr<cache::Parts> { return *old; }));
+  EXPECT_EQ(Cached(1)->memberships(0).program_version(), 1);
+  may_go.Notify();
+  done.WaitForNotification();
+  CLM_ASSERT_OK(read);
+  EXPECT_EQ(read->tier_standing().missing_to_next(), 4100);
 }
 
 // What is told old while the new is on its way must not be covered by it.
