@@ -101,6 +101,17 @@ TEST_F(StageRewardTest, EnteringAStageEarnsOnceHoweverOftenItIsTold) {
   ExpectSound();
 }
 
+// A lifecycle service that has computed its history anew counts its moves from another number on.
+TEST_F(StageRewardTest, AMoveThatAnotherLogTellsOnceMoreEarnsNothingMore) {
+  CLM_ASSERT_OK(Create(Rewards()));
+  CLM_ASSERT_OK(Enter(1, Move(1, 2, "customer")));
+  CLM_ASSERT_OK(Enter(1, Move(1, 7, "customer")));
+  EXPECT_EQ(BalanceOf(1).active(), 100);
+  // Another moment is another entering.
+  CLM_ASSERT_OK(Enter(1, Move(1, 8, "customer", "lead", "2026-01-21 12:00")));
+  EXPECT_EQ(BalanceOf(1).active(), 200);
+}
+
 TEST_F(StageRewardTest, EveryEnteringEarnsByItself) {
   CLM_ASSERT_OK(Create(Rewards()));
   CLM_ASSERT_OK(Enter(1, Move(1, 1, "won_back", "lapsed", "2026-01-20 12:00")));
