@@ -15,6 +15,8 @@ find_package(pegtl CONFIG REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(simdjson CONFIG REQUIRED)
 find_package(GoogleapisProtos REQUIRED)
+find_package(Boost 1.74 REQUIRED)
+find_package(Eigen3 3.4 CONFIG REQUIRED)
 
 pkg_check_modules(PQXX REQUIRED IMPORTED_TARGET libpqxx)
 pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
@@ -23,6 +25,7 @@ pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
 pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET libidn2)
+pkg_check_modules(NLOPT REQUIRED IMPORTED_TARGET nlopt)
 
 # rapidcheck ships a config package; libcsv and libphonenumber ship neither config nor .pc file.
 find_package(rapidcheck CONFIG REQUIRED)

@@ -1,0 +1,58 @@
+#include "libs/predict/customer_value.h"
+
+#include <cmath>
+
+#include "libs/base/error.h"
+#include "libs/base/status_macros.h"
+
+namespace clm::predict {
+
+absl::StatusOr<double> DiscountedValue(const PurchaseModel& model, const History& history,
+                                       double expected_spend, const ValueTerms& terms) {
+  error::FieldErrors errors;
+  CheckHistory("history", history, errors);
+  if (!(expected_spend >= 0 && expected_spend <= 1e18)) {
+    errors.Add("expected_spend", "must be from 0 to 1e18");
+  }
+  if (terms.periods < 1 || terms.periods > 1200) {
+    errors.Add("terms.periods", "must be from 1 to 1200");
+  }
+  if (!(terms.discount_rate >= 0 && terms.discount_rate <= 10)) {
+    errors.Add("terms.discount_rate", "must be from 0 to 10");
+  }
+  errors.AddStatus("", CheckSpan("terms.period", terms.period));
+  if (errors.empty() && terms.period.In(TimeUnit::kDay) <= 0) {
+    errors.Add("terms.period", "must be longer than 0");
+  }
+  if (errors.empty()) {
+    errors.AddStatus("", CheckSpan("terms.period", terms.period.Times(terms.periods)));
+  }
+  CLM_RETURN_IF_ERROR(errors.ToStatus());
+  double value = 0, before = 0;
+  for (int k = 1; k <= terms.periods; ++k) {
+    CLM_ASSIGN_OR_RETURN(const double until,
+                         model.ExpectedPurchases(history, terms.period.Times(k)));
+    value += (until - before) / std::pow(1 + terms.discount_rate, k);
+    before = until;
+  }
+  return value * expected_spend;
+}
+
+std::optional<double> MarginMultiple(double retention_rate, double discount_rate,
+                                     FirstMargin first_margin) {
+  const bool converges = retention_rate >= 0 && retention_rate <= 1 && discount_rate >= 0 &&
+                         retention_rate < 1 + discount_rate && std::isfinite(discount_rate);
+  if (!converges) return std::nullopt;
+  const double paid = first_margin == FirstMargin::kAtOnce ? 1 + discount_rate : retention_rate;
+  return paid / (1 + discount_rate - retention_rate);
+}
+
+std::optional<double> SimpleValue(double margin_per_period, double acquisition_cost,
+                                  double retention_rate, double discount_rate,
+                                  FirstMargin first_margin) {
+  const auto multiple = MarginMultiple(retention_rate, discount_rate, first_margin);
+  if (!multiple) return std::nullopt;
+  return margin_per_period * *multiple - acquisition_cost;
+}
+
+}  // namespace clm::predict
