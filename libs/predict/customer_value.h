@@ -5,8 +5,11 @@
 #ifndef CLM_LIBS_PREDICT_CUSTOMER_VALUE_H_
 #define CLM_LIBS_PREDICT_CUSTOMER_VALUE_H_
 
+#include <cstdint>
 #include <optional>
+#include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "libs/predict/history.h"
 #include "libs/predict/purchase_model.h"
@@ -26,6 +29,43 @@ struct ValueTerms {
 // INVALID_ARGUMENT naming "history", "terms.periods" and the like, or "expected_spend" (negative).
 absl::StatusOr<double> DiscountedValue(const PurchaseModel& model, const History& history,
                                        double expected_spend, const ValueTerms& terms);
+
+// What a model says of a customer.
+struct Score {
+  double p_alive = 0;
+  double expected_purchases = 0;  // Within the horizon.
+  double discounted_purchases =
+      0;  // The same, at their value of today: times the spend, the value.
+};
+
+// Scores customer after customer over one horizon, which is cut into months; the last may be a part
+// of one. Purchases are discounted from the end of their month on. What a customer would buy if
+// alive depends on the frequency and the age alone, so it is worked out once for all who share
+// them: a further customer costs one P(alive).
+//
+// Not thread-safe, as it remembers; make one per thread.
+class CustomerScorer {
+ public:
+  // INVALID_ARGUMENT naming "horizon" (100 years at most) or "monthly_discount_rate".
+  static absl::StatusOr<CustomerScorer> Make(const PurchaseModel& model, TimeSpan horizon,
+                                             double monthly_discount_rate);
+
+  absl::StatusOr<Score> Of(const History& history);
+
+ private:
+  struct IfAlive {
+    double expected = 0;
+    double discounted = 0;
+  };
+  CustomerScorer(const PurchaseModel& model, TimeSpan horizon, double rate)
+      : model_(model), horizon_(horizon), rate_(rate) {}
+  absl::StatusOr<IfAlive> Compute(const History& history) const;
+
+  PurchaseModel model_;
+  TimeSpan horizon_;
+  double rate_;
+  absl::flat_hash_map<std::pair<int64_t, double>, IfAlive> known_;  // By frequency, age in days.
+};
 
 // When the first margin comes in.
 enum class FirstMargin {

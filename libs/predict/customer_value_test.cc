@@ -53,6 +53,41 @@ TEST(DiscountedValueTest, FaultsAreNamed) {
   EXPECT_EQ(fault(history, 1, {TimeSpan::Years(9e5), 12, 0.1}), "terms.period");
 }
 
+TEST(CustomerScorerTest, IsTheDiscountedValueOfMonths) {
+  const auto model =
+      PurchaseModel::Make(PurchaseModelKind::kBgNbd, TimeUnit::kWeek, {0.243, 4.414, 0.793, 2.426});
+  auto scorer = CustomerScorer::Make(*model, TimeSpan::Days(365), 0.01);
+  CLM_ASSERT_OK(scorer);
+  // The second and the third have frequency and age in common.
+  for (const History& history :
+       {History{0, {}, TimeSpan::Weeks(39)}, History{3, TimeSpan::Weeks(20), TimeSpan::Weeks(39)},
+        History{3, TimeSpan::Weeks(38), TimeSpan::Weeks(39)}}) {
+    const auto score = scorer->Of(history);
+    CLM_ASSERT_OK(score);
+    EXPECT_DOUBLE_EQ(score->p_alive, *model->PAlive(history));
+    EXPECT_NEAR(score->expected_purchases, *model->ExpectedPurchases(history, TimeSpan::Years(1)),
+                1e-12);
+    EXPECT_NEAR(score->discounted_purchases, *DiscountedValue(*model, history, 1, {}), 1e-12);
+  }
+  EXPECT_EQ(error::FieldViolations(scorer->Of({0, TimeSpan::Days(1), {}}).status())[0].first,
+            "history.recency");
+}
+
+TEST(CustomerScorerTest, TheLastMonthMayBeAPart) {
+  const auto model =
+      PurchaseModel::Make(PurchaseModelKind::kParetoNbd, TimeUnit::kDay, {0.5, 70, 0.6, 80});
+  const History history{3, TimeSpan::Weeks(20), TimeSpan::Weeks(39)};
+  auto scorer = CustomerScorer::Make(*model, TimeSpan::Days(45), 0.1);
+  const double month = *model->ExpectedPurchases(history, TimeSpan::Months(1));
+  const double all = *model->ExpectedPurchases(history, TimeSpan::Days(45));
+  EXPECT_NEAR(scorer->Of(history)->expected_purchases, all, 1e-12);
+  EXPECT_NEAR(scorer->Of(history)->discounted_purchases, month / 1.1 + (all - month) / 1.21, 1e-12);
+  EXPECT_EQ(CustomerScorer::Make(*model, TimeSpan(), 0)->Of(history)->expected_purchases, 0);
+  EXPECT_EQ(error::FieldViolations(CustomerScorer::Make(*model, TimeSpan::Years(101), -1).status())
+                .size(),
+            2u);
+}
+
 TEST(MarginMultipleTest, TextbookValues) {
   const auto later = FirstMargin::kAfterOnePeriod;
   EXPECT_NEAR(*MarginMultiple(.8, .1, later), 2.6667, 5e-5);

@@ -102,10 +102,10 @@ double LogRising(double a, double n) {
 double ExpectedBeforeLeaving(double rho, double a, double b, double tau) {
   if (tau == 0) return 0;
   if (tau < 1e-14) return rho * tau;
-  if (tau / (1 + tau) > kSeriesLimit || a + b - rho - 1 < kMostNegative || a > kMostShape) {
-    return ExpectedBeforeLeavingByQuadrature(rho, a, b, tau);
+  if (tau / (1 + tau) <= kSeriesLimit && a + b - rho - 1 >= kMostNegative && a <= kMostShape) {
+    return BySeries(rho, a, b, tau);
   }
-  return BySeries(rho, a, b, tau);
+  return ExpectedBeforeLeavingByQuadrature(rho, a, b, tau);
 }
 
 double ExpectedBeforeLeavingByQuadrature(double rho, double a, double b, double tau) {
@@ -138,10 +138,12 @@ double ExpectedBeforeLeavingByQuadrature(double rho, double a, double b, double 
     }
   }
   std::sort(ends.begin(), ends.end());
+  // No better than the logarithms of the density are: asking for more would never end.
+  const double tolerance = 1e-10 + 1e-15 * (a + b + std::abs(log_beta));
   for (size_t i = 1; i < ends.size(); ++i) {
     if (ends[i] == ends[i - 1]) continue;
     sum += boost::math::quadrature::gauss_kronrod<double, 31>::integrate(integrand, ends[i - 1],
-                                                                         ends[i], 12, 1e-13);
+                                                                         ends[i], 6, tolerance);
   }
   return sum;
 }

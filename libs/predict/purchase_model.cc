@@ -98,9 +98,22 @@ absl::StatusOr<double> PurchaseModel::ExpectedPurchases(TimeSpan horizon) const 
 
 absl::StatusOr<double> PurchaseModel::ExpectedPurchases(const History& history,
                                                         TimeSpan horizon) const {
-  CLM_ASSIGN_OR_RETURN(const PurchaseScorer scorer, PurchaseScorer::Make(*this, horizon));
-  CLM_ASSIGN_OR_RETURN(const PurchasePrediction prediction, scorer.Score(history));
-  return prediction.expected_purchases;
+  CLM_ASSIGN_OR_RETURN(const double alive, PAlive(history));
+  CLM_ASSIGN_OR_RETURN(const double expected,
+                       ExpectedPurchasesIfAlive(history.frequency, history.age, horizon));
+  return alive * expected;
+}
+
+absl::StatusOr<double> PurchaseModel::ExpectedPurchasesIfAlive(int64_t frequency, TimeSpan age,
+                                                               TimeSpan horizon) const {
+  CLM_RETURN_IF_ERROR(CheckHistory({frequency, TimeSpan(), age}));
+  CLM_RETURN_IF_ERROR(CheckSpan("horizon", horizon));
+  const auto x = static_cast<double>(frequency);
+  const double t = horizon.In(unit_);
+  if (kind_ == PurchaseModelKind::kParetoNbd) {
+    return pareto_nbd::ExpectedIfAlive(ParetoNbd(parameters_), x, age.In(unit_), t);
+  }
+  return beta_geometric::ExpectedIfAlive(BetaGeometric(kind_, parameters_), x, age.In(unit_), t);
 }
 
 absl::StatusOr<double> PurchaseModel::ProbabilityOf(int64_t count, TimeSpan horizon) const {
@@ -193,29 +206,6 @@ absl::StatusOr<PurchaseFit> FitPurchaseModel(PurchaseModelKind kind, TimeUnit un
   std::copy(report.parameters.begin(), report.parameters.end(), parameters.begin());
   CLM_ASSIGN_OR_RETURN(PurchaseModel model, PurchaseModel::Make(kind, unit, parameters));
   return PurchaseFit{std::move(model), std::move(report)};
-}
-
-absl::StatusOr<PurchaseScorer> PurchaseScorer::Make(const PurchaseModel& model, TimeSpan horizon) {
-  CLM_RETURN_IF_ERROR(CheckSpan("horizon", horizon));
-  return PurchaseScorer(model, horizon.In(model.unit()));
-}
-
-absl::StatusOr<PurchasePrediction> PurchaseScorer::Score(const History& history) const {
-  CLM_RETURN_IF_ERROR(CheckHistory(history));
-  const beta_geometric::Row row = RowOf(history, model_.unit_, 1);
-  PurchasePrediction prediction;
-  if (model_.kind_ == PurchaseModelKind::kParetoNbd) {
-    const pareto_nbd::Parameters p = ParetoNbd(model_.parameters_);
-    prediction.p_alive = pareto_nbd::PAlive(p, row.x, row.recency, row.age);
-    prediction.expected_purchases =
-        prediction.p_alive * pareto_nbd::ExpectedIfAlive(p, row.x, row.age, horizon_);
-  } else {
-    const beta_geometric::Parameters p = BetaGeometric(model_.kind_, model_.parameters_);
-    prediction.p_alive = beta_geometric::PAlive(p, row.x, row.recency, row.age);
-    prediction.expected_purchases =
-        prediction.p_alive * beta_geometric::ExpectedIfAlive(p, row.x, row.age, horizon_);
-  }
-  return prediction;
 }
 
 }  // namespace clm::predict

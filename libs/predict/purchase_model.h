@@ -60,6 +60,9 @@ class PurchaseModel {
   absl::StatusOr<double> ExpectedPurchases(TimeSpan horizon) const;
   // Purchases within `horizon` of the end of the observation.
   absl::StatusOr<double> ExpectedPurchases(const History& history, TimeSpan horizon) const;
+  // The same of somebody who is known not to have left; the recency does not matter then.
+  absl::StatusOr<double> ExpectedPurchasesIfAlive(int64_t frequency, TimeSpan age,
+                                                  TimeSpan horizon) const;
   // That somebody new makes just `count` repeat purchases within `horizon` of the first one.
   absl::StatusOr<double> ProbabilityOf(int64_t count, TimeSpan horizon) const;
   // Of one customer.
@@ -68,7 +71,6 @@ class PurchaseModel {
   absl::StatusOr<double> LogLikelihood(absl::Span<const Observation> sample) const;
 
  private:
-  friend class PurchaseScorer;
   PurchaseModel(PurchaseModelKind kind, TimeUnit unit, const Parameters& parameters)
       : kind_(kind), unit_(unit), parameters_(parameters) {}
 
@@ -87,27 +89,6 @@ struct PurchaseFit {
 absl::StatusOr<PurchaseFit> FitPurchaseModel(PurchaseModelKind kind, TimeUnit unit,
                                              absl::Span<const Observation> sample,
                                              const FitOptions& options = {});
-
-// One row of predictions.
-struct PurchasePrediction {
-  double p_alive = 0;
-  double expected_purchases = 0;
-};
-
-// P(alive) and the purchases expected within one horizon, for customer after customer.
-class PurchaseScorer {
- public:
-  // INVALID_ARGUMENT naming "horizon".
-  static absl::StatusOr<PurchaseScorer> Make(const PurchaseModel& model, TimeSpan horizon);
-
-  absl::StatusOr<PurchasePrediction> Score(const History& history) const;
-
- private:
-  PurchaseScorer(const PurchaseModel& model, double horizon) : model_(model), horizon_(horizon) {}
-
-  PurchaseModel model_;
-  double horizon_;  // In the model's unit.
-};
 
 }  // namespace clm::predict
 

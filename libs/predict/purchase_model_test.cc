@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <map>
+#include <random>
 
 #include "libs/predict/cdnow.h"
 #include "libs/testing/status_matchers.h"
@@ -342,6 +343,58 @@ TEST(FitPurchaseModelTest, DataWithoutAnAnswerAreRefusedWithTheReason) {
                 FitPurchaseModel(PurchaseModelKind::kBgNbd, TimeUnit::kWeek, unseen).status())[0]
                 .first,
             "sample");
+}
+
+// Customers who do what each of the models says.
+std::vector<Observation> Simulated(PurchaseModelKind kind, const PurchaseModel::Parameters& p) {
+  std::mt19937_64 random(11);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  const auto gamma = [&](double shape) {
+    return std::gamma_distribution<double>(shape, 1)(random);
+  };
+  const auto waiting = [&](double rate) { return -std::log1p(-uniform(random)) / rate; };
+  std::vector<Observation> sample;
+  // The Pareto/NBD has no formula for its gradient, and no two of these are alike.
+  const int customers = kind == PurchaseModelKind::kParetoNbd ? 2000 : 8000;
+  for (int i = 0; i < customers; ++i) {
+    const double rate = gamma(p[0]) / p[1];
+    const double age = 40 + 12 * uniform(random);
+    double leaves = INFINITY, share = 0;
+    if (kind == PurchaseModelKind::kParetoNbd) {
+      leaves = waiting(gamma(p[2]) / p[3]);
+    } else {
+      const double a = gamma(p[2]);
+      share = a / (a + gamma(p[3]));
+    }
+    int64_t x = 0;
+    double last = 0;
+    bool gone = kind == PurchaseModelKind::kMbgNbd && uniform(random) < share;
+    while (!gone) {
+      const double next = last + waiting(rate);
+      if (next > std::min(age, leaves)) break;
+      last = next;
+      ++x;
+      gone = uniform(random) < share;
+    }
+    sample.push_back({Weeks(x, last, age), 1});
+  }
+  return sample;
+}
+
+TEST(FitPurchaseModelTest, TheGeneratorOfTheDataIsRecovered) {
+  for (const auto kind :
+       {PurchaseModelKind::kBgNbd, PurchaseModelKind::kMbgNbd, PurchaseModelKind::kParetoNbd}) {
+    PurchaseModel::Parameters truth = {0.9, 6, 0.8, 2.5};
+    if (kind == PurchaseModelKind::kParetoNbd) truth = {0.9, 6, 1.2, 20};
+    const auto fit = FitPurchaseModel(kind, TimeUnit::kWeek, Simulated(kind, truth));
+    CLM_ASSERT_OK(fit);
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_NEAR(fit->report.parameters[i], truth[i], 3 * fit->report.standard_errors[i])
+          << PurchaseModelKindName(kind) << " " << fit->report.names[i];
+      // Else everything would be near.
+      EXPECT_LT(fit->report.standard_errors[i], truth[i]);
+    }
+  }
 }
 
 TEST_F(CdnowFitTest, AFitCanBeBrokenOff) {

@@ -24,6 +24,7 @@
 #include "services/lifecycle/lifecycle_service.h"
 #include "services/lifecycle/loyalty_feed_handler.h"
 #include "services/lifecycle/pg_lifecycle_store.h"
+#include "services/lifecycle/prediction_module_part.h"
 #include "services/lifecycle/totals_check.h"
 
 namespace clm::lifecycle {
@@ -149,7 +150,11 @@ class LifecycleModule : public app::Module {
     insights_ = std::make_unique<InsightsModulePart>(
         pool_.get(), &runtime.clock(), reader_.get(), tokens_.get(),
         [this](const journal::Offsets& heads) { doorbell_->Ring(heads); });
-    return runtime.Register(insights_->Binding(runtime.host()));
+    CLM_RETURN_IF_ERROR(runtime.Register(insights_->Binding(runtime.host())));
+    predictions_ = std::make_unique<PredictionModulePart>(
+        pool_.get(), &runtime.clock(), tokens_.get(),
+        [this](const journal::Offsets& heads) { doorbell_->Ring(heads); });
+    return runtime.Register(predictions_->Binding(runtime.host()));
   }
 
   absl::Status Serve(app::Runtime& runtime) override {
@@ -243,6 +248,7 @@ class LifecycleModule : public app::Module {
     totals_.reset();
     if (lanes_ != nullptr) lanes_->Drain();
     if (insights_ != nullptr) insights_->Drain();
+    if (predictions_ != nullptr) predictions_->Drain();
     cache_follower_.reset();
     feeds_->Remove(kName);
     feed_.reset();
@@ -277,6 +283,7 @@ class LifecycleModule : public app::Module {
   std::unique_ptr<PageTokens> tokens_;
   std::unique_ptr<LifecycleHandlers> handlers_;
   std::unique_ptr<InsightsModulePart> insights_;
+  std::unique_ptr<PredictionModulePart> predictions_;
   std::unique_ptr<journal::ConsumerInModule> consumer_;
   std::unique_ptr<journal::ConsumerInModule> loyalty_consumer_;
   std::unique_ptr<TotalsCheck> totals_;

@@ -19,6 +19,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "clm/lifecycle/v1/prediction_service.pb.h"
 #include "libs/base/error.h"
 #include "libs/base/request_info.h"
 #include "libs/base/uuid.h"
@@ -393,6 +394,22 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
       1, false, now() FROM generate_series(1, 2) AS n RETURNING 1)
       SELECT count(*)::text FROM parked)",
                                     {{"TENANT", tenant}, {"%CONTACT", contacts[0]}}));
+  }
+  // A fit takes the purchases of hundreds.
+  for (const char* n : {"a", "b"}) {
+    lifecycle::v1::PredictionModel model;
+    model.set_end_date("2026-01-31");
+    for (const double value : {0.243, 4.414, 0.793, 2.426}) {
+      model.mutable_purchases()->add_parameters()->set_value(value);
+    }
+    suite_->Ask("lifecycle",
+                absl::StrReplaceAll(R"(WITH made AS (INSERT INTO prediction_model
+      SELECT 'TENANT', 'prediction_%N', decode('BODY', 'hex'), now() RETURNING 1)
+      SELECT count(*)::text FROM made)",
+                                    {{"TENANT", tenant},
+                                     {"%N", n},
+                                     {"BODY", absl::BytesToHexString(model.SerializeAsString())}}));
+    keep(absl::StrCat(parent, "/predictionModels/prediction_", n));
   }
   // Of contacts that no scan for duplicates will come upon.
   suite_->Ask("contact", absl::StrReplaceAll(R"(WITH found AS (INSERT INTO duplicate_candidate

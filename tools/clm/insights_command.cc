@@ -15,6 +15,7 @@
 #include "libs/base/error.h"
 #include "libs/base/time_text.h"
 #include "tools/clm/demo_fill.h"
+#include "tools/clm/prediction_command.h"
 #include "tools/clm/values.h"
 #include "tools/terminal/chart.h"
 #include "tools/terminal/number_text.h"
@@ -890,6 +891,7 @@ void AddInsightsCommands(Cli& cli) {
         });
       },
       std::make_shared<Flags>());
+  AddPredictionCommands(cli, group);
 }
 
 }  // namespace clm::cli
