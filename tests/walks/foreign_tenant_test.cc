@@ -269,6 +269,14 @@ Estate ForeignTenantTest::Furnish(const std::string& tenant) {
         "stage_model_id": "model_%N",
         "stage_model": {"display_name": "T-%N", "policy": "POLICY_FREE",
                         "stages": [{"id": "one", "label": "T-"}, {"id": "two", "label": "T-"}]}})")));
+    const std::string complaint = NameIn(*two("CreateCase", R"({"parent": "PARENT",
+        "case": {"contact": "%CONTACT", "type": "TYPE_COMPLAINT", "problem": "T-%N"}})"));
+    for (const char* note : {"1", "2"}) {
+      make("AddCaseNote", absl::StrCat(R"({"parent": ")", complaint, R"(", "note": {"text": "T-)",
+                                       note, R"("}})"));
+    }
+    two("CreateReview", R"({"parent": "PARENT", "review": {"contact": "%CONTACT",
+        "kind": "KIND_REVIEW", "platform": "platform_%N", "text": "T-"}})");
     const std::string csv = absl::StrCat("email\n", tenant, "-x\n", tenant, "-y\n", n, "\n");
     make_of("UploadImport",
             {absl::StrCat(R"({"start": {"parent": ")", parent, R"(", "import_job": {"format":
