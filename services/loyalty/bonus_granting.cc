@@ -68,13 +68,12 @@ absl::Status GrantBonus(LoyaltyWork& work, journal::Recorder& recorder, const Bo
     Enrol(work, recorder, payee);
   }
   CLM_ASSIGN_OR_RETURN(const EarnTerms terms, ParseAdjustTerms(stored->expiry));
-  CLM_ASSIGN_OR_RETURN(WalletSession session,
-                       WalletSession::Open(work, recorder, payee, stored->wallet,
-                                           WalletSession::Admit::kMembers));
   CLM_ASSIGN_OR_RETURN(
-      const StoredPosting posting,
-      Adjust(session, stored->points, terms,
-             {.reason = BonusPostingReason(*stored), .actor = stored->created_by}));
+      WalletSession session,
+      WalletSession::Open(work, recorder, payee, stored->wallet, WalletSession::Admit::kMembers));
+  CLM_ASSIGN_OR_RETURN(const StoredPosting posting, Adjust(session, stored->points, terms,
+                                                           {.reason = BonusPostingReason(*stored),
+                                                            .actor = stored->created_by}));
   CLM_RETURN_IF_ERROR(session.Record());
   after.state = BonusMemberState::kGranted;
   after.posted_for = grant.payee;

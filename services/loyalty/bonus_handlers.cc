@@ -158,9 +158,9 @@ absl::StatusOr<v1::ListBonusRunMembersResponse> BonusHandlers::ListBonusRunMembe
     *response.add_members() = ToProto(run, member, ZoneOf(program));
   }
   if (more) {
-    response.set_next_page_token(
-        parts_.tokens->Encode(list, {absl::StrCat(members.back().figures.spend_minor),
-                                     members.back().contact.ToBytes()}));
+    response.set_next_page_token(parts_.tokens->Encode(
+        list,
+        {absl::StrCat(members.back().figures.spend_minor), members.back().contact.ToBytes()}));
   }
   return response;
 }

@@ -35,24 +35,25 @@ class BonusTest : public LoyaltyTest {
  protected:
   // A process of its own on the same database.
   struct Process {
-    Process(const std::string& dsn, const Clock* clock) : node(dsn, clock), reader(node.pool.get()) {
+    Process(const std::string& dsn, const Clock* clock)
+        : node(dsn, clock), reader(node.pool.get()) {
       Restart();
     }
     // With `between` after each page of grants, before it is noted that they were given.
     void Restart(std::function<absl::Status()> between = nullptr) {
-      runner = std::make_unique<BonusRunner>(
-          BonusRunner::Options{.reader = &reader,
-                               .members = &node.reader,
-                               .lanes = &node.lanes,
-                               .clock = node.due_clock,
-                               .batch = kPage,
-                               .after_grants = std::move(between)});
-      handlers = std::make_unique<BonusHandlers>(
-          BonusHandlers::Parts{.lanes = &node.lanes,
-                               .reader = &reader,
-                               .programs = &node.reader,
-                               .tokens = &node.tokens,
-                               .wake = [this] { runner->Wake(); }});
+      runner =
+          std::make_unique<BonusRunner>(BonusRunner::Options{.reader = &reader,
+                                                             .members = &node.reader,
+                                                             .lanes = &node.lanes,
+                                                             .clock = node.due_clock,
+                                                             .batch = kPage,
+                                                             .after_grants = std::move(between)});
+      handlers =
+          std::make_unique<BonusHandlers>(BonusHandlers::Parts{.lanes = &node.lanes,
+                                                               .reader = &reader,
+                                                               .programs = &node.reader,
+                                                               .tokens = &node.tokens,
+                                                               .wake = [this] { runner->Wake(); }});
     }
     struct Timed : Node {
       Timed(const std::string& dsn, const Clock* clock) : Node(dsn, clock), due_clock(clock) {}
@@ -227,10 +228,10 @@ class BonusTest : public LoyaltyTest {
   std::vector<int64_t> BonusesOf(int count) {
     std::vector<int64_t> bonuses;
     for (int i = 1; i <= count; ++i) {
-      bonuses.push_back(Count(absl::StrCat(
-          "SELECT count(*) FROM posting_note WHERE strpos(reason, 'bonusRuns/') > 0 "
-          "AND contact_id = '",
-          Id(i).ToString(), "'")));
+      bonuses.push_back(Count(
+          absl::StrCat("SELECT count(*) FROM posting_note WHERE strpos(reason, 'bonusRuns/') > 0 "
+                       "AND contact_id = '",
+                       Id(i).ToString(), "'")));
     }
     return bonuses;
   }
@@ -506,9 +507,8 @@ TEST_F(BonusTest, TwinsCarryARunOutOnce) {
   CreateBuyers(20);
   CLM_ASSERT_OK_AND_ASSIGN(const BonusRun run, Create(Asking(15)));
   const auto other = Another();
-  clm::testing::AtOnce(4, [&](int i) {
-    CLM_EXPECT_OK((i % 2 == 0 ? process_ : other)->runner->RunOnce());
-  });
+  clm::testing::AtOnce(
+      4, [&](int i) { CLM_EXPECT_OK((i % 2 == 0 ? process_ : other)->runner->RunOnce()); });
   const BonusRun done = Get(run.name());
   EXPECT_EQ(done.state(), BonusRun::STATE_SUCCEEDED);
   EXPECT_EQ(done.member_count(), 20);
@@ -599,8 +599,9 @@ TEST_F(BonusTest, AGrantThatIsUnderWayIsWaitedForByWhoeverStops) {
     stopped.Notify();
   });
   EXPECT_TRUE(Eventually([&] {
-    return Count("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-                 "AND query LIKE '%bonus_run%'") == 1 ||
+    return Count(
+               "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+               "AND query LIKE '%bonus_run%'") == 1 ||
            stopped.HasBeenNotified();
   }));
   may_go.Notify();
@@ -667,9 +668,7 @@ TEST_F(BonusTest, WhoGotItBeforeTheMergeGetsItNoMore) {
   CreateBuyers(6);
   CLM_ASSERT_OK_AND_ASSIGN(const BonusRun run, Create(Asking(6)));
   bool merged = false;
-  process_->Restart([&] {
-    return std::exchange(merged, true) ? absl::OkStatus() : Merge(1, 6);
-  });
+  process_->Restart([&] { return std::exchange(merged, true) ? absl::OkStatus() : Merge(1, 6); });
   CLM_ASSERT_OK(process_->runner->RunOnce());
   EXPECT_EQ(Get(run.name()).granted_count(), 5);
   EXPECT_EQ(Get(run.name()).merged_count(), 1);
@@ -709,8 +708,9 @@ TEST_F(BonusTest, AMergeThatIsHeardWhileBothArePaidPaysOnce) {
     done.Notify();
   });
   EXPECT_TRUE(Eventually([&] {
-    return Count("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-                 "AND query LIKE '%bonus_member%'") >= 1 ||
+    return Count(
+               "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+               "AND query LIKE '%bonus_member%'") >= 1 ||
            done.HasBeenNotified();
   }));
   may_go.Notify();
@@ -767,8 +767,8 @@ TEST_F(BonusTest, WhatIsAskedForIsChecked) {
   EXPECT_THAT(run, StatusIs(StatusCode::kInvalidArgument));
   std::vector<std::string> fields;
   for (const auto& [field, what] : error::FieldViolations(run.status())) fields.push_back(field);
-  EXPECT_THAT(fields, ElementsAre("bonus_run.criteria.tiers[0]", "bonus_run.expiry",
-                                  "bonus_run.wallet"));
+  EXPECT_THAT(fields,
+              ElementsAre("bonus_run.criteria.tiers[0]", "bonus_run.expiry", "bonus_run.wallet"));
   v1::ListBonusRunMembersRequest members;
   members.set_parent(absl::StrCat(kProgram, "/bonusRuns/", Id(9).ToString()));
   EXPECT_THAT(process_->handlers->ListBonusRunMembers(CallNow(), members),

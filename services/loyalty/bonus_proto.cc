@@ -116,8 +116,8 @@ v1::BonusRunMember ToProto(const BonusRun& run, const BonusMember& member,
   out.set_ranked_count(run.eligible);
   out.set_explanation(ExplainBonus(run, member, zone));
   if (member.posted_for && member.posting) {
-    out.set_posting(NameOf(PostingKey{
-        {key.tenant, key.program, *member.posted_for}, run.wallet, *member.posting}));
+    out.set_posting(NameOf(
+        PostingKey{{key.tenant, key.program, *member.posted_for}, run.wallet, *member.posting}));
   }
   out.set_refusal(member.refusal);
   return out;

@@ -12,12 +12,12 @@
 #include "services/loyalty/bonuses.h"
 
 // The columns of ReadBonusRun, of a run `b`, and of ReadBonusMember, of a member `b`.
-#define CLM_BONUS_RUN_COLUMNS                                                                  \
-  "b.tenant_id, b.program_id, b.id, b.body, b.state, b.as_of, b.created_by, b.members, "       \
-  "b.eligible, b.qualified, b.granted, b.merged, b.refused, b.place_contact, b.place_spend, "  \
+#define CLM_BONUS_RUN_COLUMNS                                                                 \
+  "b.tenant_id, b.program_id, b.id, b.body, b.state, b.as_of, b.created_by, b.members, "      \
+  "b.eligible, b.qualified, b.granted, b.merged, b.refused, b.place_contact, b.place_spend, " \
   "b.place_count, b.place_rank, b.create_time, b.end_time, b.version"
-#define CLM_BONUS_MEMBER_COLUMNS                                                                 \
-  "b.contact_id, b.state, b.tier, b.spend_minor, b.purchases, b.last_purchase, b.rank, "         \
+#define CLM_BONUS_MEMBER_COLUMNS                                                         \
+  "b.contact_id, b.state, b.tier, b.spend_minor, b.purchases, b.last_purchase, b.rank, " \
   "b.posted_for, b.posting, b.refusal"
 
 namespace clm::loyalty {

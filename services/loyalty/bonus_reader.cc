@@ -42,8 +42,7 @@ constexpr pg::Statement kListPicked{"bonus.members",
   ORDER BY b.spend_minor DESC, b.contact_id DESC LIMIT $7::int)sql"};
 
 // By any of the names of who $8 is.
-constexpr pg::Statement kListPickedOf{"bonus.members_of",
-                                      "SELECT " CLM_BONUS_MEMBER_COLUMNS R"sql(
+constexpr pg::Statement kListPickedOf{"bonus.members_of", "SELECT " CLM_BONUS_MEMBER_COLUMNS R"sql(
   FROM (SELECT coalesce((SELECT x.merged_into FROM contact_alias x
           WHERE x.tenant_id = $1::text AND x.contact_id = $8::uuid), $8::uuid) AS id) AS who
   CROSS JOIN LATERAL (SELECT who.id AS contact_id UNION ALL SELECT x.contact_id
@@ -54,8 +53,8 @@ constexpr pg::Statement kListPickedOf{"bonus.members_of",
     AND b.rank > 0 AND ($6::int IS NULL OR b.state = $6::int)
   ORDER BY b.spend_minor DESC, b.contact_id DESC LIMIT $7::int)sql"};
 
-constexpr pg::Statement kNextPicked{"bonus.next", "SELECT coalesce(x.merged_into, b.contact_id), "
-                                    CLM_BONUS_MEMBER_COLUMNS R"sql(
+constexpr pg::Statement kNextPicked{
+    "bonus.next", "SELECT coalesce(x.merged_into, b.contact_id), " CLM_BONUS_MEMBER_COLUMNS R"sql(
   FROM bonus_member b
   LEFT JOIN contact_alias x ON x.tenant_id = $1::text AND x.contact_id = b.contact_id
   WHERE b.tenant_id = $1::text AND b.program_id = $2::text AND b.run_id = $3::uuid
@@ -87,9 +86,9 @@ constexpr pg::Statement kPurchases{"bonus.purchases", R"sql(
   WHERE s.last IS NOT NULL)sql"};
 
 // What of them came back is in their lines.
-constexpr pg::Statement kReturnedOrders{
-    "bonus.returned_orders",
-    "SELECT " CLM_ORDER_COLUMNS " FROM customer_order o " CLM_ORDER_DETAILS R"sql(
+constexpr pg::Statement kReturnedOrders{"bonus.returned_orders",
+                                        "SELECT " CLM_ORDER_COLUMNS
+                                        " FROM customer_order o " CLM_ORDER_DETAILS R"sql(
   WHERE o.contact_id = ANY ($3::uuid[]) AND o.tenant_id = $1::text AND o.program_id = $2::text
     AND o.state = 3 AND o.close_time <= $4::timestamptz)sql"};
 
@@ -127,8 +126,8 @@ absl::StatusOr<std::vector<BonusRun>> BonusReader::List(const ProgramKey& progra
   pg::Args args = of;
   args.Add(before).Add(limit);
   std::vector<BonusRun> runs;
-  CLM_RETURN_IF_ERROR(pool_.Read(
-      {pg::Scope::Tenant(program.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
+  CLM_RETURN_IF_ERROR(
+      pool_.Read({pg::Scope::Tenant(program.tenant), deadline}, [&](pg::Tx& tx) -> absl::Status {
         runs.clear();
         CLM_ASSIGN_OR_RETURN(const pg::Result known, tx.Exec(kProgramOfRuns, of));
         if (known.empty()) return error::NotFound(NameOf(program));
@@ -149,10 +148,9 @@ absl::StatusOr<std::vector<BonusMember>> BonusReader::Members(const Query& query
   args.Add(query.state ? std::optional(static_cast<int64_t>(*query.state)) : std::nullopt);
   args.Add(query.limit);
   if (query.member) args.Add(*query.member);
-  CLM_ASSIGN_OR_RETURN(
-      const pg::Result rows,
-      pool_.Query({pg::Scope::Tenant(query.run.tenant), deadline},
-                  query.member ? kListPickedOf : kListPicked, args));
+  CLM_ASSIGN_OR_RETURN(const pg::Result rows,
+                       pool_.Query({pg::Scope::Tenant(query.run.tenant), deadline},
+                                   query.member ? kListPickedOf : kListPicked, args));
   std::vector<BonusMember> members;
   for (int i = 0; i < rows.size(); ++i) members.push_back(ReadBonusMember(rows[i], 0));
   return members;
@@ -197,8 +195,8 @@ absl::StatusOr<std::map<Uuid, BonusFigures>> BonusReader::Purchases(
           const int64_t kept = MoneyKept(order);
           if (kept == 0 || !order.contact || !order.close_time) continue;
           BonusFigures& of = figures[*order.contact];
-          of.last_purchase = std::max(of.last_purchase.value_or(absl::InfinitePast()),
-                                      *order.close_time);
+          of.last_purchase =
+              std::max(of.last_purchase.value_or(absl::InfinitePast()), *order.close_time);
           if (*order.close_time < window_start) continue;
           ++of.purchases;
           if (order.currency != run.criteria.currency) continue;
@@ -210,8 +208,7 @@ absl::StatusOr<std::map<Uuid, BonusFigures>> BonusReader::Purchases(
   return figures;
 }
 
-absl::StatusOr<std::vector<BonusReader::Picked>> BonusReader::Next(const BonusRun& run,
-                                                                   int limit) {
+absl::StatusOr<std::vector<BonusReader::Picked>> BonusReader::Next(const BonusRun& run, int limit) {
   pg::Args args = OfRun(run.key);
   AddPlace(run.place, args);
   args.Add(limit);
@@ -225,9 +222,8 @@ absl::StatusOr<std::vector<BonusReader::Picked>> BonusReader::Next(const BonusRu
 }
 
 std::vector<const pg::Statement*> BonusReaderStatements() {
-  return {&kGetBonusRun,  &kProgramOfRuns, &kListBonusRuns, &kOpenBonusRuns,
-          &kListPicked,   &kListPickedOf,  &kNextPicked,    &kPurchases,
-          &kReturnedOrders};
+  return {&kGetBonusRun,  &kProgramOfRuns, &kListBonusRuns, &kOpenBonusRuns, &kListPicked,
+          &kListPickedOf, &kNextPicked,    &kPurchases,     &kReturnedOrders};
 }
 
 }  // namespace clm::loyalty

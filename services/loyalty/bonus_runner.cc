@@ -63,8 +63,7 @@ BonusRunner::BonusRunner(Options options)
              // What could not be carried out is tried again at each poll.
              .next = [this]() -> absl::StatusOr<absl::Time> {
                CLM_ASSIGN_OR_RETURN(const auto open, options_.reader->Open(1));
-               return open.empty() ? absl::InfiniteFuture()
-                                   : options_.clock->Now() + options_.poll;
+               return open.empty() ? absl::InfiniteFuture() : options_.clock->Now() + options_.poll;
              },
              .on_trouble = options_.on_trouble}) {}
 

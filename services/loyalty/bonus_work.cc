@@ -8,12 +8,12 @@
 namespace clm::loyalty {
 namespace {
 
-#define CLM_BONUS_KEYS                                                                 \
-  "(SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS program_id, "        \
+#define CLM_BONUS_KEYS                                                          \
+  "(SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS program_id, " \
   "unnest($3::uuid[]) AS id) AS w "
-#define CLM_BONUS_RUNS                                                                 \
-  "SELECT " CLM_BONUS_RUN_COLUMNS " FROM " CLM_BONUS_KEYS                              \
-  "JOIN bonus_run b ON b.tenant_id = w.tenant_id AND b.program_id = w.program_id "     \
+#define CLM_BONUS_RUNS                                                             \
+  "SELECT " CLM_BONUS_RUN_COLUMNS " FROM " CLM_BONUS_KEYS                          \
+  "JOIN bonus_run b ON b.tenant_id = w.tenant_id AND b.program_id = w.program_id " \
   "AND b.id = w.id ORDER BY b.tenant_id, b.program_id, b.id "
 
 constexpr pg::Statement kLoadRuns{"bonus.load_runs", CLM_BONUS_RUNS "FOR SHARE OF b"};
@@ -36,9 +36,9 @@ constexpr pg::Statement kPayeeNames{"bonus.names", R"sql(
     AND x.tenant_id = w.tenant_id OFFSET 0) x)sql"};
 
 // In the order of the key: two who lock the same rows do not wait for each other.
-constexpr pg::Statement kLoadPicked{"bonus.load_members",
-                                    "SELECT b.tenant_id, b.program_id, b.run_id, "
-                                    CLM_BONUS_MEMBER_COLUMNS R"sql(
+constexpr pg::Statement kLoadPicked{
+    "bonus.load_members",
+    "SELECT b.tenant_id, b.program_id, b.run_id, " CLM_BONUS_MEMBER_COLUMNS R"sql(
   FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::text[]) AS program_id,
                unnest($3::uuid[]) AS run_id, unnest($4::uuid[]) AS contact_id) AS w
   JOIN bonus_member b ON b.tenant_id = w.tenant_id AND b.program_id = w.program_id
@@ -350,8 +350,8 @@ absl::Status BonusWork::FlushMembers(pg::Tx& tx) {
 }
 
 std::vector<const pg::Statement*> BonusWorkStatements() {
-  return {&kLoadRuns,   &kStopRuns,  &kCountGranted, &kPayeeNames, &kLoadPicked, &kSaveRun,
-          &kAddPicked,  &kRankPicked, &kDropPicked,  &kSavePicked, &kForgetPicked};
+  return {&kLoadRuns,  &kStopRuns,   &kCountGranted, &kPayeeNames, &kLoadPicked,  &kSaveRun,
+          &kAddPicked, &kRankPicked, &kDropPicked,   &kSavePicked, &kForgetPicked};
 }
 
 }  // namespace clm::loyalty

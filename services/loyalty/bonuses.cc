@@ -74,8 +74,8 @@ bool AsksForSpend(const CompiledBonusCriteria& compiled) {
 
 // In per cent, rounded up to the hundredth.
 std::string ShareText(int64_t rank, int64_t of) {
-  const auto share = static_cast<int64_t>(
-      (absl::int128(rank) * kAllBasisPoints + of - 1) / std::max<int64_t>(of, 1));
+  const auto share = static_cast<int64_t>((absl::int128(rank) * kAllBasisPoints + of - 1) /
+                                          std::max<int64_t>(of, 1));
   return absl::StrFormat("%d.%02d%%", share / 100, share % 100);
 }
 
@@ -116,7 +116,8 @@ absl::StatusOr<CompiledBonusCriteria> CompileBonusCriteria(const BonusCriteria& 
   errors.AddStatus("", condition.status());
   if (condition.ok()) compiled.condition = *condition;
   if (criteria.top_basis_points > 0 && criteria.top_count > 0) {
-    errors.Add("top_count", "cannot be given together with top_basis_points; leave one of them out");
+    errors.Add("top_count",
+               "cannot be given together with top_basis_points; leave one of them out");
   }
   if (AsksForSpend(compiled) && criteria.currency.empty()) {
     errors.Add("currency", "must be given where it matters what members spent");

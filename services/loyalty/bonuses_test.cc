@@ -177,8 +177,8 @@ RC_GTEST_PROP(BonusRankTest, IsOneMoreThanThoseWhoSpentMoreWhateverThePages, ())
   std::sort(spend.rbegin(), spend.rend());
   const std::vector<int64_t> ranks = RanksOf(spend, *rc::gen::inRange<size_t>(1, 5));
   for (size_t i = 0; i < spend.size(); ++i) {
-    const auto more = std::count_if(spend.begin(), spend.end(),
-                                    [&](int64_t other) { return other > spend[i]; });
+    const auto more =
+        std::count_if(spend.begin(), spend.end(), [&](int64_t other) { return other > spend[i]; });
     RC_ASSERT(ranks[i] == more + 1);
   }
 }
@@ -204,9 +204,10 @@ TEST(BonusExplanationTest, SaysTheFiguresByWhichAMemberIsIn) {
             "tier gold, spent 100000 minor units of EUR in 365 days, rank 3 of 120 (2.50%), "
             "10 purchases in 365 days, the last one 7 days before");
   run.criteria = {.not_bought_for_days = 1};
-  EXPECT_EQ(ExplainBonus(run, {.figures = {.purchases = 1, .last_purchase = At(6, 14, 12)}, .rank = 1},
-                         Berlin()),
-            "1 purchase ever, the last one 1 day before");
+  EXPECT_EQ(
+      ExplainBonus(run, {.figures = {.purchases = 1, .last_purchase = At(6, 14, 12)}, .rank = 1},
+                   Berlin()),
+      "1 purchase ever, the last one 1 day before");
 }
 
 TEST(BonusRunTest, GoesThroughItsStates) {

@@ -211,16 +211,16 @@ absl::Status Members(Cli& cli, const BonusFlags& flags) {
                            {"explanation", "WHY", true}});
     table.set_empty_text("nobody was picked");
     for (const BonusRunMember& m : members) {
-      table.Add({m.rank(), LastPart(m.member()),
-                 EnumText("STATE_", BonusRunMember::State_Name(m.state())), TextCell(m.tier()),
-                 currency.empty() ? terminal::Cell()
-                                  : terminal::Cell(terminal::Money{m.spend_minor(), currency}),
-                 m.purchases(),
-                 m.has_days_since_purchase() ? terminal::Cell(m.days_since_purchase())
-                                             : terminal::Cell(),
-                 TextCell(LastPart(m.posting())), TextCell(m.refusal()),
-                 TimeCell(m.has_last_purchase_time(), m.last_purchase_time()),
-                 TextCell(m.explanation())});
+      table.Add(
+          {m.rank(), LastPart(m.member()),
+           EnumText("STATE_", BonusRunMember::State_Name(m.state())), TextCell(m.tier()),
+           currency.empty() ? terminal::Cell()
+                            : terminal::Cell(terminal::Money{m.spend_minor(), currency}),
+           m.purchases(),
+           m.has_days_since_purchase() ? terminal::Cell(m.days_since_purchase()) : terminal::Cell(),
+           TextCell(LastPart(m.posting())), TextCell(m.refusal()),
+           TimeCell(m.has_last_purchase_time(), m.last_purchase_time()),
+           TextCell(m.explanation())});
     }
     return table;
   });
@@ -263,8 +263,7 @@ void AddCriteria(const BonusCommand& made) {
   command.AddOption("--currency", flags.currency, "what they spent in this one counts")
       .ShowDefault();
   command.AddOption("--minimum-purchases", flags.minimum_purchases, "who bought as often").Counts();
-  command
-      .AddOption("--window", flags.window, "only purchases of so many days count; default: all")
+  command.AddOption("--window", flags.window, "only purchases of so many days count; default: all")
       .Between(0, kMostDays)
       .TypeName("DAYS");
   command
@@ -282,8 +281,9 @@ void AddCriteria(const BonusCommand& made) {
                  "an expression over tier, spend_minor, purchases, days_since_purchase and "
                  "member_days")
       .TypeName("EXPRESSION");
-  command.AddOption("--event-type", flags.event_type, "which events are purchases besides orders; "
-                                                      "default: purchase");
+  command.AddOption("--event-type", flags.event_type,
+                    "which events are purchases besides orders; "
+                    "default: purchase");
 }
 
 }  // namespace
@@ -291,13 +291,13 @@ void AddCriteria(const BonusCommand& made) {
 void AddLoyaltyBonusesCommands(Cli& cli, Command loyalty) {
   const Command group =
       loyalty.AddGroup("bonuses", "Points for the best members as a group, and why they got them");
-  BonusCommand made =
-      Add(cli, group, "create", "Give points to the best members, each of them once",
-          {"clm loyalty bonuses create 500 --top 10% --window 365 --reason 'the best of the year' "
-           "--dry-run",
-           "clm loyalty bonuses create 200 --tier gold --not-bought-for 90 --reason 'we miss you'",
-           "clm loyalty bonuses create 100 --minimum-purchases 10 --expiry 3M --reason 'ten times'"},
-          &Create);
+  BonusCommand made = Add(
+      cli, group, "create", "Give points to the best members, each of them once",
+      {"clm loyalty bonuses create 500 --top 10% --window 365 --reason 'the best of the year' "
+       "--dry-run",
+       "clm loyalty bonuses create 200 --tier gold --not-bought-for 90 --reason 'we miss you'",
+       "clm loyalty bonuses create 100 --minimum-purchases 10 --expiry 3M --reason 'ten times'"},
+      &Create);
   constexpr int64_t kMostPoints = 1'000'000'000;
   made.command.AddOption("POINTS", made.flags->points, "how many each of them gets")
       .Required()
@@ -310,8 +310,9 @@ void AddLoyaltyBonusesCommands(Cli& cli, Command loyalty) {
   made.command.AddOption("--expiry", made.flags->expiry,
                          "how long they are good for, 12M; or never; default: as the wallet says");
   made.command.AddFlag("--dry-run", made.flags->dry_run, "say who would get them; give nothing");
-  made.command.AddOption("--as-of", made.flags->as_of,
-                         "with --dry-run: as if it were then: a day, a time, or a span from now on");
+  made.command.AddOption(
+      "--as-of", made.flags->as_of,
+      "with --dry-run: as if it were then: a day, a time, or a span from now on");
   made.command.AddFlag("--no-wait", made.flags->no_wait, "do not wait until it is done");
   made.RequestId();
 
