@@ -174,7 +174,7 @@ TEST_F(CdnowFitTest, ParetoNbdHasThePublishedLikelihood) {
   EXPECT_NEAR(*fit.model.PAlive(busy), 0.9979, 5e-5);
 }
 
-// At the rounded parameters of the BTYD package's manual, which is where the figures come from.
+// The printed figures come out at these rounded parameters; the specification names none for them.
 TEST(ParetoNbdTest, ExpectedPurchasesAreThePublishedOnes) {
   const PurchaseModel model = Weekly(PurchaseModelKind::kParetoNbd, {0.55, 10.56, 0.61, 11.64});
   const double published[] = {0,         .05077821, .09916088, .14542507, .18979930,

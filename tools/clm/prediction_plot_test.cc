@@ -13,7 +13,7 @@ using ::testing::Not;
 
 lifecycle::v1::PredictionModel Compared() {
   lifecycle::v1::PredictionModel model;
-  model.set_name("tenants/demo/predictionModels/a<b>");
+  model.set_name("models/a<b>");  // No "nan" in it.
   model.set_end_date("2026-01-29");
   auto& holdout = *model.mutable_holdout();
   holdout.set_calibration_end_date("2026-01-15");

@@ -31,6 +31,8 @@ std::string Hint(const absl::Status& status) {
     return "clm loyalty adjustments propose takes the same words; somebody else approves it then";
   }
   if (reason == "SAME_PERSON") return "somebody else approves it, with a token of their own";
+  // Says itself what to do.
+  if (reason == "INVITATION_INVALID") return "";
   if (reason == "REQUEST_ID_REUSED") return "take a new request id for a new request";
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
