@@ -392,7 +392,7 @@ void CaseHandlers::AddCaseEvidence(const rpc::Call& call, const v1::AddCaseEvide
       std::move(reply));
 }
 
-void CaseHandlers::CheckCaseStep(const rpc::Call& call, const v1::CheckCaseStepRequest& request,
+void CaseHandlers::CompleteCaseStep(const rpc::Call& call, const v1::CompleteCaseStepRequest& request,
                                  rpc::Reply<v1::Case> reply) {
   Run(
       call, request, CaseChanged::CHANGE_STEP_DONE,

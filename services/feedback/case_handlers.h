@@ -58,7 +58,7 @@ class CaseHandlers {
                                                           const v1::ListCaseNotesRequest& request);
   void AddCaseEvidence(const rpc::Call& call, const v1::AddCaseEvidenceRequest& request,
                        rpc::Reply<v1::Case> reply);
-  void CheckCaseStep(const rpc::Call& call, const v1::CheckCaseStepRequest& request,
+  void CompleteCaseStep(const rpc::Call& call, const v1::CompleteCaseStepRequest& request,
                      rpc::Reply<v1::Case> reply);
   absl::StatusOr<v1::BusinessCalendar> GetBusinessCalendar(
       const rpc::Call& call, const v1::GetBusinessCalendarRequest& request);

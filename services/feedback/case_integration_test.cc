@@ -350,10 +350,10 @@ TEST_F(CaseTest, ACaseKeepsTheProcedureUnderWhichItWasOpened) {
   const Case after = Worked(1);
   EXPECT_EQ(after.clocks_size(), 1);
   EXPECT_EQ(error::Reason(Resolve(after.name()).status()), "CASE_STEPS_OPEN");
-  auto check = Named<v1::CheckCaseStepRequest>(after.name());
+  auto check = Named<v1::CompleteCaseStepRequest>(after.name());
   check.set_step("photo");
-  CLM_ASSERT_OK(Call(&CaseHandlers::CheckCaseStep, check));
-  CLM_EXPECT_OK(Call(&CaseHandlers::CheckCaseStep, check));
+  CLM_ASSERT_OK(Call(&CaseHandlers::CompleteCaseStep, check));
+  CLM_EXPECT_OK(Call(&CaseHandlers::CompleteCaseStep, check));
   CLM_EXPECT_OK(Resolve(after.name()));
   EXPECT_THAT(Changes(), ElementsAre("OPENED", "OPENED", "ACKNOWLEDGED", "INVESTIGATED",
                                      "STEP_DONE", "RESOLVED"));

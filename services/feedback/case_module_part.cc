@@ -39,7 +39,7 @@ class CaseBinding : public rpc::Service {
     Bind("AddCaseNote", &handlers, &CaseHandlers::AddCaseNote);
     Bind("ListCaseNotes", &handlers, &CaseHandlers::ListCaseNotes);
     Bind("AddCaseEvidence", &handlers, &CaseHandlers::AddCaseEvidence);
-    Bind("CheckCaseStep", &handlers, &CaseHandlers::CheckCaseStep);
+    Bind("CompleteCaseStep", &handlers, &CaseHandlers::CompleteCaseStep);
     Bind("GetBusinessCalendar", &handlers, &CaseHandlers::GetBusinessCalendar);
     Bind("UpdateBusinessCalendar", &handlers, &CaseHandlers::UpdateBusinessCalendar);
     Bind("GetCasePolicy", &handlers, &CaseHandlers::GetCasePolicy);

@@ -355,9 +355,9 @@ absl::Status AddEvidence(Cli& cli, const CaseFlags& flags) {
 }
 
 absl::Status Check(Cli& cli, const CaseFlags& flags) {
-  auto request = About<feedback::v1::CheckCaseStepRequest>(cli, flags);
+  auto request = About<feedback::v1::CompleteCaseStepRequest>(cli, flags);
   request.set_step(flags.step);
-  return ShowCase(cli, cli.Call(&Stub::CheckCaseStep, request));
+  return ShowCase(cli, cli.Call(&Stub::CompleteCaseStep, request));
 }
 
 terminal::Table NoteTable(const Cli& cli, const std::vector<CaseNote>& notes) {
