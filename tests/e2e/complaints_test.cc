@@ -69,7 +69,7 @@ TEST_F(ComplaintsTest, PointsOfAProgrammeThatThereIsNoneOfAreRefusedWithTheReaso
      {"sorry", "--root-cause", "thin paper", "--remedy", "apology", "--points", "200", "--program",
       "none"});
   EXPECT_TRUE(Eventually([&] {
-    return Show(name)["resolutions"][0]["compensation"]["failureReason"] == "NOT_FOUND";
+    return Show(name)["resolutions"][0]["compensation"]["failure_reason"] == "NOT_FOUND";
   }));
 }
 
