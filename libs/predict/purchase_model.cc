@@ -205,7 +205,7 @@ absl::StatusOr<PurchaseFit> FitPurchaseModel(PurchaseModelKind kind, TimeUnit un
   PurchaseModel::Parameters parameters{};
   std::copy(report.parameters.begin(), report.parameters.end(), parameters.begin());
   CLM_ASSIGN_OR_RETURN(PurchaseModel model, PurchaseModel::Make(kind, unit, parameters));
-  return PurchaseFit{std::move(model), std::move(report)};
+  return PurchaseFit{model, std::move(report)};
 }
 
 }  // namespace clm::predict

@@ -160,7 +160,7 @@ void MembershipCache::Renew(const MemberKey& key, absl::Time deadline, Done done
 
 absl::Status MembershipCache::MembersCommitted(const CommittedMembers& committed) {
   for (const auto& [program, version] : committed.programs) programs_.Heard(program, version);
-  const absl::Status told = TellHash(committed);
+  absl::Status told = TellHash(committed);
   // Afterwards: whoever reads from then on finds what is new.
   if (near_ != nullptr) {
     for (const EntityKey& contact : committed.contacts) near_->Drop(contact);
