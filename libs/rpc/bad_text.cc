@@ -42,9 +42,8 @@ std::string Find(const pb::Message& message, const std::string& prefix) {
     if (!text && field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) continue;
     const int count = field->is_repeated() ? reflection->FieldSize(message, field) : 1;
     for (int i = 0; i < count; ++i) {
-      std::string path = field->is_repeated()
-                                   ? absl::StrCat(prefix, field->name(), "[", i, "]")
-                                   : absl::StrCat(prefix, field->name());
+      std::string path = field->is_repeated() ? absl::StrCat(prefix, field->name(), "[", i, "]")
+                                              : absl::StrCat(prefix, field->name());
       if (text) {
         const std::string& value =
             field->is_repeated()

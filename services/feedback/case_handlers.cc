@@ -392,8 +392,9 @@ void CaseHandlers::AddCaseEvidence(const rpc::Call& call, const v1::AddCaseEvide
       std::move(reply));
 }
 
-void CaseHandlers::CompleteCaseStep(const rpc::Call& call, const v1::CompleteCaseStepRequest& request,
-                                 rpc::Reply<v1::Case> reply) {
+void CaseHandlers::CompleteCaseStep(const rpc::Call& call,
+                                    const v1::CompleteCaseStepRequest& request,
+                                    rpc::Reply<v1::Case> reply) {
   Run(
       call, request, CaseChanged::CHANGE_STEP_DONE,
       [step = request.step(), actor = call.caller.actor](const Case& before, absl::Time now) {

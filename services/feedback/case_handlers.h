@@ -59,7 +59,7 @@ class CaseHandlers {
   void AddCaseEvidence(const rpc::Call& call, const v1::AddCaseEvidenceRequest& request,
                        rpc::Reply<v1::Case> reply);
   void CompleteCaseStep(const rpc::Call& call, const v1::CompleteCaseStepRequest& request,
-                     rpc::Reply<v1::Case> reply);
+                        rpc::Reply<v1::Case> reply);
   absl::StatusOr<v1::BusinessCalendar> GetBusinessCalendar(
       const rpc::Call& call, const v1::GetBusinessCalendarRequest& request);
   void UpdateBusinessCalendar(const rpc::Call& call,
