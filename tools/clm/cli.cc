@@ -136,7 +136,10 @@ Home Cli::home() const {
 void Cli::UseHome(const std::string& folder) {
   data_ = folder;
   address_.clear();
-  channels_.clear();
+  {
+    absl::MutexLock lock(&channels_mu_);
+    channels_.clear();
+  }
 }
 
 std::string Cli::tenant_name() const { return absl::StrCat("tenants/", tenant_); }
@@ -176,6 +179,7 @@ std::string Cli::ServiceOf(const google::protobuf::Descriptor& request) {
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Cli::Channel(const std::string& service) {
+  absl::MutexLock lock(&channels_mu_);
   if (const auto it = channels_.find(service); it != channels_.end()) return it->second;
   std::string target;
   if (!address_.empty()) {

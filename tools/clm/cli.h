@@ -15,9 +15,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/repeated_field.h"
@@ -139,7 +141,9 @@ class Cli {
   std::function<absl::Status()> action_;
   std::string data_, profile_ = "default", tenant_ = "demo", address_, token_, output_ = "table";
   terminal::Screen screen_, error_screen_;
-  std::map<std::string, std::shared_ptr<grpc::Channel>> channels_;
+  // Imports call on several threads.
+  absl::Mutex channels_mu_;
+  std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(channels_mu_);
 };
 
 template <class Message>
